@@ -1,0 +1,85 @@
+// swift-tools-version: 6.2
+import Foundation
+import PackageDescription
+
+let settings: [SwiftSetting] = [
+  .swiftLanguageMode(.v6),
+  .strictMemorySafety(),
+  .treatAllWarnings(as: .error),
+  .enableExperimentalFeature("Lifetimes"),
+]
+
+/// A target of the house, by what it imports. A folder that does not exist yet has no target.
+func house(_ name: String, _ imports: [Target.Dependency] = []) -> Target {
+  .target(name: name, dependencies: imports, swiftSettings: settings)
+}
+func tests(_ name: String, _ imports: [Target.Dependency], resources: [Resource] = []) -> Target {
+  .testTarget(name: name, dependencies: imports, resources: resources, swiftSettings: settings)
+}
+let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "swift-argument-parser")
+
+let all: [Target] = [
+  .target(name: "CLinux"),
+  house("Wire", ["CLinux"]),
+  house("Exclusion", ["CLinux"]),
+  house("Timing", ["CLinux", "Exclusion"]),
+  house("Buffers", ["Wire", "Exclusion", "Timing"]),
+  house("Devices", ["Wire", "Exclusion", "Timing", "Buffers"]),
+  house("LinuxDevices", ["CLinux", "Wire", "Exclusion", "Timing", "Buffers", "Devices"]),
+  house("SoftInterrupts", ["Wire", "Exclusion", "Timing", "Buffers", "Devices"]),
+  house("Internet", ["Wire", "Exclusion", "Timing", "Buffers", "Devices", "SoftInterrupts"]),
+  house("TCP", ["Wire", "Exclusion", "Timing", "Buffers"]),
+  house(
+    "Sockets",
+    ["Wire", "Exclusion", "Timing", "Buffers", "Devices", "SoftInterrupts", "Internet", "TCP"]),
+  house(
+    "Sluice",
+    [
+      "CLinux", "Wire", "Exclusion", "Timing", "Buffers", "Devices", "LinuxDevices", "SoftInterrupts",
+      "Internet", "TCP", "Sockets",
+    ]),
+  .executableTarget(
+    name: "SluiceCommand",
+    dependencies: ["Sluice", "LinuxDevices", "Devices", "CLinux", "Wire", "Timing", arguments],
+    swiftSettings: settings),
+  tests("WireTests", ["Wire"]),
+  tests("ExclusionTests", ["Exclusion"]),
+  tests("TimingTests", ["Timing", "Exclusion"]),
+  tests("BuffersTests", ["Buffers", "Wire", "Exclusion", "Timing"]),
+  tests("DevicesTests", ["Devices", "Wire", "Buffers", "Exclusion", "Timing"]),
+  tests(
+    "LinuxDevicesTests",
+    ["LinuxDevices", "Devices", "CLinux", "Wire", "Buffers", "Exclusion", "Timing"]),
+  tests("SoftInterruptsTests", ["SoftInterrupts", "Devices", "Buffers", "Exclusion", "Timing", "Wire"]),
+  tests(
+    "InternetTests",
+    ["Internet", "SoftInterrupts", "Devices", "Wire", "Buffers", "Exclusion", "Timing"]),
+  tests("TCPTests", ["TCP", "Wire", "Buffers", "Exclusion", "Timing"]),
+  tests(
+    "SocketsTests",
+    ["Sockets", "TCP", "Internet", "SoftInterrupts", "Devices", "Wire", "Buffers", "Exclusion", "Timing"]),
+  tests("SluiceTests", ["Sluice", "Sockets", "Devices", "Wire", "Timing", "Exclusion"]),
+  tests("CommandTests", ["Sluice", "Wire"]),
+  tests("HouseTests", []),
+]
+
+let package = Package(
+  name: "sluice",
+  products: [
+    .library(name: "Sluice", targets: ["Sluice"]),
+    .executable(name: "sluice", targets: ["SluiceCommand"]),
+  ].filter { product in
+    FileManager.default.fileExists(atPath: Context.packageDirectory + "/Sources/Sluice")
+  },
+  traits: [
+    .trait(name: "LockDep", description: "Check the lock order at run time and draw the graph that was seen."),
+    .default(enabledTraits: []),
+  ],
+  dependencies: [
+    .package(url: "https://github.com/apple/swift-argument-parser", from: "1.5.0")
+  ],
+  targets: all.filter { target in
+    let folder = target.type == .test ? "/Tests/" : "/Sources/"
+    return FileManager.default.fileExists(atPath: Context.packageDirectory + folder + target.name)
+  }
+)

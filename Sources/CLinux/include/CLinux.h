@@ -1,0 +1,3 @@
+// What Swift cannot import, by subject. Every function is a thin, allocation-free wrapper.
+#pragma once
+#include "CLinuxThreads.h"
