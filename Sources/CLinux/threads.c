@@ -4,16 +4,26 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
-#include <stddef.h>
+#include <pthread.h>
+#include <sched.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/eventfd.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 static __thread void *current_context;
+static __thread uint32_t current_root;
+static __thread uint64_t held_levels;
 
 void *sluice_current_context(void) { return current_context; }
 void sluice_set_current_context(void *context) { current_context = context; }
+uint32_t sluice_current_root(void) { return current_root; }
+void sluice_set_current_root(uint32_t root) { current_root = root; }
+uint64_t sluice_held_levels(void) { return held_levels; }
+void sluice_set_held_levels(uint64_t levels) { held_levels = levels; }
 
 int sluice_futex_wait(const uint32_t *word, uint32_t expected, uint64_t deadline) {
   struct timespec until = {(time_t)(deadline / 1000000000u), (long)(deadline % 1000000000u)};
@@ -37,3 +47,50 @@ uint64_t sluice_monotonic_nanoseconds(void) {
   clock_gettime(CLOCK_MONOTONIC, &now);
   return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
+
+struct start {
+  void (*body)(void *);
+  void *context;
+};
+
+static void *begin(void *argument) {
+  struct start start = *(struct start *)argument;
+  free(argument);
+  start.body(start.context);
+  return NULL;
+}
+
+int sluice_thread_start(uint64_t *thread, const char *name, int processor, void (*body)(void *), void *context) {
+  struct start *start = malloc(sizeof *start);
+  if (start == NULL) return ENOMEM;
+  *start = (struct start){body, context};
+  pthread_t created;
+  int failure = pthread_create(&created, NULL, begin, start);
+  if (failure != 0) {
+    free(start);
+    return failure;
+  }
+  char shortened[16] = {0};
+  strncpy(shortened, name, sizeof shortened - 1);
+  pthread_setname_np(created, shortened);
+  if (processor >= 0 && processor < CPU_SETSIZE) {
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET(processor, &set);
+    pthread_setaffinity_np(created, sizeof set, &set);
+  }
+  *thread = (uint64_t)created;
+  return 0;
+}
+
+void sluice_thread_join(uint64_t thread) { pthread_join((pthread_t)thread, NULL); }
+uint64_t sluice_thread_number(void) { return (uint64_t)(uintptr_t)&current_root >> 6; }
+void sluice_thread_yield(void) { sched_yield(); }
+
+void *sluice_map_slab(size_t bytes) {
+  void *slab = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (slab == MAP_FAILED) return NULL;
+  madvise(slab, bytes, MADV_WIPEONFORK);
+  return slab;
+}
+void sluice_unmap_slab(void *slab, size_t bytes) { munmap(slab, bytes); }

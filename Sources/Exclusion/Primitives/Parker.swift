@@ -1,0 +1,53 @@
+import CLinux
+import Glibc
+
+/// What a blocked thread sleeps on. One per blocked thread; its wake-up is a token, so an `unpark` that comes
+/// before the `park` is not lost.
+@safe public struct Parker: ~Copyable, @unchecked Sendable {
+  private enum Token {
+    static let none: UInt32 = 0
+    static let signalled: UInt32 = 1
+    static let asleep: UInt32 = 2
+  }
+  private let cell: UnsafeMutablePointer<AtomicHalfWord>
+
+  /// Nobody parked, no token.
+  public init() {
+    unsafe cell = .allocate(capacity: 1)
+    unsafe cell.initialize(to: AtomicHalfWord(Token.none))
+  }
+  deinit {
+    unsafe cell.deinitialize(count: 1)
+    unsafe cell.deallocate()
+  }
+
+  /// Sleeps until `unpark` or until CLOCK_MONOTONIC reaches `deadline` nanoseconds (nil: for ever), and takes
+  /// the token. True if it was signalled. Application context, nothing held; one thread at a time.
+  public func park(untilNanoseconds deadline: UInt64? = nil, _ held: inout Held<Unlocked>) -> Bool {
+    if unsafe cell.pointee.compareExchange(Token.none, Token.asleep) {
+      let word = unsafe UnsafeRawPointer(cell).assumingMemoryBound(to: UInt32.self)
+      while unsafe cell.pointee.load() == Token.asleep {
+        let failure = unsafe sluice_futex_wait(word, Token.asleep, deadline ?? UInt64.max)
+        if failure == ETIMEDOUT { break }
+      }
+    }
+    return unsafe cell.pointee.exchange(Token.none) == Token.signalled
+  }
+
+  /// Leaves the token, and wakes the thread if it sleeps. Any thread.
+  public func unpark() { unsafe Self.unpark(cell) }
+
+  /// The wake-up of a thread that parks here. The parker must live until it was delivered or retracted.
+  public var wakeTarget: WakeTarget {
+    unsafe WakeTarget(
+      function: { context in
+        unsafe Parker.unpark(context.assumingMemoryBound(to: AtomicHalfWord.self))
+      }, context: UnsafeMutableRawPointer(cell))
+  }
+
+  private static func unpark(_ cell: UnsafeMutablePointer<AtomicHalfWord>) {
+    // After the exchange the sleeper may be gone with its memory; a futex call needs only the address.
+    guard unsafe cell.pointee.exchange(Token.signalled) == Token.asleep else { return }
+    unsafe sluice_futex_wake(UnsafeRawPointer(cell).assumingMemoryBound(to: UInt32.self), 1)
+  }
+}

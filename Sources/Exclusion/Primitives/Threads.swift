@@ -1,0 +1,55 @@
+import CLinux
+
+/// Words of the calling thread.
+public enum ThreadLocal {
+  /// The context whose root this thread is inside.
+  public static var currentContext: ContextCoreRef? {
+    guard let raw = unsafe sluice_current_context() else { return nil }
+    return unsafe ContextCoreRef(raw)
+  }
+  static var currentContextAddress: UInt { unsafe UInt(bitPattern: sluice_current_context()) }
+}
+
+/// Tells the processor that this thread spins.
+public func spinHint() { sluice_spin_hint() }
+
+/// Lets another thread of this processor run.
+public func yieldProcessor() { sluice_thread_yield() }
+
+/// A thread of the operating system: what runs a context for ever. Must be joined.
+public final class WorkerThread: Sendable {
+  private final class Start: Sendable {
+    let body: @Sendable () -> Void
+    init(_ body: @escaping @Sendable () -> Void) { self.body = body }
+  }
+  private let thread: UInt64
+  private let isJoined = AtomicWord(0)
+
+  /// Starts running `body` at once. `name` shows in debuggers (15 bytes); `processor` is a CPU number to stay
+  /// on, ignored where the process may not. Throws when the system has no thread to give.
+  public init(
+    name: String, processor: Int? = nil, _ body: @escaping @Sendable () -> Void
+  ) throws(SystemFailure) {
+    let start = unsafe Unmanaged.passRetained(Start(body))
+    var made: UInt64 = 0
+    let failure = unsafe sluice_thread_start(
+      &made, name, Int32(processor ?? -1),
+      { context in unsafe Unmanaged<Start>.fromOpaque(context!).takeRetainedValue().body() },
+      start.toOpaque())
+    if failure != 0 {
+      unsafe start.release()
+      throw SystemFailure(code: failure, call: "pthread_create")
+    }
+    thread = made
+  }
+  deinit { precondition(isJoined.load() == 1, "RS-LEAK: a thread was never joined") }
+
+  /// Waits for the body to return. Once; never from a context.
+  public func join() {
+    precondition(isJoined.exchange(1) == 0, "a thread is joined once")
+    sluice_thread_join(thread)
+  }
+}
+
+/// Differs between threads; for choosing where to begin looking.
+func threadHash() -> UInt64 { (sluice_thread_number() &* 0x9E37_79B9_7F4A_7C15) &>> 32 }

@@ -1,0 +1,65 @@
+/// A bounded first-in-first-out ring between one producer and one consumer, at most one thread each.
+@safe @frozen public struct Ring<Element: ~Copyable>: ~Copyable, @unchecked Sendable {
+  /// The head, the consumer's copy of the tail, the tail, the producer's copy of the head: a cache line each.
+  @usableFromInline let lines: UnsafeMutableRawPointer
+  @usableFromInline let elements: UnsafeMutablePointer<Element>
+  /// How many fit; a power of two.
+  public let capacity: Int
+
+  @inlinable static var head: Int { 0 }
+  @inlinable static var knownTail: Int { 64 }
+  @inlinable static var tail: Int { 128 }
+  @inlinable static var knownHead: Int { 192 }
+
+  /// An empty ring for at least `minimumCapacity` elements.
+  public init(minimumCapacity: Int) {
+    var size = 2
+    while size < minimumCapacity { size *= 2 }
+    capacity = size
+    unsafe elements = .allocate(capacity: size)
+    unsafe lines = .allocate(byteCount: 256, alignment: 64)
+    unsafe lines.initializeMemory(as: UInt64.self, repeating: 0, count: 32)
+  }
+  deinit {
+    while pop() != nil {}
+    unsafe elements.deallocate()
+    unsafe lines.deallocate()
+  }
+
+  @inlinable @inline(__always) func place(_ position: UInt64) -> UnsafeMutablePointer<Element> {
+    unsafe elements + Int(truncatingIfNeeded: position) & (capacity &- 1)
+  }
+
+  /// Adds an element, or gives it back when the ring is full. The producer.
+  @inlinable public func push(_ element: consuming Element) -> Element? {
+    let tail = unsafe atomicWord(lines, Self.tail).pointee.loadRelaxed()
+    if unsafe tail &- lines.load(fromByteOffset: Self.knownHead, as: UInt64.self) == UInt64(capacity) {
+      let head = unsafe atomicWord(lines, Self.head).pointee.load()
+      unsafe lines.storeBytes(of: head, toByteOffset: Self.knownHead, as: UInt64.self)
+      if tail &- head == UInt64(capacity) { return element }
+    }
+    unsafe place(tail).initialize(to: element)
+    unsafe atomicWord(lines, Self.tail).pointee.store(tail &+ 1)
+    return nil
+  }
+
+  /// Removes the oldest element. The consumer.
+  @inlinable public func pop() -> Element? {
+    let head = unsafe atomicWord(lines, Self.head).pointee.loadRelaxed()
+    if unsafe head == lines.load(fromByteOffset: Self.knownTail, as: UInt64.self) {
+      let tail = unsafe atomicWord(lines, Self.tail).pointee.load()
+      unsafe lines.storeBytes(of: tail, toByteOffset: Self.knownTail, as: UInt64.self)
+      if head == tail { return nil }
+    }
+    let element = unsafe place(head).move()
+    unsafe atomicWord(lines, Self.head).pointee.store(head &+ 1)
+    return element
+  }
+
+  /// How many elements there are. Exact for neither side while the other works.
+  @inlinable public var count: Int {
+    let tail = unsafe atomicWord(lines, Self.tail).pointee.load()
+    let head = unsafe atomicWord(lines, Self.head).pointee.load()
+    return Int(truncatingIfNeeded: tail &- head)
+  }
+}

@@ -1,0 +1,79 @@
+/// What this target keeps for one context. Made once, at a stable address; changed by its context alone, except
+/// for the port.
+public struct ContextCore: ~Copyable, @unchecked Sendable {
+  @usableFromInline let port: ContextPort
+  /// (c)
+  @usableFromInline let index: Int
+  @usableFromInline let gates = GateCounters()
+  @usableFromInline let wakes: WakeBuffer
+  @usableFromInline let graceReader: GraceReader
+  /// An address; set while the stack is assembled.
+  @usableFromInline let softInterruptState = AtomicWord(0)
+  /// Keeps the domain that `graceReader` points into.
+  private let domain: GraceDomain?
+
+  init(index: Int, port: consuming ContextPort, wakeCapacity: Int, domain: GraceDomain?) {
+    self.index = index
+    self.port = port
+    self.domain = domain
+    wakes = WakeBuffer(capacity: wakeCapacity)
+    graceReader = GraceReader(domain, context: index)
+  }
+}
+
+/// A context. Copying the handle counts nothing; whoever assembled the stack destroys it last.
+@safe @frozen public struct ContextCoreRef: Hashable, @unchecked Sendable {
+  @usableFromInline let core: UnsafeMutablePointer<ContextCore>
+
+  init(_ raw: UnsafeMutableRawPointer) { unsafe core = raw.assumingMemoryBound(to: ContextCore.self) }
+  var raw: UnsafeMutableRawPointer { unsafe UnsafeMutableRawPointer(core) }
+
+  /// Makes context number `index`. `wakeCapacity` is how many wake-ups one pass buffers without allocating.
+  /// `domain`, if there is one, has more than `index` contexts. Throws when there is no descriptor to give.
+  public static func make(
+    index: Int, kick: KickKind, wakeCapacity: Int = 1024, domain: GraceDomain? = nil
+  ) throws(SystemFailure) -> ContextCoreRef {
+    let port = try ContextPort(index: index, kick)
+    let raw = UnsafeMutableRawPointer.allocate(byteCount: MemoryLayout<ContextCore>.size, alignment: 128)
+    unsafe raw.bindMemory(to: ContextCore.self, capacity: 1).initialize(
+      to: ContextCore(index: index, port: port, wakeCapacity: wakeCapacity, domain: domain))
+    return unsafe ContextCoreRef(raw)
+  }
+
+  /// Frees it. Nobody runs it, posts to it, or will.
+  public func destroy() {
+    precondition(!port.hasWork, "RS-LEAK: work is posted to a context that goes away")
+    unsafe core.deinitialize(count: 1)
+    unsafe core.deallocate()
+  }
+
+  /// The context's number.
+  @inlinable public var index: Int { unsafe core.pointee.index }
+  /// Where others post to it.
+  @inlinable public var port: ContextPortRef {
+    // The port is the core's first field, and never moves.
+    unsafe ContextPortRef(UnsafeRawPointer(core).assumingMemoryBound(to: ContextPort.self))
+  }
+  /// What it counts about gates.
+  @inlinable public var gates: GateCounters { _read { yield unsafe core.pointee.gates } }
+  /// Its wake-ups that wait for the end of the pass.
+  @inlinable public var wakes: WakeBuffer { _read { yield unsafe core.pointee.wakes } }
+
+  var graceReader: GraceReader { unsafe core.pointee.graceReader }
+
+  /// What the scheduler above keeps for this context. Set before the context runs.
+  @inlinable public var softInterruptState: UnsafeMutableRawPointer? {
+    get {
+      unsafe UnsafeMutableRawPointer(
+        bitPattern: UInt(truncatingIfNeeded: core.pointee.softInterruptState.loadRelaxed()))
+    }
+    nonmutating set {
+      unsafe core.pointee.softInterruptState.store(UInt64(UInt(bitPattern: newValue)))
+    }
+  }
+
+  /// The same context.
+  @inlinable public static func == (a: ContextCoreRef, b: ContextCoreRef) -> Bool { unsafe a.core == b.core }
+  /// By address.
+  @inlinable public func hash(into hasher: inout Hasher) { unsafe hasher.combine(core) }
+}

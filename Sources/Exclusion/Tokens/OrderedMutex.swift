@@ -1,0 +1,61 @@
+import CLinux
+
+/// A lock between application threads, which takes its place in the order of `LockLevels.swift`: `withLock`
+/// accepts only a token of a level before its own, and there is none for soft-interrupt context.
+///
+/// The lock is a futex word of our own rather than the library's `Mutex`, whose insides the thread sanitizer
+/// cannot see.
+@safe @frozen public struct OrderedMutex<Level: LockLevel, State: ~Copyable>: ~Copyable, @unchecked Sendable {
+  /// The lock word, then the state, apart from it so that changing one is not taken for a change of the other.
+  @usableFromInline let storage: UnsafeMutableRawPointer
+
+  /// Unlocked. `state` becomes the lock's.
+  public init(_ state: consuming sending State) {
+    let offset = Self.stateOffset
+    unsafe storage = .allocate(
+      byteCount: offset + max(MemoryLayout<State>.size, 1),
+      alignment: max(MemoryLayout<State>.alignment, MemoryLayout<UInt64>.alignment))
+    unsafe storage.initializeMemory(as: UInt64.self, to: 0)
+    unsafe (storage + offset).bindMemory(to: State.self, capacity: 1).initialize(to: state)
+  }
+  deinit {
+    unsafe (storage + Self.stateOffset).assumingMemoryBound(to: State.self).deinitialize(count: 1)
+    unsafe storage.deallocate()
+  }
+
+  @inlinable static var stateOffset: Int { max(MemoryLayout<State>.alignment, MemoryLayout<UInt64>.size) }
+
+  /// The stanzas of `LockLevels.swift` add the order; nothing else calls this.
+  @inlinable @inline(__always)
+  package func _lock<H: LockLevel, R: ~Copyable, E: Error>(
+    _ held: inout Held<H>, _ body: (inout sending State, inout Held<Level>) throws(E) -> sending R
+  ) throws(E) -> sending R {
+    #if LockDep
+      LockDep.acquire(Level.self)
+      defer { LockDep.release(Level.self) }
+    #endif
+    unsafe acquireLock(storage)
+    defer { unsafe releaseLock(storage) }
+    var token = Held<Level>(_proof: ())
+    nonisolated(unsafe) let state = unsafe (storage + Self.stateOffset).assumingMemoryBound(to: State.self)
+    return try unsafe body(&state.pointee, &token)
+  }
+}
+
+// The futex mutex of Drepper's "Futexes are tricky": 0 free, 1 locked, 2 locked and somebody sleeps.
+@usableFromInline func acquireLock(_ storage: UnsafeMutableRawPointer) {
+  let word = unsafe UnsafePointer(storage.assumingMemoryBound(to: AtomicHalfWord.self))
+  for _ in 0..<40 {
+    if unsafe word.pointee.loadRelaxed() == 0, unsafe word.pointee.compareExchange(0, 1) { return }
+    spinHint()
+  }
+  while unsafe word.pointee.exchange(2) != 0 {
+    _ = unsafe sluice_futex_wait(UnsafeRawPointer(word).assumingMemoryBound(to: UInt32.self), 2, UInt64.max)
+  }
+}
+@usableFromInline func releaseLock(_ storage: UnsafeMutableRawPointer) {
+  let word = unsafe UnsafePointer(storage.assumingMemoryBound(to: AtomicHalfWord.self))
+  if unsafe word.pointee.exchange(0) == 2 {
+    unsafe sluice_futex_wake(UnsafeRawPointer(word).assumingMemoryBound(to: UInt32.self), 1)
+  }
+}

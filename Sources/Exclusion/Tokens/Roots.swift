@@ -1,0 +1,54 @@
+import CLinux
+
+// The only ways into the two contexts. Package access: the interface of the stack is where applications enter,
+// the loop (or the manual scheduler) is where a context begins. Nothing else calls them.
+
+private enum Root {
+  static let none: UInt32 = 0
+  static let application: UInt32 = 1
+  static let context: UInt32 = 2
+
+  /// Traps on nesting, in debug builds. Returns whether `leave` is owed.
+  @inline(__always) static func enter(_ root: UInt32) {
+    assert(sluice_current_root() == none, "a root inside a root: application code ran inside the stack")
+    assert(
+      {
+        sluice_set_current_root(root)
+        return true
+      }())
+    #if LockDep
+      LockDep.requireNoneHeld()
+    #endif
+  }
+  @inline(__always) static func leave() {
+    assert(
+      {
+        sluice_set_current_root(none)
+        return true
+      }())
+  }
+}
+
+/// Enters application context: at the entry of an interface call, and nowhere else.
+package func withApplication<R: ~Copyable, E: Error>(
+  _ body: (inout Held<Unlocked>) throws(E) -> R
+) throws(E) -> R {
+  Root.enter(Root.application)
+  defer { Root.leave() }
+  var held = Held<Unlocked>(_proof: ())
+  return try body(&held)
+}
+
+/// Makes the calling thread the one that runs `core`, at the root of its loop. One thread at a time per context.
+package func withContextRoot<R: ~Copyable, E: Error>(
+  _ core: ContextCoreRef, _ body: (inout ContextRoot) throws(E) -> R
+) throws(E) -> R {
+  Root.enter(Root.context)
+  unsafe sluice_set_current_context(core.raw)
+  defer {
+    sluice_set_current_context(nil)
+    Root.leave()
+  }
+  var root = ContextRoot(_proof: core)
+  return try body(&root)
+}
