@@ -1,4 +1,5 @@
 // What Swift cannot import, by subject. Every function is a thin, allocation-free wrapper.
 #pragma once
-#include "CLinuxThreads.h"
+#include "CLinuxChecksum.h"
 #include "CLinuxLaunch.h"
+#include "CLinuxThreads.h"

@@ -1,0 +1,12 @@
+// The Internet checksum's inner loop, for processors with AVX2.
+#pragma once
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+/// Whether `sluice_checksum_wide` may be called here.
+bool sluice_checksum_is_wide(void);
+
+/// Ones'-complement sum of `count` bytes as 16-bit words in the machine's byte order, not folded, an odd last
+/// byte followed by zero. Any alignment.
+uint64_t sluice_checksum_wide(const void *start, size_t count);

@@ -1,0 +1,70 @@
+internal import CLinux
+
+/// Below this many bytes the call into the AVX2 code costs more than it saves.
+private let wideThreshold = 256
+
+/// The ones'-complement sum of `bytes` taken as 16-bit words in network byte order, an odd last byte padded
+/// with zero, folded to 16 bits (RFC 1071). 0 only for bytes that are all zero.
+///
+/// Never inlined: the loop wants its registers for itself, and inlined copies were seen to spill.
+@inline(never)
+func onesComplementSum(_ bytes: RawSpan) -> UInt16 {
+  let count = bytes.byteCount
+  guard count > 0 else { return 0 }
+  let sum = unsafe bytes.withUnsafeBytes { buffer in
+    // The span is not empty, so it has a base address; every load below stays within `count`.
+    let start = unsafe buffer.baseAddress.unsafelyUnwrapped
+    if count >= wideThreshold, sluice_checksum_is_wide() {
+      return unsafe sluice_checksum_wide(start, count)
+    }
+    return unsafe sumOfWords(start, count)
+  }
+  // The loads were in the machine's order; swapping the folded sum instead is RFC 1071 section 2 (B).
+  return UInt16(bigEndian: folded(sum))
+}
+
+/// Sums in the machine's byte order. Each half of a 64-bit word is added to a 64-bit lane, so that lanes
+/// cannot overflow before 2³² iterations.
+@inline(__always)
+private func sumOfWords(_ start: UnsafeRawPointer, _ count: Int) -> UInt64 {
+  var lowFirst = SIMD2<UInt64>.zero
+  var highFirst = SIMD2<UInt64>.zero
+  var lowSecond = SIMD2<UInt64>.zero
+  var highSecond = SIMD2<UInt64>.zero
+  let mask = SIMD2<UInt64>(repeating: 0xFFFF_FFFF)
+  var at = 0
+  while at &+ 32 <= count {
+    let first = unsafe start.loadUnaligned(fromByteOffset: at, as: SIMD2<UInt64>.self)
+    let second = unsafe start.loadUnaligned(fromByteOffset: at &+ 16, as: SIMD2<UInt64>.self)
+    lowFirst &+= first & mask
+    highFirst &+= first &>> 32
+    lowSecond &+= second & mask
+    highSecond &+= second &>> 32
+    at &+= 32
+  }
+  let lanes = (lowFirst &+ highFirst) &+ (lowSecond &+ highSecond)
+  var sum = lanes[0] &+ lanes[1]
+  while at &+ 4 <= count {
+    sum &+= UInt64(unsafe start.loadUnaligned(fromByteOffset: at, as: UInt32.self))
+    at &+= 4
+  }
+  if at &+ 2 <= count {
+    sum &+= UInt64(unsafe start.loadUnaligned(fromByteOffset: at, as: UInt16.self))
+    at &+= 2
+  }
+  if at < count {
+    // The missing byte is zero and follows in memory, whatever the machine's order.
+    sum &+= UInt64(UInt16(bigEndian: UInt16(unsafe start.load(fromByteOffset: at, as: UInt8.self)) &<< 8))
+  }
+  return sum
+}
+
+/// Adds the carries back in until 16 bits are left.
+@inlinable @inline(__always)
+func folded(_ sum: UInt64) -> UInt16 {
+  var sum = (sum & 0xFFFF_FFFF) &+ (sum &>> 32)
+  sum = (sum & 0xFFFF) &+ (sum &>> 16 & 0xFFFF) &+ (sum &>> 32)
+  sum = (sum & 0xFFFF) &+ (sum &>> 16)
+  sum = (sum & 0xFFFF) &+ (sum &>> 16)
+  return UInt16(truncatingIfNeeded: sum)
+}

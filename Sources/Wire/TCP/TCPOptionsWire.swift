@@ -1,0 +1,191 @@
+/// Option kinds (IANA TCP parameters).
+@usableFromInline enum TCPOptionKind {
+  @inlinable static var end: UInt8 { 0 }
+  @inlinable static var padding: UInt8 { 1 }
+  @inlinable static var mss: UInt8 { 2 }
+  @inlinable static var windowScale: UInt8 { 3 }
+  @inlinable static var sackPermitted: UInt8 { 4 }
+  @inlinable static var sack: UInt8 { 5 }
+  @inlinable static var timestamps: UInt8 { 8 }
+  @inlinable static var digest: UInt8 { 19 }
+  @inlinable static var userTimeout: UInt8 { 28 }
+  @inlinable static var authentication: UInt8 { 29 }
+  @inlinable static var fastOpen: UInt8 { 34 }
+}
+
+extension TCPOptions {
+  /// Parses the bytes between the fixed header and the payload. Of an option that comes twice the last one
+  /// counts; bytes after the end-of-list option are not looked at.
+  ///
+  /// Throws `.badOption` if a length is below 2 or runs past the end (RFC 9293 section 3.1, MUST-7), or if
+  /// MD5 and authentication come together (RFC 5925 section 2.2).
+  public static func parse(_ bytes: RawSpan) throws(WireError) -> TCPOptions {
+    var options = TCPOptions()
+    let end = bytes.byteCount
+    // Nearly every segment of a connection with timestamps.
+    if end == 12, bytes.uint32(at: 0) == 0x0101_080A {
+      options.timestamps = TCPTimestamps(value: bytes.uint32(at: 4), echo: bytes.uint32(at: 8))
+      return options
+    }
+    var at = 0
+    while at < end {
+      let kind = bytes.uint8(at: at)
+      if kind == TCPOptionKind.end { break }
+      if kind == TCPOptionKind.padding {
+        at += 1
+        continue
+      }
+      guard end - at >= 2 else { throw .badOption(kind: kind, offset: at) }
+      let length = Int(bytes.uint8(at: at + 1))
+      guard length >= 2, length <= end - at else { throw .badOption(kind: kind, offset: at) }
+      guard options.take(kind, bytes.extracting(at + 2..<at + length)) else {
+        throw .badOption(kind: kind, offset: at)
+      }
+      at += length
+    }
+    return options
+  }
+
+  /// Takes one option, given its data. False if it contradicts one taken before.
+  private mutating func take(_ kind: UInt8, _ data: RawSpan) -> Bool {
+    switch (kind, data.byteCount) {
+    case (TCPOptionKind.mss, 2): mss = data.uint16(at: 0)
+    case (TCPOptionKind.windowScale, 1): windowScale = data.uint8(at: 0)
+    case (TCPOptionKind.sackPermitted, 0): sackPermitted = true
+    case (TCPOptionKind.sack, 8), (TCPOptionKind.sack, 16), (TCPOptionKind.sack, 24),
+      (TCPOptionKind.sack, 32):
+      sack = SACKBlocks()
+      for at in stride(from: 0, to: data.byteCount, by: 8) {
+        sack.append(
+          SACKBlock(
+            left: SequenceNumber(data.uint32(at: at)), right: SequenceNumber(data.uint32(at: at + 4))))
+      }
+    case (TCPOptionKind.timestamps, 8):
+      timestamps = TCPTimestamps(value: data.uint32(at: 0), echo: data.uint32(at: 4))
+    case (TCPOptionKind.userTimeout, 2): userTimeout = TCPUserTimeout(rawValue: data.uint16(at: 0))
+    case (TCPOptionKind.fastOpen, 0), (TCPOptionKind.fastOpen, 4...16):
+      guard data.byteCount & 1 == 0 else { break }
+      fastOpenCookie = InlineBytes(data)
+    case (TCPOptionKind.digest, 16):
+      guard !present.contains(.authentication) else { return false }
+      md5Digest = InlineBytes(data)
+    case (TCPOptionKind.authentication, 2...18):
+      guard !present.contains(.digest) else { return false }
+      if let code = InlineBytes<16>(data.extracting(2..<data.byteCount)) {
+        authentication = TCPAuthentication(
+          keyIdentifier: data.uint8(at: 0), nextKeyIdentifier: data.uint8(at: 1), code: code)
+      }
+    default: break
+    }
+    return true
+  }
+
+  /// What finds room in 40 bytes, in the order in which it is written.
+  @frozen @usableFromInline struct Layout {
+    @usableFromInline var present: Present = []
+    @usableFromInline var sackCount = 0
+    @usableFromInline var byteCount = 0
+    @inlinable init() {}
+
+    @inlinable @inline(__always)
+    mutating func place(_ option: Present, _ count: Int) {
+      guard byteCount + count <= 40 else { return }
+      present.formUnion(option)
+      byteCount += count
+    }
+  }
+
+  @inlinable
+  var layout: Layout {
+    var layout = Layout()
+    if present.contains(.digest) { layout.place(.digest, 20) }
+    if present.contains(.authentication) {
+      layout.place(.authentication, padded(4 + signature.code.count))
+    }
+    if present.contains(.mss) { layout.place(.mss, 4) }
+    if present.contains(.timestamps) {
+      layout.place(present.intersection([.timestamps, .sackPermitted]), 12)
+    } else if present.contains(.sackPermitted) {
+      layout.place(.sackPermitted, 4)
+    }
+    if present.contains(.windowScale) { layout.place(.windowScale, 4) }
+    if !sack.isEmpty {
+      layout.sackCount = max(0, min(sack.count, (40 - layout.byteCount - 4) / 8))
+      if layout.sackCount > 0 { layout.byteCount += 4 + 8 * layout.sackCount }
+    }
+    if present.contains(.fastOpen) { layout.place(.fastOpen, padded(2 + cookie.count)) }
+    if present.contains(.userTimeout) { layout.place(.userTimeout, 4) }
+    return layout
+  }
+
+  @inlinable @inline(__always)
+  func padded(_ count: Int) -> Int { (count + 3) & ~3 }
+
+  /// Bytes that `emit` writes: a multiple of 4 in 0...40.
+  @inlinable public var byteCount: Int { isEmpty ? 0 : layout.byteCount }
+
+  /// Writes `byteCount` bytes from `offset` of `span`.
+  public func emit(into span: inout MutableRawSpan, at offset: Int) {
+    guard !isEmpty else { return }
+    let layout = layout
+    let chosen = layout.present
+    var at = offset
+    if chosen.contains(.digest) {
+      span.set(0x0101_1312 as UInt32, at: at)
+      span.clear(at + 4..<at + 20)
+      signature.code.emit(into: &span, at: at + 4)
+      at += 20
+    }
+    if chosen.contains(.authentication) {
+      span.set(TCPOptionKind.authentication, at: at)
+      span.set(UInt8(4 + signature.code.count), at: at + 1)
+      span.set(signature.keyIdentifier, at: at + 2)
+      span.set(signature.nextKeyIdentifier, at: at + 3)
+      signature.code.emit(into: &span, at: at + 4)
+      at = pad(&span, from: at + 4 + signature.code.count, since: at)
+    }
+    if chosen.contains(.mss) {
+      span.set(0x0204_0000 | UInt32(segmentSize), at: at)
+      at += 4
+    }
+    if chosen.contains(.timestamps) {
+      // Two paddings or, in a SYN, the option that fits in their place.
+      span.set(chosen.contains(.sackPermitted) ? 0x0402_080A : 0x0101_080A as UInt32, at: at)
+      span.set(stamps.value, at: at + 4)
+      span.set(stamps.echo, at: at + 8)
+      at += 12
+    } else if chosen.contains(.sackPermitted) {
+      span.set(0x0101_0402 as UInt32, at: at)
+      at += 4
+    }
+    if chosen.contains(.windowScale) {
+      span.set(0x0103_0300 | UInt32(shift), at: at)
+      at += 4
+    }
+    if layout.sackCount > 0 {
+      span.set(0x0101_0500 | UInt32(2 + 8 * layout.sackCount), at: at)
+      at += 4
+      for index in 0..<layout.sackCount {
+        span.set(sack[index].left.rawValue, at: at)
+        span.set(sack[index].right.rawValue, at: at + 4)
+        at += 8
+      }
+    }
+    if chosen.contains(.fastOpen) {
+      span.set(TCPOptionKind.fastOpen, at: at)
+      span.set(UInt8(2 + cookie.count), at: at + 1)
+      cookie.emit(into: &span, at: at + 2)
+      at = pad(&span, from: at + 2 + cookie.count, since: at)
+    }
+    if chosen.contains(.userTimeout) {
+      span.set(0x1C04_0000 | UInt32(timeout.rawValue), at: at)
+    }
+  }
+
+  /// Fills up to a multiple of four bytes from `start` and returns where the next option begins.
+  private func pad(_ span: inout MutableRawSpan, from end: Int, since start: Int) -> Int {
+    let next = start + padded(end - start)
+    for at in end..<next { span.set(TCPOptionKind.padding, at: at) }
+    return next
+  }
+}
