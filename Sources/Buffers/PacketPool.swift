@@ -1,0 +1,69 @@
+public import Exclusion
+
+/// Packets for one context: the context allocates, anyone frees.
+///
+/// The last part of the limit is a reserve for what ends or acknowledges connections (ACK, RST, FIN), so that
+/// a stack short of memory can still give memory back. Must outlive its packets (RS-LEAK; a debug build
+/// traps, a release build leaves them their memory).
+@safe public struct PacketPool: ~Copyable, @unchecked Sendable {
+  private let core: UnsafeMutablePointer<PoolCore>
+
+  /// A pool without memory yet; it grows in slabs of half a megabyte.
+  ///
+  /// - Parameters:
+  ///   - limit: packets at most, reserve included; more than `reserve`.
+  ///   - reserve: packets that only ``PacketPoolRef/allocateReserve(headroom:)`` gets.
+  ///   - home: the context that allocates, and frees without a compare-and-swap. Nil: whoever calls, one at a
+  ///     time.
+  public init(limit: Int, reserve: Int = 64, home: ContextCoreRef? = nil) {
+    unsafe core = PoolCore.make(
+      slotBytes: PacketLayout.slotBytes, slotsPerSlab: 256, limit: limit, reserve: reserve, home: home)
+  }
+  deinit { unsafe PoolCore.destroy(core) }
+
+  /// The pool by its address; valid as long as the pool is.
+  public var ref: PacketPoolRef { unsafe PacketPoolRef(core) }
+  /// The pool's numbers; any thread.
+  public var counters: PoolCounters { ref.counters }
+}
+
+/// A pool of packets by its address. Copying it counts nothing; the pool's owner outlives it.
+@safe @frozen public struct PacketPoolRef: Hashable, @unchecked Sendable {
+  @usableFromInline let core: UnsafeMutablePointer<PoolCore>
+
+  init(_ core: UnsafeMutablePointer<PoolCore>) { unsafe self.core = core }
+
+  /// An empty packet with `headroom` bytes in front, its metadata cleared; nil when only the reserve is left.
+  /// Home context only.
+  public func allocate(headroom: Int = Packet.headroomDefault) -> Packet? {
+    guard let item = unsafe core.pointee.allocate(fromReserve: false) else { return nil }
+    return Packet(fresh: item, headroom: headroom)
+  }
+  /// As ``allocate(headroom:)``, with the reserve: for ACK, RST and FIN. Home context only.
+  public func allocateReserve(headroom: Int = Packet.headroomDefault) -> Packet? {
+    guard let item = unsafe core.pointee.allocate(fromReserve: true) else { return nil }
+    return Packet(fresh: item, headroom: headroom)
+  }
+
+  /// The pool's numbers; any thread.
+  public var counters: PoolCounters { unsafe core.pointee.counters }
+  /// Packets that are allocated; any thread.
+  public var inUse: Int { unsafe core.pointee.inUse }
+
+  /// Whether both are the same pool.
+  public static func == (left: PacketPoolRef, right: PacketPoolRef) -> Bool { unsafe left.core == right.core }
+  /// Hashes the pool's identity.
+  public func hash(into hasher: inout Hasher) { unsafe hasher.combine(core) }
+}
+
+extension Packet {
+  /// A packet in a slot that was just allocated.
+  init(fresh item: ItemRef, headroom: Int) {
+    precondition(headroom >= 0 && headroom <= Packet.capacity, "TX-OWN: headroom beyond the slot")
+    unsafe (item.raw + PacketLayout.metadata).initializeMemory(as: PacketMetadata.self, to: PacketMetadata())
+    self.init(item: item)
+    startOffset = headroom
+    count = 0
+    attachment = 0
+  }
+}
