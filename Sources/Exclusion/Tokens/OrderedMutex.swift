@@ -37,6 +37,7 @@ import CLinux
     unsafe acquireLock(storage)
     defer { unsafe releaseLock(storage) }
     var token = Held<Level>(_proof: ())
+    // The mutex is held: nobody else sees the state until `body` returns.
     nonisolated(unsafe) let state = unsafe (storage + Self.stateOffset).assumingMemoryBound(to: State.self)
     return try unsafe body(&state.pointee, &token)
   }
