@@ -1,0 +1,56 @@
+import Timing
+import Wire
+
+/// What the checks before the ACK field say of a segment.
+enum Verdict {
+  /// It goes on to its ACK field.
+  case accept
+  /// It is dropped without a word.
+  case drop
+  /// It is dropped and answered with an ACK.
+  case acknowledge
+  /// It is dropped and answered with a challenge ACK, of which there is a limited number.
+  case challenge
+  /// It resets the connection.
+  case reset
+  /// A SYN in the window of a passive connection that is not yet open: back to LISTEN.
+  case abandon
+}
+
+extension TCPConnection {
+  /// Checks a segment in a state after SYN-SENT: RFC 9293 section 3.10.7.4, first to fourth, with RFC 5961
+  /// sections 3 and 4, and PAWS before them (RFC 7323 section 5.3). Keeps P1.
+  func judge(_ segment: TCPSegment, payloadCount: Int, now: Instant) -> Verdict {
+    let isReset = segment.flags.contains(.rst)
+    let length = segment.length(payload: payloadCount)
+    // What says nothing new may be an attack, or the other side of a war of ACKs: the answers are limited.
+    let refusal: Verdict =
+      payloadCount > 0 || segment.flags.contains(.fin) ? .acknowledge : .challenge
+
+    if timestamps.isEnabled, !isReset {
+      if let stamps = segment.options.timestamps {
+        if timestamps.isStale(stamps.value, now: now) { return refusal }
+      } else if configuration.requiresTimestamps {
+        return .drop
+      }
+    }
+    guard isAcceptable(segment.sequence, length: length) else { return isReset ? .drop : refusal }
+    if isReset { return segment.sequence == receive.next ? .reset : .challenge }
+    if segment.flags.contains(.syn) { return state == .synReceived && isPassive ? .abandon : .challenge }
+    return segment.flags.contains(.ack) ? .accept : .drop
+  }
+
+  /// The acceptability test of RFC 9293 section 3.4, as "something of it is in the window", which covers also
+  /// a segment that reaches over both edges.
+  ///
+  /// Two allowances. With a closed window what touches RCV.NXT is looked at for its ACK field (section 3.10.7.4),
+  /// its text is trimmed later. A segment without length may stand on the right edge: that is where a peer
+  /// stands that has filled the window, and its acknowledgments count.
+  func isAcceptable(_ sequence: SequenceNumber, length: Int) -> Bool {
+    let begin = sequence - receive.next
+    let window = receive.window
+    if length == 0 { return begin >= 0 && begin <= window }
+    if window == 0 { return begin <= 0 && begin + length > 0 }
+    return begin < window && begin + length > 0
+  }
+}

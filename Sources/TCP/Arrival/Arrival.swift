@@ -1,0 +1,50 @@
+import Buffers
+import Timing
+import Wire
+
+extension TCPConnection {
+  /// Takes a segment that arrived for this connection: RFC 9293 section 3.10.7.
+  ///
+  /// - Parameters:
+  ///   - segment: its header, checked and parsed.
+  ///   - payload: its payload, exactly; nil or empty if there is none.
+  ///   - now: the time, not before `segment.arrival`.
+  ///   - sink: where answers and the stream go.
+  public mutating func arrive(
+    _ segment: TCPSegment, _ payload: consuming Packet?, now: Instant, sink: inout some TCPSink & ~Copyable
+  ) -> TCPEffects {
+    var effects = TCPEffects()
+    counters.segmentsReceived &+= 1
+    switch state {
+    case .closed, .listen:
+      break
+    case .synSent:
+      arriveInSynSent(segment, payload, now: now, sink: &sink, &effects)
+    case .synReceived, .established, .finWait1, .finWait2, .closeWait, .closing, .lastAck:
+      arriveInWindow(segment, payload, now: now, sink: &sink, &effects)
+    case .timeWait:
+      arriveInTimeWait(segment, payloadCount: byteCount(payload), now: now, sink: &sink, &effects)
+    }
+    return effects
+  }
+
+  /// Answers, when a segment has been taken: data if there is some to send, else an acknowledgment if one is
+  /// due, else the delayed-acknowledgment timer.
+  mutating func answer(now: Instant, sink: inout some TCPSink & ~Copyable) {
+    guard state.isSynchronized else { return }
+    output(now: now, sink: &sink)
+    if policy.now {
+      transmitAcknowledgment(now: now, sink: &sink)
+    } else if policy.pendingSegments > 0, !deadlines.acknowledgment.isArmed {
+      deadlines.acknowledgment.arm(now + configuration.delayedAcknowledgment)
+    }
+  }
+}
+
+/// The length of a payload that may not be there.
+func byteCount(_ payload: borrowing Packet?) -> Int {
+  switch payload {
+  case .some(let packet): packet.totalCount
+  case .none: 0
+  }
+}

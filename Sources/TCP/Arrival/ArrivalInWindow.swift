@@ -1,0 +1,103 @@
+import Buffers
+import Timing
+import Wire
+
+extension TCPConnection {
+  /// RFC 9293 section 3.10.7.4, from SYN-RECEIVED to LAST-ACK.
+  mutating func arriveInWindow(
+    _ arrived: TCPSegment, _ payload: consuming Packet?, now: Instant,
+    sink: inout some TCPSink & ~Copyable, _ effects: inout TCPEffects
+  ) {
+    var segment = arrived
+    let count = byteCount(payload)
+    if state == .synReceived, segment.flags.contains(.syn), segment.sequence == receive.initial,
+      !segment.flags.contains(.rst)
+    {
+      // The SYN that we have answered, again: the answer was lost. With an ACK it is the other half of a
+      // simultaneous open, whose SYN stands before the window although it is expected (section 3.5, figure 8).
+      guard segment.flags.contains(.ack) else {
+        transmitSyn(now: now, sink: &sink)
+        return
+      }
+      segment.sequence += 1
+      segment.flags.remove(.syn)
+    }
+
+    switch judge(segment, payloadCount: count, now: now) {
+    case .accept:
+      break
+    case .drop:
+      counters.rejected &+= 1
+      return
+    case .acknowledge:
+      counters.rejected &+= 1
+      transmitAcknowledgment(now: now, sink: &sink)
+      return
+    case .challenge:
+      counters.rejected &+= 1
+      transmitChallenge(now: now, sink: &sink)
+      return
+    case .reset:
+      takeReset(&effects)
+      return
+    case .abandon:
+      end(.reset, &effects)
+      return
+    }
+
+    if state == .synReceived {
+      guard send.unacknowledged < segment.acknowledgment, segment.acknowledgment <= send.maximum else {
+        counters.rejected &+= 1
+        transmit(TCPResetRule.reply(to: segment, payloadCount: count), sink: &sink)
+        return
+      }
+      takeHandshakeAcknowledgment(segment)
+      send.setWindow(
+        UInt32(segment.window) << UInt32(send.scale), sequence: segment.sequence,
+        acknowledgment: segment.acknowledgment)
+      establish(now: now, &effects)
+    }
+    guard takeAcknowledgment(segment, payloadCount: count, now: now, sink: &sink, &effects) else { return }
+    lastArrival = now
+    keepaliveProbes = 0
+    if timestamps.isEnabled, let stamps = segment.options.timestamps {
+      timestamps.take(
+        stamps.value, sequence: segment.sequence, lastAcknowledgment: receive.lastAcknowledgment, now: now)
+    }
+    // Urgent data is data (RFC 6093): the sixth step has nothing to do.
+    receiveText(
+      at: segment.sequence, count: count, payload, fin: segment.flags.contains(.fin), now: now, sink: &sink,
+      &effects)
+    answer(now: now, sink: &sink)
+  }
+
+  /// A reset that was believed.
+  private mutating func takeReset(_ effects: inout TCPEffects) {
+    switch state {
+    case .synReceived:
+      end(isPassive ? .reset : .refused, &effects)
+    case .established, .finWait1, .finWait2, .closeWait:
+      end(.reset, &effects)
+    case .closing, .lastAck, .timeWait, .synSent, .closed, .listen:
+      end(nil, &effects)
+    }
+  }
+
+  /// The connection is over; nothing is sent.
+  mutating func end(_ error: TCPError?, _ effects: inout TCPEffects) {
+    state = .closed
+    deadlines.clear()
+    reassembly.removeAll()
+    effects.events.insert(.closed)
+    effects.error = error
+  }
+
+  /// Both sides have closed: 2 MSL begin, RFC 9293 section 3.6.1.
+  mutating func enterTimeWait(now: Instant, _ effects: inout TCPEffects) {
+    state = .timeWait
+    deadlines.clear()
+    reassembly.removeAll()
+    deadlines.linger.arm(now + configuration.timeWait)
+    effects.events.insert(.enteredTimeWait)
+  }
+}

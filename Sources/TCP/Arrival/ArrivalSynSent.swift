@@ -1,0 +1,70 @@
+import Buffers
+import Timing
+import Wire
+
+extension TCPConnection {
+  /// RFC 9293 section 3.10.7.3.
+  mutating func arriveInSynSent(
+    _ segment: TCPSegment, _ payload: consuming Packet?, now: Instant,
+    sink: inout some TCPSink & ~Copyable, _ effects: inout TCPEffects
+  ) {
+    let flags = segment.flags
+    let count = byteCount(payload)
+    if flags.contains(.ack) {
+      guard segment.acknowledgment > send.initial, segment.acknowledgment <= send.maximum else {
+        counters.rejected &+= 1
+        transmit(TCPResetRule.reply(to: segment, payloadCount: count), sink: &sink)
+        return
+      }
+    }
+    if flags.contains(.rst) {
+      // Only a reset that acknowledges our SYN comes from someone who saw it (P1).
+      if flags.contains(.ack) { end(.refused, &effects) }
+      return
+    }
+    guard flags.contains(.syn) else { return }
+
+    lastArrival = now
+    takeSyn(segment, now: now)
+    guard flags.contains(.ack) else {
+      // Simultaneous open, section 3.5, figure 8. Text of the SYN is left to be sent again.
+      state = .synReceived
+      deadlines.retransmission.disarm()
+      transmitSyn(now: now, sink: &sink)
+      return
+    }
+    takeHandshakeAcknowledgment(segment)
+    establish(now: now, &effects)
+    policy.now = true
+    receiveText(
+      at: segment.sequence + 1, count: count, payload, fin: flags.contains(.fin), now: now, sink: &sink,
+      &effects)
+    answer(now: now, sink: &sink)
+  }
+
+  /// Our SYN is acknowledged.
+  mutating func takeHandshakeAcknowledgment(_ segment: TCPSegment) {
+    let first = send.initial + 1
+    send.unacknowledged = SequenceNumber.later(send.unacknowledged, first)
+    send.next = SequenceNumber.later(send.next, first)
+    roundTrip.acknowledged(first, at: segment.arrival, echoed: echoedRoundTrip(segment))
+    if !roundTrip.isMeasured, attempts > 0 { roundTrip.restartCautiously() }
+    congestion = CongestionController(initialWindow: attempts > 1 ? fullSegment : initialWindow)
+    attempts = 0
+    deadlines.retransmission.disarm()
+    deadlines.user.disarm()
+  }
+
+  /// The round trip that the segment's timestamp tells.
+  func echoedRoundTrip(_ segment: TCPSegment) -> Nanoseconds? {
+    guard timestamps.isEnabled, let stamps = segment.options.timestamps else { return nil }
+    return timestamps.roundTrip(echo: stamps.echo, arrival: segment.arrival)
+  }
+
+  /// ESTABLISHED is entered; or FIN-WAIT-1 at once, if the sending side was shut down meanwhile.
+  mutating func establish(now: Instant, _ effects: inout TCPEffects) {
+    state = send.finQueued ? .finWait1 : .established
+    effects.events.insert(.connected)
+    if configuration.keepaliveIdle > .zero { deadlines.keepalive.arm(now + configuration.keepaliveIdle) }
+  }
+}

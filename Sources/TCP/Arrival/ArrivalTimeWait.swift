@@ -1,0 +1,46 @@
+import Buffers
+import Timing
+import Wire
+
+extension TCPConnection {
+  /// RFC 9293 section 3.10.7.4 in TIME-WAIT.
+  ///
+  /// Resets are ignored, so that an old segment cannot end the wait by the answer that it provokes (RFC 1337
+  /// section 3, F1). A SYN that is certainly newer than this connection may take its place.
+  mutating func arriveInTimeWait(
+    _ segment: TCPSegment, payloadCount: Int, now: Instant, sink: inout some TCPSink & ~Copyable,
+    _ effects: inout TCPEffects
+  ) {
+    let flags = segment.flags
+    if flags.contains(.rst) { return }
+    if flags.contains(.syn), !flags.contains(.ack), mayReopen(segment) {
+      end(nil, &effects)
+      effects.events.insert(.reopen)
+      return
+    }
+    let length = segment.length(payload: payloadCount)
+    if !flags.contains(.syn), flags.contains(.fin), segment.sequence + length == receive.next {
+      // The peer's FIN again: our acknowledgment was lost, and the wait begins anew.
+      deadlines.linger.arm(now + configuration.timeWait)
+      transmitAcknowledgment(now: now, sink: &sink)
+      return
+    }
+    let isStale =
+      timestamps.isEnabled
+      && (segment.options.timestamps.map { timestamps.isStale($0.value, now: now) } ?? false)
+    if isStale || flags.contains(.syn) || !isAcceptable(segment.sequence, length: length) || payloadCount > 0 {
+      counters.rejected &+= 1
+      transmitChallenge(now: now, sink: &sink)
+    }
+  }
+
+  /// Whether a SYN is newer than everything of this connection: by its timestamp (RFC 6191), or by its sequence
+  /// number (RFC 9293 section 3.6.1).
+  private func mayReopen(_ syn: TCPSegment) -> Bool {
+    if timestamps.isEnabled, let stamps = syn.options.timestamps {
+      let ticks = Int32(bitPattern: stamps.value &- timestamps.recent)
+      if ticks != 0 { return ticks > 0 }
+    }
+    return syn.sequence > receive.next
+  }
+}

@@ -1,0 +1,167 @@
+import Buffers
+import Timing
+import Wire
+
+// What the environment asks for: RFC 9293 sections 3.10.1 to 3.10.5.
+extension TCPConnection {
+  /// Sends the SYN of an active connection, or the SYN-ACK of a passive one. To be called once.
+  ///
+  /// - Parameters:
+  ///   - now: the time.
+  ///   - sink: where it goes.
+  public mutating func start(now: Instant, sink: inout some TCPSink & ~Copyable) {
+    guard send.maximum == send.initial, state == .synSent || state == .synReceived else { return }
+    transmitSyn(now: now, sink: &sink)
+  }
+
+  /// The send queue grew by `bytes`; sends what may go.
+  ///
+  /// - Parameters:
+  ///   - bytes: how many; the queue as a whole stays below 2³⁰.
+  ///   - push: whether the application has nothing to add for the moment. False (MSG_MORE, TCP_CORK): a
+  ///     segment that is not full waits for more, at most 200 ms once nothing is out.
+  ///   - now: the time.
+  ///   - sink: where segments go.
+  /// - Returns: `error` is `sendClosed`, and the bytes were not taken, if `canEnqueue` is false (P3).
+  public mutating func enqueue(
+    _ bytes: Int, push: Bool = true, now: Instant, sink: inout some TCPSink & ~Copyable
+  ) -> TCPEffects {
+    var effects = TCPEffects()
+    guard canEnqueue else {
+      effects.error = .sendClosed
+      return effects
+    }
+    precondition(bytes >= 0 && send.queuedBytes + bytes < 1 << 30, "the send queue outgrew the sequence space")
+    send.queueEnd += bytes
+    if push { send.pushed = send.queueEnd }
+    if state.isSynchronized { output(now: now, sink: &sink) }
+    return effects
+  }
+
+  /// The application has read, or has been given more room: `free` more bytes would be taken beyond those
+  /// delivered so far. Tells the peer when that is worth a segment (RFC 9293 section 3.8.6.2.2). Less room than
+  /// before never takes back what was offered.
+  ///
+  /// - Parameters:
+  ///   - free: bytes, not negative.
+  ///   - now: the time.
+  ///   - sink: where a window update goes.
+  public mutating func receiveSpace(
+    _ free: Int, now: Instant, sink: inout some TCPSink & ~Copyable
+  ) -> TCPEffects {
+    receive.free = max(0, free)
+    if state.mayReceiveText, receive.isWorthUpdate(segment: Int(configuration.maximumSegment)) {
+      transmitAcknowledgment(now: now, sink: &sink)
+    }
+    return TCPEffects()
+  }
+
+  /// Nothing more will be enqueued: a FIN follows what is queued (RFC 9293 section 3.10.4). Before the
+  /// connection is open it waits for that.
+  ///
+  /// - Parameters:
+  ///   - now: the time.
+  ///   - sink: where segments go.
+  public mutating func shutdownSend(now: Instant, sink: inout some TCPSink & ~Copyable) -> TCPEffects {
+    switch state {
+    case .synSent, .synReceived:
+      queueFin()
+    case .established:
+      queueFin()
+      state = .finWait1
+      output(now: now, sink: &sink)
+    case .closeWait:
+      queueFin()
+      state = .lastAck
+      output(now: now, sink: &sink)
+    case .closed, .listen, .finWait1, .finWait2, .closing, .lastAck, .timeWait:
+      break
+    }
+    return TCPEffects()
+  }
+
+  private mutating func queueFin() {
+    send.finQueued = true
+    send.pushed = send.queueEnd
+  }
+
+  /// No one will read or write any more: what is queued is still sent, what arrives is answered with a reset.
+  ///
+  /// - Parameters:
+  ///   - hasUnread: bytes were delivered that no one has read. The connection is then reset, so that the peer
+  ///     does not take its FIN for success (RFC 9293 section 3.10.4, RFC 2525 section 2.17).
+  ///   - now: the time.
+  ///   - sink: where segments go.
+  public mutating func close(
+    hasUnread: Bool, now: Instant, sink: inout some TCPSink & ~Copyable
+  ) -> TCPEffects {
+    isOrphan = true
+    switch state {
+    case .closed, .listen, .closing, .lastAck, .timeWait:
+      return TCPEffects()
+    case .synSent:
+      var effects = TCPEffects()
+      end(nil, &effects)
+      return effects
+    case .finWait2 where !hasUnread:
+      deadlines.linger.arm(now + configuration.finWait2)
+      return TCPEffects()
+    case .synReceived, .established, .finWait1, .closeWait, .finWait2:
+      if hasUnread || !reassembly.isEmpty {
+        return abort(now: now, sink: &sink)
+      }
+      return shutdownSend(now: now, sink: &sink)
+    }
+  }
+
+  /// Ends the connection at once: RFC 9293 section 3.10.5. The peer is told by a reset where it has a
+  /// connection to end. `error` is `aborted`; cannot fail.
+  ///
+  /// - Parameters:
+  ///   - now: the time.
+  ///   - sink: where the reset goes.
+  public mutating func abort(now: Instant, sink: inout some TCPSink & ~Copyable) -> TCPEffects {
+    var effects = TCPEffects()
+    switch state {
+    case .closed, .listen:
+      return effects
+    case .synReceived, .established, .finWait1, .finWait2, .closeWait:
+      transmitReset(now: now, sink: &sink)
+    case .synSent, .closing, .lastAck, .timeWait:
+      break
+    }
+    end(.aborted, &effects)
+    return effects
+  }
+
+  /// Changes what a socket option may change on a live connection: Nagle, delayed acknowledgments, keep-alive,
+  /// user timeout and the attempts. What the SYNs have settled (segment size, scales, timestamps, the receive
+  /// buffer) stays as it is.
+  ///
+  /// - Parameters:
+  ///   - new: the new settings.
+  ///   - now: the time.
+  ///   - sink: where segments go that no longer have to wait.
+  public mutating func reconfigure(
+    _ new: TCPConfiguration, now: Instant, sink: inout some TCPSink & ~Copyable
+  ) -> TCPEffects {
+    let old = configuration
+    configuration = new
+    configuration.maximumSegment = old.maximumSegment
+    configuration.receiveBuffer = old.receiveBuffer
+    configuration.windowScaling = old.windowScaling
+    configuration.timestamps = old.timestamps
+    if new.keepaliveIdle != old.keepaliveIdle, state.isSynchronized, state != .timeWait {
+      deadlines.keepalive.disarm()
+      if new.keepaliveIdle > .zero {
+        deadlines.keepalive.arm(max(now, lastArrival + new.keepaliveIdle))
+      }
+    }
+    if new.userTimeout != old.userTimeout { deadlines.user.disarm() }
+    output(now: now, sink: &sink)
+    return TCPEffects()
+  }
+
+  /// Memory is short: throws away what waits ahead of a hole. The peer sends it again.
+  public mutating func discardOutOfOrder() { reassembly.removeAll() }
+}

@@ -1,0 +1,70 @@
+import Timing
+
+/// How a connection behaves. A value: every connection has its own, and `TCPConnection.reconfigure` changes
+/// what a socket option may change later. The defaults are Linux's.
+@frozen public struct TCPConfiguration: Sendable {
+  /// Largest payload of a segment that arrives, before options, as we announce it in our SYN; also the most
+  /// that we send. 1460 for IPv4 and 1440 for IPv6 on an Ethernet link.
+  public var maximumSegment: UInt16 = 1460
+  /// What a peer takes that announced no maximum: 536 (IPv4) or 1220 (IPv6), RFC 9293 section 3.7.1.
+  public var peerSegmentDefault: UInt16 = 536
+  /// Bytes: the largest window that will ever be offered. The window scale is derived from it (RFC 7323
+  /// section 2.3), as is the bound on out-of-order segments.
+  public var receiveBuffer: UInt32 = 1 << 20
+  /// Initial congestion window in segments, RFC 6928.
+  public var initialWindowSegments: UInt8 = 10
+  /// Offer window scaling, RFC 7323 section 2.
+  public var windowScaling = true
+  /// Offer timestamps, RFC 7323 section 3.
+  public var timestamps = true
+  /// Drop segments that lack the negotiated timestamps (RFC 7323 section 3.2, a SHOULD; Linux takes them).
+  public var requiresTimestamps = true
+  /// Send small segments at once: switches the Nagle algorithm off (RFC 9293 section 3.7.4).
+  public var noDelay = false
+  /// An ICMP error that says the destination cannot be reached now ends a connection that is not yet open
+  /// (RFC 5461 section 4.1). False: it waits and tries again (RFC 9293 section 3.9.2.2).
+  public var softErrorsEndHandshake = true
+  /// This many segments at the beginning are acknowledged at once, so that the peer's window opens quickly;
+  /// answering with data ends that early.
+  public var quickAcknowledgments: UInt8 = 16
+  /// How long an acknowledgment may wait for company, RFC 9293 section 3.8.6.3 (at most 500 ms).
+  public var delayedAcknowledgment: Nanoseconds = .milliseconds(40)
+  /// Retransmission timeout before the first measurement, RFC 6298 section 2.1.
+  public var initialTimeout: Nanoseconds = .seconds(1)
+  /// What the variation of the round trip counts at least in the retransmission timeout.
+  public var minimumTimeout: Nanoseconds = .milliseconds(200)
+  /// Bound on the backed-off retransmission timeout and on the interval of window probes.
+  public var maximumTimeout: Nanoseconds = .seconds(120)
+  /// Retransmissions of a SYN, and of a SYN that answers one, before the connection is given up.
+  public var synAttempts: UInt8 = 6
+  /// Retransmissions of a SYN-ACK before a passive connection is given up.
+  public var synAckAttempts: UInt8 = 5
+  /// Retransmissions of one segment, or probes without answer, before the connection is given up (R2 of RFC
+  /// 9293 section 3.8.3).
+  public var retransmissionAttempts: UInt8 = 15
+  /// 2 MSL: how long TIME-WAIT lasts.
+  public var timeWait: Nanoseconds = .seconds(60)
+  /// How long an orphan (see `TCPConnection.close`) stays in FIN-WAIT-2.
+  public var finWait2: Nanoseconds = .seconds(60)
+  /// How long sent data may stay without acknowledgment, or queued data without a window, before the
+  /// connection is given up; zero: no such limit (RFC 9293 section 3.9.1, RFC 5482).
+  public var userTimeout: Nanoseconds = .zero
+  /// Silence after which probes are sent; zero: never (RFC 9293 section 3.8.4).
+  public var keepaliveIdle: Nanoseconds = .zero
+  /// Time between keep-alive probes.
+  public var keepaliveInterval: Nanoseconds = .seconds(75)
+  /// Keep-alive probes without answer before the connection is given up.
+  public var keepaliveProbes: UInt8 = 9
+  /// Challenge ACKs per connection in five seconds, RFC 5961 section 7.
+  public var challengeLimit: UInt8 = 10
+
+  /// The defaults.
+  public init() {}
+
+  /// The smallest shift with which a 16-bit window spans the receive buffer; at most 14 (RFC 7323 2.3).
+  var windowScale: UInt8 {
+    var shift: UInt8 = 0
+    while shift < 14, UInt64(65535) << UInt64(shift) < UInt64(receiveBuffer) { shift += 1 }
+    return shift
+  }
+}

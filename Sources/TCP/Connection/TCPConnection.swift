@@ -1,0 +1,153 @@
+import Buffers
+import Exclusion
+import Timing
+import Wire
+
+/// One TCP connection as a value: RFC 9293 with its companions, and nothing else.
+///
+/// Every function is `(state, event, now) → effects`: no clock, no lock, no input or output, no allocation. Segments
+/// and payload leave through an `inout` sink; what else there is to do is in the `TCPEffects` returned. The send
+/// queue lies with the environment, which tells how many bytes it grew by (`enqueue`) and is told how many to
+/// drop. Time comes in with each call; `nextDeadline` says when to call `timeout` at the latest.
+///
+/// Calling context: whoever owns the control block, one at a time (keeps PCB-OWN). Fixed size; may lie in raw
+/// memory that is initialised and deinitialised by hand. Deinitialising gives held packets back to their pools.
+public struct TCPConnection: ~Copyable {
+  /// The state, RFC 9293 section 3.3.2.
+  public internal(set) var state: TCPState
+  /// How it behaves; changed by `reconfigure`.
+  public internal(set) var configuration: TCPConfiguration
+  /// What ICMP reported and did not end the connection (RFC 9293 section 3.9.2.2); until it is read.
+  public internal(set) var softError: TCPError?
+
+  /// Opened by a SYN that arrived: the connection goes back to LISTEN, that is, it vanishes, where the RFC
+  /// has a difference.
+  let isPassive: Bool
+  /// No one will read any more: data that arrives is answered with a reset (`close`).
+  var isOrphan = false
+  /// Both SYNs carried a window scale.
+  var isScaled = false
+  /// Retransmissions of the same sequence number in a row.
+  var attempts: UInt8 = 0
+  /// Window probes in a row without answer.
+  var probes: UInt8 = 0
+  /// How many times the interval of window probes was doubled.
+  var probeBackoff: UInt8 = 0
+  /// Keep-alive probes in a row without answer.
+  var keepaliveProbes: UInt8 = 0
+
+  var send: SendSequence
+  var receive: ReceiveSequence
+  var reassembly: ReassemblyQueue
+  var timestamps: TimestampState
+  var roundTrip = RoundTripEstimator()
+  var congestion = CongestionController(initialWindow: 1)
+  var recovery: LossRecovery
+  var policy: AcknowledgmentPolicy
+  var deadlines = Deadlines()
+  var challenges = ChallengeAckLimiter()
+  var counters = TCPCounters()
+  /// When the last acceptable segment arrived.
+  var lastArrival: Instant
+
+  private init(
+    state: TCPState, isPassive: Bool, initial: SequenceNumber, timestampOffset: UInt32,
+    configuration: TCPConfiguration, now: Instant
+  ) {
+    self.state = state
+    self.isPassive = isPassive
+    self.configuration = configuration
+    send = SendSequence(
+      initial: initial, segment: max(configuration.maximumSegment, Self.smallestSegment), now: now)
+    receive = ReceiveSequence(
+      buffer: configuration.receiveBuffer,
+      scale: configuration.windowScaling ? configuration.windowScale : 0)
+    // A packet occupies 2048 bytes whatever it holds: four times the buffer at the most.
+    reassembly = ReassemblyQueue(limit: max(32, configuration.receiveBuffer / 512))
+    timestamps = TimestampState(offset: timestampOffset)
+    recovery = LossRecovery(initial: initial)
+    policy = AcknowledgmentPolicy(quick: configuration.quickAcknowledgments)
+    lastArrival = now
+  }
+
+  /// A connection that opens: SYN-SENT once `start` has sent the SYN.
+  ///
+  /// - Parameters:
+  ///   - iss: the initial sequence number, from `InitialSequenceGenerator`.
+  ///   - timestampOffset: where the timestamp clock begins, from the same.
+  ///   - configuration: how it behaves.
+  ///   - now: the time.
+  public static func active(
+    iss: SequenceNumber, timestampOffset: UInt32 = 0, configuration: TCPConfiguration, now: Instant
+  ) -> TCPConnection {
+    TCPConnection(
+      state: .synSent, isPassive: false, initial: iss, timestampOffset: timestampOffset,
+      configuration: configuration, now: now)
+  }
+
+  /// A connection that a SYN opens, for which `TCPListenRule` said `open`: SYN-RECEIVED; `start` sends the
+  /// SYN-ACK. Data in the SYN is left to be sent again (RFC 9293 section 3.10.7.2).
+  ///
+  /// - Parameters:
+  ///   - syn: the segment.
+  ///   - iss: the initial sequence number, from `InitialSequenceGenerator`.
+  ///   - timestampOffset: where the timestamp clock begins, from the same.
+  ///   - configuration: how it behaves.
+  ///   - now: the time.
+  public static func passive(
+    syn: TCPSegment, iss: SequenceNumber, timestampOffset: UInt32 = 0,
+    configuration: TCPConfiguration, now: Instant
+  ) -> TCPConnection {
+    var connection = TCPConnection(
+      state: .synReceived, isPassive: true, initial: iss, timestampOffset: timestampOffset,
+      configuration: configuration, now: now)
+    connection.takeSyn(syn, now: now)
+    return connection
+  }
+
+  /// When `timeout` has to be called at the latest; nil: never. Calling it earlier does nothing.
+  public var nextDeadline: Instant? { deadlines.next }
+
+  /// Whether `enqueue` takes bytes: false once the sending side was shut down, or the connection ended (P3).
+  public var canEnqueue: Bool {
+    switch state {
+    case .synSent, .synReceived, .established, .closeWait: !send.finQueued
+    case .closed, .listen, .finWait1, .finWait2, .closing, .lastAck, .timeWait: false
+    }
+  }
+
+  /// Bytes in the send queue, as the engine counts them: what was enqueued less what was acknowledged.
+  public var queuedBytes: Int { send.queuedBytes }
+
+  /// Bytes of the send queue that have not been sent yet.
+  public var unsentBytes: Int { max(0, send.queueEnd - send.maximum) }
+
+  /// The largest payload of a segment, options taken off.
+  public var sendSegment: Int { fullSegment }
+
+  /// A snapshot for statistics.
+  public var info: TCPInfo {
+    var info = TCPInfo()
+    info.state = state
+    info.smoothedRoundTrip = roundTrip.smoothed
+    info.roundTripVariation = roundTrip.variation
+    info.minimumRoundTrip = roundTrip.minimum
+    info.retransmissionTimeout = roundTrip.timeout(configuration)
+    info.backoff = Int(roundTrip.backoff)
+    info.congestionWindow = congestion.window
+    info.slowStartThreshold = congestion.threshold
+    info.isRecovering = recovery.isActive
+    info.sendWindow = Int(send.window)
+    info.receiveWindow = receive.window
+    info.sendSegment = fullSegment
+    info.receiveSegment = Int(configuration.maximumSegment)
+    info.queuedBytes = send.queuedBytes
+    info.outstandingBytes = send.maximum - send.unacknowledged
+    info.outOfOrderBytes = reassembly.bytes
+    info.sendWindowScale = send.scale
+    info.receiveWindowScale = isScaled ? receive.scale : 0
+    info.timestamps = timestamps.isEnabled
+    info.counters = counters
+    return info
+  }
+}

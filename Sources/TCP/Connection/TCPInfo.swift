@@ -1,0 +1,81 @@
+import Timing
+
+/// What a connection has counted since it began. Wrapping.
+@frozen public struct TCPCounters: Sendable {
+  /// Bytes of payload sent, repetitions included.
+  public var bytesSent: UInt64 = 0
+  /// Bytes of payload that the peer acknowledged.
+  public var bytesAcknowledged: UInt64 = 0
+  /// Bytes of payload delivered in order.
+  public var bytesReceived: UInt64 = 0
+  /// Segments sent, all kinds.
+  public var segmentsSent: UInt32 = 0
+  /// Segments that arrived, all kinds.
+  public var segmentsReceived: UInt32 = 0
+  /// Segments sent that held anything sent before, SYN and FIN included.
+  public var retransmissions: UInt32 = 0
+  /// Retransmissions caused by three duplicate acknowledgments or by a partial one.
+  public var fastRetransmissions: UInt32 = 0
+  /// Retransmission timeouts.
+  public var timeouts: UInt32 = 0
+  /// Segments that arrived ahead of a hole.
+  public var outOfOrder: UInt32 = 0
+  /// Acknowledgments that arrived and acknowledged nothing new while data was out (RFC 5681 section 2).
+  public var duplicateAcknowledgments: UInt32 = 0
+  /// Challenge ACKs sent (RFC 5961).
+  public var challenges: UInt32 = 0
+  /// Segments that were not acceptable: sequence, timestamp or acknowledgment.
+  public var rejected: UInt32 = 0
+  /// Probes sent: of the window and of an idle peer.
+  public var probes: UInt32 = 0
+
+  /// All zero.
+  public init() {}
+}
+
+/// A snapshot of a connection for statistics and for `TCP_INFO`.
+@frozen public struct TCPInfo: Sendable {
+  /// The state.
+  public var state: TCPState = .closed
+  /// Smoothed round trip; zero before the first measurement.
+  public var smoothedRoundTrip: Nanoseconds = .zero
+  /// Variation of the round trip.
+  public var roundTripVariation: Nanoseconds = .zero
+  /// Smallest round trip seen; zero before the first measurement.
+  public var minimumRoundTrip: Nanoseconds = .zero
+  /// Retransmission timeout as it stands, backed off.
+  public var retransmissionTimeout: Nanoseconds = .zero
+  /// How many times in a row the timeout has been doubled.
+  public var backoff = 0
+  /// Congestion window in bytes, without what recovery adds for the moment.
+  public var congestionWindow = 0
+  /// Slow-start threshold in bytes; `Int.max` before the first loss.
+  public var slowStartThreshold = 0
+  /// In fast recovery.
+  public var isRecovering = false
+  /// The window that the peer offers, in bytes.
+  public var sendWindow = 0
+  /// The window that we offered last, in bytes, less what has arrived since.
+  public var receiveWindow = 0
+  /// Payload of a full segment, options taken off.
+  public var sendSegment = 0
+  /// What the peer was told to send at most.
+  public var receiveSegment = 0
+  /// Bytes queued and not acknowledged, sent or not.
+  public var queuedBytes = 0
+  /// Bytes of sequence space sent and not acknowledged.
+  public var outstandingBytes = 0
+  /// Bytes held ahead of a hole.
+  public var outOfOrderBytes = 0
+  /// Shift of the peer's window field.
+  public var sendWindowScale: UInt8 = 0
+  /// Shift of our window field.
+  public var receiveWindowScale: UInt8 = 0
+  /// Timestamps are in use.
+  public var timestamps = false
+  /// What has been counted.
+  public var counters = TCPCounters()
+
+  /// All zero.
+  public init() {}
+}

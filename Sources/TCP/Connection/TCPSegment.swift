@@ -1,0 +1,96 @@
+import Buffers
+import Timing
+import Wire
+
+/// A segment that arrived, without its payload, which travels beside it. Checksum and ports have been checked.
+@frozen public struct TCPSegment: Sendable {
+  /// SEG.SEQ.
+  public var sequence: SequenceNumber
+  /// SEG.ACK; means something only with the ACK flag.
+  public var acknowledgment: SequenceNumber
+  /// Flags as they came, unknown ones included.
+  public var flags: TCPFlags
+  /// The window field as it came, not scaled.
+  public var window: UInt16
+  /// The urgent pointer; tolerated, urgent data is delivered in line (RFC 6093).
+  public var urgentPointer: UInt16
+  /// Options.
+  public var options: TCPOptions
+  /// When it arrived at this host: round trips are measured with it.
+  public var arrival: Instant
+  /// The IP header carried Congestion Experienced.
+  public var congestionExperienced: Bool
+
+  /// A segment from its fields.
+  public init(
+    sequence: SequenceNumber, acknowledgment: SequenceNumber = SequenceNumber(0), flags: TCPFlags,
+    window: UInt16 = 0, urgentPointer: UInt16 = 0, options: TCPOptions = TCPOptions(),
+    arrival: Instant = .zero, congestionExperienced: Bool = false
+  ) {
+    self.sequence = sequence
+    self.acknowledgment = acknowledgment
+    self.flags = flags
+    self.window = window
+    self.urgentPointer = urgentPointer
+    self.options = options
+    self.arrival = arrival
+    self.congestionExperienced = congestionExperienced
+  }
+
+  /// A segment from its parsed header.
+  public init(_ header: TCPHeader, arrival: Instant, congestionExperienced: Bool = false) {
+    self.init(
+      sequence: header.sequence, acknowledgment: header.acknowledgment, flags: header.flags,
+      window: header.window, urgentPointer: header.urgentPointer, options: header.options,
+      arrival: arrival, congestionExperienced: congestionExperienced)
+  }
+
+  /// SEG.LEN: payload, SYN and FIN (RFC 9293 section 3.4).
+  func length(payload: Int) -> Int {
+    payload + (flags.contains(.syn) ? 1 : 0) + (flags.contains(.fin) ? 1 : 0)
+  }
+}
+
+/// A segment to be sent, described: the environment adds ports, addresses, the payload and the checksum.
+@frozen public struct TCPOutgoing: Sendable {
+  /// SEG.SEQ.
+  public var sequence: SequenceNumber
+  /// SEG.ACK; zero without the ACK flag.
+  public var acknowledgment: SequenceNumber
+  /// Flags.
+  public var flags: TCPFlags
+  /// The window field, scaled already.
+  public var window: UInt16
+  /// Options.
+  public var options: TCPOptions
+  /// Where the payload begins, in bytes from the front of the send queue (its first unacknowledged byte).
+  public var payloadOffset: Int
+  /// Bytes of payload.
+  public var payloadCount: Int
+  /// Whether any of it has been sent before.
+  public var isRetransmission: Bool
+
+  /// A segment without payload.
+  public init(
+    sequence: SequenceNumber, acknowledgment: SequenceNumber, flags: TCPFlags, window: UInt16,
+    options: TCPOptions = TCPOptions(), payloadOffset: Int = 0, payloadCount: Int = 0,
+    isRetransmission: Bool = false
+  ) {
+    self.sequence = sequence
+    self.acknowledgment = acknowledgment
+    self.flags = flags
+    self.window = window
+    self.options = options
+    self.payloadOffset = payloadOffset
+    self.payloadCount = payloadCount
+    self.isRetransmission = isRetransmission
+  }
+}
+
+/// What the engine sends and delivers through. It never calls back into the engine.
+public protocol TCPSink: ~Copyable {
+  /// Sends a segment. What cannot be sent now is lost, as on a network: the engine will repeat it.
+  mutating func send(_ segment: borrowing TCPOutgoing)
+  /// Takes the next bytes of the stream, in order, without gap or overlap. `payload` is never empty.
+  mutating func deliver(_ payload: consuming Packet)
+}

@@ -1,0 +1,88 @@
+import Wire
+
+/// The receive sequence variables of RFC 9293 section 3.3.1, and the window that is offered.
+struct ReceiveSequence {
+  /// IRS.
+  var initial = SequenceNumber(0)
+  /// RCV.NXT: the next byte of the stream.
+  var next = SequenceNumber(0)
+  /// RCV.NXT + RCV.WND: the right edge of what was offered. It never moves left: whatever was offered once is
+  /// accepted.
+  var edge = SequenceNumber(0)
+  /// What the peer was told last; a window field with a scale can fall short of `edge`.
+  var visibleEdge = SequenceNumber(0)
+  /// Last.ACK.sent of RFC 7323 section 4.3.
+  var lastAcknowledgment = SequenceNumber(0)
+  /// Where the peer's FIN stands, once it arrived, in order or not.
+  var finSequence: SequenceNumber?
+  /// What the environment takes beyond what was delivered, in bytes.
+  var free: Int
+  /// The largest window ever to be offered, in bytes.
+  let buffer: UInt32
+  /// Shift of the window fields that we send.
+  var scale: UInt8
+
+  init(buffer: UInt32, scale: UInt8) {
+    self.buffer = buffer
+    self.scale = scale
+    free = Int(buffer)
+  }
+
+  /// RCV.WND in bytes.
+  var window: Int { max(0, edge - next) }
+
+  /// The peer's SYN gave the first number.
+  mutating func synchronize(_ sequence: SequenceNumber) {
+    initial = sequence
+    next = sequence + 1
+    edge = next
+    visibleEdge = next
+    lastAcknowledgment = next
+  }
+
+  /// How far the right edge could move now, in bytes.
+  var advance: Int { next + min(max(free, 0), Int(buffer)) - edge }
+
+  /// The window field for a segment that is about to leave, and its effect on the right edge.
+  ///
+  /// The edge moves only by a worthwhile step: the receiver's side of silly-window avoidance, RFC 9293 section
+  /// 3.8.6.2.2. It never moves back (section 3.8.6.2.1). A scaled field is rounded up, so that the peer does not
+  /// see it move back either, while that offers less than one unit of the field more than there is room;
+  /// beyond that the field falls short by less than a unit (RFC 7323 section 2.4).
+  mutating func offer(segment: Int) -> UInt16 {
+    let step = min(Int(buffer) / 2, segment)
+    if advance >= max(step, 1) { edge = edge + advance }
+    let width = window
+    guard scale > 0 else {
+      visibleEdge = next + min(width, 65535)
+      return UInt16(min(width, 65535))
+    }
+    let unit = 1 << Int(scale)
+    let roof = next + min(max(free, 0), Int(buffer)) + (unit - 1)
+    var field = width >> Int(scale)
+    if field << Int(scale) < visibleEdge - next, next + (field + 1) << Int(scale) <= roof { field += 1 }
+    field = min(field, 65535)
+    visibleEdge = next + field << Int(scale)
+    edge = SequenceNumber.later(edge, visibleEdge)
+    return UInt16(field)
+  }
+
+  /// The window field of a SYN, which is never scaled (RFC 7323 section 2.2).
+  mutating func offerUnscaled() -> UInt16 {
+    let width = min(max(free, 0), Int(buffer), 65535)
+    edge = SequenceNumber.later(edge, next + width)
+    visibleEdge = edge
+    return UInt16(width)
+  }
+
+  /// Whether room has appeared that is worth a segment of its own: two segments or half of the buffer; or,
+  /// when the peer was told that there is nothing left, what ends a silly window.
+  func isWorthUpdate(segment: Int) -> Bool {
+    let gain = next + min(max(free, 0), Int(buffer)) - visibleEdge
+    let offered = visibleEdge - next
+    if gain <= 0 { return false }
+    if offered < segment, gain >= min(Int(buffer) / 2, segment) { return true }
+    guard gain >= min(Int(buffer) / 2, 2 * segment) else { return false }
+    return gain >= Int(buffer) / 4 || offered <= Int(buffer) / 8 || Int(buffer) <= 8 * segment
+  }
+}

@@ -1,0 +1,101 @@
+import Buffers
+import Timing
+import Wire
+
+// Every segment leaves by one of these.
+extension TCPConnection {
+  /// What every segment has in common: options, window, and the bookkeeping of the acknowledgment it carries.
+  mutating func transmit(
+    at sequence: SequenceNumber, _ flags: TCPFlags, payloadOffset: Int = 0, payloadCount: Int = 0,
+    isRetransmission: Bool = false, now: Instant, sink: inout some TCPSink & ~Copyable
+  ) {
+    var options = TCPOptions()
+    let acknowledges = flags.contains(.ack)
+    if timestamps.isEnabled {
+      options.timestamps = timestamps.option(now: now, acknowledges: acknowledges)
+    }
+    let window = receive.offer(segment: Int(configuration.maximumSegment))
+    if acknowledges {
+      receive.lastAcknowledgment = receive.next
+      policy.sent(withText: payloadCount > 0)
+      deadlines.acknowledgment.disarm()
+    }
+    counters.segmentsSent &+= 1
+    if isRetransmission { counters.retransmissions &+= 1 }
+    counters.bytesSent &+= UInt64(payloadCount)
+    sink.send(
+      TCPOutgoing(
+        sequence: sequence, acknowledgment: acknowledges ? receive.next : SequenceNumber(0),
+        flags: flags, window: window, options: options, payloadOffset: payloadOffset,
+        payloadCount: payloadCount, isRetransmission: isRetransmission))
+  }
+
+  /// Our SYN in SYN-SENT, the SYN-ACK in SYN-RECEIVED, first or again.
+  mutating func transmitSyn(now: Instant, sink: inout some TCPSink & ~Copyable) {
+    let isAnswer = state == .synReceived
+    let isRetransmission = send.maximum > send.initial
+    send.next = send.initial + 1
+    send.maximum = SequenceNumber.later(send.maximum, send.next)
+    roundTrip.sent(end: send.next, isRetransmission: isRetransmission, now: now)
+    send.lastTransmission = now
+    counters.segmentsSent &+= 1
+    if isRetransmission { counters.retransmissions &+= 1 }
+    if isAnswer { receive.lastAcknowledgment = receive.next }
+    sink.send(
+      TCPOutgoing(
+        sequence: send.initial, acknowledgment: isAnswer ? receive.next : SequenceNumber(0),
+        flags: isAnswer ? [.syn, .ack] : .syn, window: receive.offerUnscaled(),
+        options: synOptions(isAnswer: isAnswer, now: now), isRetransmission: isRetransmission))
+    armSendTimers(now: now)
+  }
+
+  /// A piece of the send queue, with the FIN if that follows it.
+  mutating func transmitText(
+    at sequence: SequenceNumber, count: Int, fin: Bool, now: Instant, sink: inout some TCPSink & ~Copyable
+  ) {
+    let end = sequence + count
+    let isRetransmission = sequence < send.maximum
+    var flags: TCPFlags = .ack
+    if fin { flags.insert(.fin) }
+    // RFC 9293 section 3.9.1.2: PSH where the application's last push ends.
+    if sequence < send.pushed, send.pushed <= end { flags.insert(.psh) }
+    if count > 0, count < fullSegment { send.smallEnd = end }
+    let last = fin ? end + 1 : end
+    roundTrip.sent(end: last, isRetransmission: isRetransmission, now: now)
+    send.maximum = SequenceNumber.later(send.maximum, last)
+    send.lastTransmission = now
+    transmit(
+      at: sequence, flags, payloadOffset: sequence - send.dataStart, payloadCount: count,
+      isRetransmission: isRetransmission, now: now, sink: &sink)
+  }
+
+  /// The number that a segment without sequence space carries: SND.NXT, but never beyond the peer's window, or
+  /// the peer would not accept what else it says.
+  var acceptableSequence: SequenceNumber {
+    SequenceNumber.earlier(send.maximum, send.unacknowledged + Int(send.window))
+  }
+
+  /// A segment that only acknowledges.
+  mutating func transmitAcknowledgment(now: Instant, sink: inout some TCPSink & ~Copyable) {
+    transmit(at: acceptableSequence, .ack, now: now, sink: &sink)
+  }
+
+  /// RFC 5961: says where we stand to a peer, or an attacker, whose segment was not accepted.
+  mutating func transmitChallenge(now: Instant, sink: inout some TCPSink & ~Copyable) {
+    guard challenges.allows(limit: configuration.challengeLimit, now: now) else { return }
+    counters.challenges &+= 1
+    transmitAcknowledgment(now: now, sink: &sink)
+  }
+
+  /// A reset of a synchronized peer: <SEQ=SND.NXT><CTL=RST,ACK>.
+  mutating func transmitReset(now: Instant, sink: inout some TCPSink & ~Copyable) {
+    transmit(at: acceptableSequence, [.rst, .ack], now: now, sink: &sink)
+  }
+
+  /// A segment that a rule has made up.
+  mutating func transmit(_ reply: TCPOutgoing?, sink: inout some TCPSink & ~Copyable) {
+    guard let reply else { return }
+    counters.segmentsSent &+= 1
+    sink.send(reply)
+  }
+}

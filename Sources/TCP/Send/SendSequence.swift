@@ -1,0 +1,89 @@
+import Timing
+import Wire
+
+/// The send sequence variables of RFC 9293 section 3.3.1, and where the send queue ends.
+///
+/// The queue itself lies with the environment: bytes from `dataStart` up to `queueEnd`. The FIN, once queued,
+/// has the sequence number `queueEnd`. `next` goes back to `unacknowledged` after a timeout; `maximum` does not,
+/// and is what RFC 9293 means by SND.NXT where it judges what arrives.
+struct SendSequence {
+  /// ISS.
+  let initial: SequenceNumber
+  /// SND.UNA: the oldest sequence number not acknowledged.
+  var unacknowledged: SequenceNumber
+  /// SND.NXT: what is sent next.
+  var next: SequenceNumber
+  /// One past the highest sequence number ever sent.
+  var maximum: SequenceNumber
+  /// One past the last byte of the send queue; where the FIN stands.
+  var queueEnd: SequenceNumber
+  /// One past the last byte that the application wanted pushed.
+  var pushed: SequenceNumber
+  /// One past the last segment sent that was not full, for Nagle's rule.
+  var smallEnd: SequenceNumber
+  /// SND.WND in bytes.
+  var window: UInt32 = 0
+  /// SND.WL1: the segment that brought the window.
+  var windowSequence: SequenceNumber
+  /// SND.WL2: its acknowledgment.
+  var windowAcknowledgment: SequenceNumber
+  /// MAX.SND.WND: the largest window seen.
+  var largestWindow: UInt32 = 0
+  /// Largest payload of a segment before options: the least of what the peer announced, what the path takes
+  /// and what is configured.
+  var segment: UInt16
+  /// Shift of the window fields that arrive.
+  var scale: UInt8 = 0
+  /// The FIN is in the queue.
+  var finQueued = false
+  /// When a segment with sequence space was sent last.
+  var lastTransmission: Instant
+
+  init(initial: SequenceNumber, segment: UInt16, now: Instant) {
+    self.initial = initial
+    unacknowledged = initial
+    next = initial
+    maximum = initial
+    queueEnd = initial + 1
+    pushed = initial + 1
+    smallEnd = initial
+    windowSequence = initial
+    windowAcknowledgment = initial
+    self.segment = segment
+    lastTransmission = now
+  }
+
+  /// The sequence number of the first byte in the queue.
+  var dataStart: SequenceNumber { SequenceNumber.later(unacknowledged, initial + 1) }
+  /// Bytes in the queue, sent or not. Once the FIN is acknowledged there are none.
+  var queuedBytes: Int { max(0, queueEnd - dataStart) }
+  /// Bytes of the queue from `next` on; negative when the FIN has been sent.
+  var unsentBytes: Int { queueEnd - next }
+  /// The FIN is queued and `next` has not passed it.
+  var finPending: Bool { finQueued && next <= queueEnd }
+  /// The peer has acknowledged our FIN: keeps P2, only this moves FIN-WAIT-1, CLOSING and LAST-ACK on.
+  var finAcknowledged: Bool { finQueued && unacknowledged > queueEnd }
+  /// Anything (data, SYN or FIN) sent since `next` last went back, and not acknowledged.
+  var flight: Int { next - unacknowledged }
+  /// Anything left to send or to have acknowledged.
+  var isFinished: Bool { unacknowledged >= queueEnd && (!finQueued || finAcknowledged) }
+  /// SND.UNA + SND.WND - SND.NXT: what the peer still takes.
+  var room: Int { Int(window) - flight }
+
+  /// Takes the window of an acceptable segment, unless an older one brings it (RFC 9293 section 3.10.7.4).
+  mutating func takeWindow(_ offered: UInt32, sequence: SequenceNumber, acknowledgment: SequenceNumber) {
+    guard
+      windowSequence < sequence
+        || (windowSequence == sequence && windowAcknowledgment <= acknowledgment)
+    else { return }
+    setWindow(offered, sequence: sequence, acknowledgment: acknowledgment)
+  }
+
+  /// Takes a window without a question.
+  mutating func setWindow(_ offered: UInt32, sequence: SequenceNumber, acknowledgment: SequenceNumber) {
+    window = offered
+    largestWindow = max(largestWindow, offered)
+    windowSequence = sequence
+    windowAcknowledgment = acknowledgment
+  }
+}
