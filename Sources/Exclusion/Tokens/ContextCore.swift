@@ -1,14 +1,26 @@
+/// Who above keeps private state for a context.
+public enum AttachmentSlot: Int, Sendable, CaseIterable {
+  /// The transmit batch of `Devices`.
+  case devices
+  /// The scheduler's state.
+  case softInterrupts
+  /// The network layer's.
+  case internet
+  /// The socket layer's.
+  case sockets
+}
+
 /// What this target keeps for one context. Made once, at a stable address; changed by its context alone, except
 /// for the port.
-public struct ContextCore: ~Copyable, @unchecked Sendable {
+@safe public struct ContextCore: ~Copyable, @unchecked Sendable {
   @usableFromInline let port: ContextPort
   /// (c)
   @usableFromInline let index: Int
   @usableFromInline let gates = GateCounters()
   @usableFromInline let wakes: WakeBuffer
   @usableFromInline let graceReader: GraceReader
-  /// An address; set while the stack is assembled.
-  @usableFromInline let softInterruptState = AtomicWord(0)
+  /// (c) What the layers above keep for this context, by slot; set while the stack is assembled.
+  @usableFromInline var attachments = unsafe InlineArray<4, UnsafeMutableRawPointer?>(repeating: nil)
   /// Keeps the domain that `graceReader` points into.
   private let domain: GraceDomain?
 
@@ -61,15 +73,13 @@ public struct ContextCore: ~Copyable, @unchecked Sendable {
 
   var graceReader: GraceReader { unsafe core.pointee.graceReader }
 
-  /// What the scheduler above keeps for this context. Set before the context runs.
-  @inlinable public var softInterruptState: UnsafeMutableRawPointer? {
-    get {
-      unsafe UnsafeMutableRawPointer(
-        bitPattern: UInt(truncatingIfNeeded: core.pointee.softInterruptState.loadRelaxed()))
-    }
-    nonmutating set {
-      unsafe core.pointee.softInterruptState.store(UInt64(UInt(bitPattern: newValue)))
-    }
+  /// What a layer above keeps for this context; traps if nothing was attached.
+  @inlinable @inline(__always) public func attachment(_ slot: AttachmentSlot) -> UnsafeMutableRawPointer {
+    unsafe core.pointee.attachments[slot.rawValue].unsafelyUnwrapped
+  }
+  /// Gives a layer's state to the context. Before the context runs.
+  public func attach(_ state: UnsafeMutableRawPointer, _ slot: AttachmentSlot) {
+    unsafe core.pointee.attachments[slot.rawValue] = state
   }
 
   /// The same context.

@@ -1,0 +1,27 @@
+public import Exclusion
+
+/// What passed one queue of a device. Receive counters are written by the queue's context, transmit
+/// counters by the owner of the queue's gate; anyone may read.
+public final class DeviceCounters: Sendable {
+  /// Frames taken from the link.
+  public let framesReceived = Counter()
+  /// Bytes of those frames.
+  public let bytesReceived = Counter()
+  /// Frames that were lost or refused on receipt: oversize, truncated by the link, ring overflow.
+  public let receiveDrops = Counter()
+  /// Times that reception paused because the packet pool was empty.
+  public let receiveOutOfBuffers = Counter()
+  /// Frames given to the link.
+  public let framesSent = Counter()
+  /// Bytes of those frames.
+  public let bytesSent = Counter()
+  /// Frames that the link refused for good.
+  public let transmitDrops = Counter()
+  /// System calls made to receive.
+  public let receiveCalls = Counter()
+  /// System calls made to send.
+  public let transmitCalls = Counter()
+
+  /// All zero.
+  public init() {}
+}

@@ -1,0 +1,89 @@
+public import Buffers
+import Exclusion
+public import Timing
+import Wire
+
+/// Two devices joined back to back in memory: what one sends the other receives. Each frame is copied
+/// into the receiver's own pool, as a wire would, so the two sides may belong to different stacks.
+///
+/// The ring of a direction is bounded; a sender that finds it full stops its queue until the receiver
+/// makes room (TX-STOP).
+public final class LinkPair: Sendable {
+  /// One end.
+  public let left: LinkEnd
+  /// The other end.
+  public let right: LinkEnd
+
+  /// `mtu` in bytes without the link header; `ringSlots` frames fit into each direction of each queue.
+  public init(
+    left leftLink: LinkLayer, right rightLink: LinkLayer, mtu: Int = 1500, queues: Int = 1,
+    ringSlots: Int = 256
+  ) {
+    let rightward = (0..<queues).map { _ in PacketRing(slots: ringSlots) }
+    let leftward = (0..<queues).map { _ in PacketRing(slots: ringSlots) }
+    left = LinkEnd(name: "left0", linkLayer: leftLink, mtu: mtu, outgoing: rightward, incoming: leftward)
+    right = LinkEnd(name: "right0", linkLayer: rightLink, mtu: mtu, outgoing: leftward, incoming: rightward)
+  }
+}
+
+/// One end of a ``LinkPair``.
+public final class LinkEnd: Device {
+  public let name: String
+  public let linkLayer: LinkLayer
+  public let mtu: Int
+  private let outgoing: [PacketRing]
+  private let incoming: [PacketRing]
+  private let queueCounters: [DeviceCounters]
+
+  init(name: String, linkLayer: LinkLayer, mtu: Int, outgoing: [PacketRing], incoming: [PacketRing]) {
+    self.name = name
+    self.linkLayer = linkLayer
+    self.mtu = mtu
+    self.outgoing = outgoing
+    self.incoming = incoming
+    queueCounters = outgoing.map { _ in DeviceCounters() }
+  }
+
+  public var queueCount: Int { outgoing.count }
+  public func counters(queue: Int) -> DeviceCounters { queueCounters[queue] }
+  public func descriptor(queue: Int) -> Int32? { nil }
+  public func attach(queue: Int, receive: ReceiveSignalRef, transmit: TransmitQueueRef) {
+    outgoing[queue].attachSender(transmit)
+    incoming[queue].attachReceiver(receive)
+  }
+
+  public func receive(
+    queue: Int, limit: Int, pool: PacketPoolRef, now: Instant, into batch: inout PacketQueue
+  ) -> ReceiveOutcome {
+    let counters = queueCounters[queue]
+    var taken = 0
+    while taken < limit {
+      guard let frame = incoming[queue].takeOne() else { return .drained }
+      guard var copy = pool.allocate() else {
+        // The frame is lost as on a wire whose receiver has no buffer; the ring goes on (R8).
+        counters.receiveOutOfBuffers.increment()
+        counters.receiveDrops.increment()
+        taken += 1
+        continue
+      }
+      copy.becomeCopy(of: frame)
+      copy.metadata.offload = frame.metadata.offload
+      copy.metadata.arrival = now
+      counters.framesReceived.increment()
+      counters.bytesReceived.increment(by: UInt64(frame.count))
+      batch.append(copy)
+      taken += 1
+    }
+    return .more
+  }
+
+  public func send(_ packet: consuming Packet, queue: Int) -> Packet? {
+    let bytes = packet.count
+    if let back = outgoing[queue].put(packet) { return back }
+    queueCounters[queue].framesSent.increment()
+    queueCounters[queue].bytesSent.increment(by: UInt64(bytes))
+    return nil
+  }
+  public func flush(queue: Int) { outgoing[queue].signal() }
+  public func complete(queue: Int, into completed: inout PacketQueue) {}
+}

@@ -1,0 +1,69 @@
+import Buffers
+import Exclusion
+import Timing
+
+/// One direction of a link in memory: a bounded ring from the owner of a transmit queue to a receiving
+/// context. Two owners follow each other through the queue's gate, so there is one producer at a time.
+final class PacketRing: Sendable {
+  private let ring: Ring<Packet>
+  let counters = DeviceCounters()
+  /// (c) after attach, which happens before any context runs.
+  private let ends: Ends
+
+  private final class Ends: @unchecked Sendable {  // written only while the stack is assembled
+    var receiver: ReceiveSignalRef?
+    var sender: TransmitQueueRef?
+  }
+
+  init(slots: Int) {
+    ring = Ring(minimumCapacity: slots)
+    ends = Ends()
+  }
+
+  func attach(receive: ReceiveSignalRef, transmit: TransmitQueueRef) {
+    attachReceiver(receive)
+    attachSender(transmit)
+  }
+  func attachReceiver(_ signal: ReceiveSignalRef) { ends.receiver = signal }
+  func attachSender(_ queue: TransmitQueueRef) { ends.sender = queue }
+
+  /// Producer: nil when the ring has the packet; otherwise the queue is stopped.
+  func put(_ packet: consuming Packet) -> Packet? {
+    var packet = packet
+    while true {
+      let bytes = packet.count
+      guard let back = ring.push(packet) else {
+        counters.framesSent.increment()
+        counters.bytesSent.increment(by: UInt64(bytes))
+        return nil
+      }
+      guard let sender = ends.sender else { return back }
+      // A stopped sender must not wait for a receiver that was not told of what is in the ring.
+      ends.receiver?.raise()
+      if sender.stop(hasRoom: { ring.count < ring.capacity }) { return back }
+      packet = back
+    }
+  }
+
+  /// Producer, at the end of a batch.
+  func signal() { if ring.count > 0 { ends.receiver?.raise() } }
+
+  /// Consumer. The room that this makes restarts a stopped sender.
+  func takeOne() -> Packet? {
+    guard let packet = ring.pop() else { return nil }
+    ends.sender?.roomAppeared()
+    return packet
+  }
+
+  /// Consumer that keeps the sender's packets: loopback.
+  func take(limit: Int, now: Instant, into batch: inout PacketQueue) -> ReceiveOutcome {
+    for _ in 0..<limit {
+      guard var packet = takeOne() else { return .drained }
+      packet.metadata.arrival = now
+      counters.framesReceived.increment()
+      counters.bytesReceived.increment(by: UInt64(packet.count))
+      batch.append(packet)
+    }
+    return .more
+  }
+}

@@ -1,0 +1,25 @@
+import Exclusion
+
+/// A closure as a posted item. For control, not for packets: it allocates.
+enum ContextCall {
+  private final class Box {
+    let body: @Sendable (inout SoftInterrupt) -> Void
+    init(_ body: @escaping @Sendable (inout SoftInterrupt) -> Void) { self.body = body }
+  }
+  private static var boxOffset: Int { 32 }
+
+  static func make(_ body: @escaping @Sendable (inout SoftInterrupt) -> Void) -> ItemRef {
+    let raw = UnsafeMutableRawPointer.allocate(byteCount: 64, alignment: 64)
+    unsafe raw.initializeMemory(as: WorkItem.self, to: WorkItem(kind: Handlers.Kind.call))
+    unsafe (raw + boxOffset).initializeMemory(as: Unmanaged<Box>.self, to: Unmanaged.passRetained(Box(body)))
+    return unsafe ItemRef(raw)
+  }
+  private static func take(_ item: ItemRef) -> Box {
+    let raw = unsafe item.raw
+    let box = unsafe (raw + boxOffset).assumingMemoryBound(to: Unmanaged<Box>.self).pointee
+    unsafe raw.deallocate()
+    return unsafe box.takeRetainedValue()
+  }
+  static func run(_ item: ItemRef, _ cx: inout SoftInterrupt) { take(item).body(&cx) }
+  static func discard(_ item: ItemRef) { _ = take(item) }
+}

@@ -1,0 +1,191 @@
+// The contexts of one stack: assembled, then run on threads or stepped by hand.
+
+public import Buffers
+public import Devices
+public import Exclusion
+public import Timing
+
+/// How a ``ContextSet`` is made.
+public struct ContextConfiguration: Sendable {
+  /// Number of contexts, 1...64.
+  public var contexts: Int
+  /// Packets that each context's pool may grow to (2 KiB each).
+  public var packetLimit: Int
+  /// The clock: real or virtual.
+  public var timeSource: any TimeSource
+  /// Makes the poller of a context that runs on a thread; nil under the manual scheduler.
+  public var makePoller: (@Sendable (Int) throws -> any DevicePoller)?
+
+  /// A configuration; `makePoller` nil means that the contexts are stepped by hand.
+  public init(
+    contexts: Int = 1, packetLimit: Int = 16384, timeSource: any TimeSource,
+    makePoller: (@Sendable (Int) throws -> any DevicePoller)? = nil
+  ) {
+    self.contexts = contexts
+    self.packetLimit = packetLimit
+    self.timeSource = timeSource
+    self.makePoller = makePoller
+  }
+}
+
+/// All contexts of a stack. Assembled by one thread (`register…`, `addDevice`), then started once and
+/// stopped once; what is posted before the start runs after it.
+@safe
+public final class ContextSet: @unchecked Sendable {  // assembly is single-threaded; contexts own their state
+  /// The number of contexts.
+  public let count: Int
+  /// Grace periods among these contexts and the application threads that pin.
+  public let grace: GraceDomain
+  /// The clock.
+  public let timeSource: any TimeSource
+  /// Who runs what. Filled before ``start()``.
+  public var handlers = Handlers()
+
+  /// The token of a context's own event descriptor.
+  static var portToken: UInt32 { .max }
+
+  private let states: UnsafeMutablePointer<ContextState>
+  private let batches: UnsafeMutablePointer<TransmitBatch>
+  private var cores: [ContextCoreRef] = []
+  private let pools: UnsafeMutablePointer<PacketPool>
+  private var counterSets: [ContextCounters] = []
+  private var pollers: [(any DevicePoller)?] = []
+  private var signals: [ReceiveSignalRef] = []
+  private var queues: [TransmitQueueRef] = []
+  private var threads: [WorkerThread] = []
+  private var isStarted = false
+
+  /// Makes the contexts, at rest. Throws what `makePoller` throws, or ``SystemFailure`` when the system gives
+  /// no event descriptor.
+  public init(_ configuration: ContextConfiguration) throws {
+    precondition((1...64).contains(configuration.contexts), "1 to 64 contexts")
+    count = configuration.contexts
+    timeSource = configuration.timeSource
+    grace = GraceDomain(contexts: count)
+    unsafe states = .allocate(capacity: count)
+    unsafe batches = .allocate(capacity: count)
+    unsafe pools = .allocate(capacity: count)
+    for index in 0..<count {
+      let poller = try configuration.makePoller?(index)
+      let core = try ContextCoreRef.make(
+        index: index, kick: poller == nil ? .counted : .descriptor, domain: grace)
+      unsafe (pools + index).initialize(to: PacketPool(limit: configuration.packetLimit, home: core))
+      let counters = ContextCounters()
+      if let poller, let descriptor = core.port.descriptor {
+        try poller.watch(descriptor: descriptor, token: Self.portToken)
+      }
+      unsafe (batches + index).initialize(to: TransmitBatch())
+      unsafe (states + index).initialize(
+        to: ContextState(
+          core: core, handlers: Handlers(), timeSource: timeSource, poller: poller, pool: pools[index].ref,
+          grace: grace,
+          counters: counters, now: timeSource.now(), wheel: TimingWheel(now: timeSource.now())))
+      unsafe core.attach(UnsafeMutableRawPointer(states + index), .softInterrupts)
+      unsafe core.attach(UnsafeMutableRawPointer(batches + index), .devices)
+      cores.append(core)
+      counterSets.append(counters)
+      pollers.append(poller)
+    }
+    handlers.register(Handlers.Kind.call, at: .general) { item, cx in ContextCall.run(item, &cx) }
+    handlers.register(Handlers.Kind.receiveSignal, at: .net) { _, _ in }
+    handlers.register(Handlers.Kind.transmitQueue, at: .net) { item, cx in
+      unsafe GateRef<TransmitQueue>(item.raw).resume(budget: 256, &cx)
+    }
+  }
+
+  /// Where to post work for context `index`.
+  public func port(_ index: Int) -> ContextPortRef { cores[index].port }
+  /// The counters of context `index`.
+  public func counters(_ index: Int) -> ContextCounters { counterSets[index] }
+  /// The gate and wake-up counters of context `index`.
+  public func core(_ index: Int) -> ContextCoreRef { cores[index] }
+  /// The packet pool of context `index`; only its counters may be read from outside.
+  public func pool(_ index: Int) -> PacketPoolRef { unsafe pools[index].ref }
+
+  /// Gives a higher layer's private state to context `index`. Before the start.
+  public func attach(_ state: UnsafeMutableRawPointer, _ slot: AttachmentSlot, to index: Int) {
+    unsafe cores[index].attach(state, slot)
+  }
+
+  /// Adds a device as interface `interface`: queue i belongs to context i modulo the number of contexts; a
+  /// context beyond the device's queues sends through queue (i modulo queues). Before the start.
+  /// Returns the transmit queue that each context uses. Throws what the poller throws.
+  public func addDevice(_ device: any Device, interface: Int, level: Level = .net) throws
+    -> [TransmitQueueRef]
+  {
+    precondition(!isStarted, "devices are added before the start")
+    var made: [TransmitQueueRef] = []
+    for queue in 0..<device.queueCount {
+      let home = queue % count
+      let transmit = TransmitQueueRef.make(
+        device: device, queue: queue, kind: Handlers.Kind.transmitQueue, home: port(home))
+      let number = unsafe states[home].sources.count
+      let signal = ReceiveSignalRef.make(
+        kind: Handlers.Kind.receiveSignal, source: UInt32(number), port: port(home))
+      device.attach(queue: queue, receive: signal, transmit: transmit)
+      if let descriptor = device.descriptor(queue: queue) {
+        try pollers[home]?.watch(descriptor: descriptor, token: UInt32(number))
+      }
+      unsafe states[home].sources.append(
+        ReceiveSource(
+          device: device, queue: queue, interface: interface, level: level, signal: signal, transmit: transmit
+        ))
+      signals.append(signal)
+      queues.append(transmit)
+      made.append(transmit)
+    }
+    return (0..<count).map { made[$0 % made.count] }
+  }
+
+  func freezeHandlers() {
+    isStarted = true
+    for index in 0..<count {
+      unsafe states[index].handlers = handlers
+    }
+  }
+  func runner(_ index: Int) -> ContextRunner { unsafe ContextRunner(state: states + index) }
+
+  /// Starts one thread for each context. Needs `makePoller`. Throws ``SystemFailure``.
+  public func start() throws {
+    precondition(!isStarted, "a context set starts once")
+    freezeHandlers()
+    for index in 0..<count {
+      let runner = runner(index)
+      threads.append(try WorkerThread(name: "sluice-\(index)") { runner.loop() })
+    }
+  }
+
+  /// Stops the threads and waits for them: each finishes its pass. Application context, nothing held.
+  public func stop() {
+    for index in 0..<threads.count {
+      perform(on: index) { cx in unsafe cx.state.pointee.isStopping = true }
+    }
+    for thread in threads { thread.join() }
+    threads.removeAll()
+  }
+
+  /// Runs `body` on context `index` at general level (the control context is 0). Any thread; does not wait.
+  public func perform(on index: Int, _ body: @escaping @Sendable (inout SoftInterrupt) -> Void) {
+    port(index).post(ContextCall.make(body))
+  }
+
+  deinit {
+    precondition(threads.isEmpty, "RS-QUIESCE: stop() comes before the last reference goes")
+    for index in 0..<count {
+      // What was posted and never ran is released, closures included.
+      var left = port(index).takeAll()
+      while let item = left.popFirst() {
+        if item.kind == Handlers.Kind.call { ContextCall.discard(item) }
+      }
+      unsafe (states + index).deinitialize(count: 1)
+      unsafe (batches + index).deinitialize(count: 1)
+    }
+    for queue in queues { queue.destroy() }
+    for signal in signals { signal.destroy() }
+    unsafe pools.deinitialize(count: count)
+    for core in cores { core.destroy() }
+    unsafe pools.deallocate()
+    unsafe states.deallocate()
+    unsafe batches.deallocate()
+  }
+}

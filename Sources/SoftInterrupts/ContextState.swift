@@ -1,0 +1,70 @@
+import Buffers
+import Devices
+import Exclusion
+import Timing
+
+/// Everything that belongs to one context. Touched only by the context's thread, except the counters,
+/// which anyone may read.
+struct ContextState: ~Copyable {
+  let core: ContextCoreRef
+  var handlers: Handlers
+  let timeSource: any TimeSource
+  let poller: (any DevicePoller)?
+  let pool: PacketPoolRef
+  let grace: GraceDomain
+  let counters: ContextCounters
+  /// Stamped at the start of a pass and after each level.
+  var now: Instant
+  var wheel: TimingWheel
+  /// Posted work by level; `clock` stays empty, its work is the wheel.
+  var net = ItemList()
+  var serial = ItemList()
+  var bio = ItemList()
+  var general = ItemList()
+  /// Receive queues; the token or tag of a signal is the index.
+  var sources: [ReceiveSource] = []
+  var limbo = LimboList()
+  var isStopping = false
+}
+
+/// One receive queue that this context serves.
+struct ReceiveSource {
+  let device: any Device
+  let queue: Int
+  let interface: Int
+  let level: Level
+  let signal: ReceiveSignalRef
+  let transmit: TransmitQueueRef
+  /// More may be in the device: poll it in the next pass.
+  var isPending = false
+  var isWatchedForRoom = false
+  var hasFailed = false
+}
+
+extension SoftInterrupt {
+  var state: UnsafeMutablePointer<ContextState> {
+    unsafe core.attachment(.softInterrupts).assumingMemoryBound(to: ContextState.self)
+  }
+
+  /// The context's number, from 0.
+  public var index: Int { core.index }
+  /// The time of this pass. It does not move while a level's item runs.
+  public var now: Instant { unsafe state.pointee.now }
+  /// The context's packets.
+  public var pool: PacketPoolRef { unsafe state.pointee.pool }
+  /// The grace periods of the stack.
+  public var grace: GraceDomain { unsafe state.pointee.grace }
+  /// How many timers are armed on this context.
+  public var armedTimers: Int { unsafe state.pointee.wheel.armedCount }
+
+  /// Arms, or moves, a timer on this context's wheel. Its memory must live until it fires or is cancelled
+  /// (TM-REF).
+  public func arm(_ timer: TimerRef, at deadline: Instant) {
+    unsafe state.pointee.wheel.arm(timer, at: deadline)
+  }
+  /// Disarms a timer of this context's wheel; harmless if it is not armed.
+  public func cancel(_ timer: TimerRef) { unsafe state.pointee.wheel.cancel(timer) }
+
+  /// Frees `slot` once no reader can still hold it (PCB-GRACE).
+  public func retire(_ slot: ItemRef) { unsafe state.pointee.limbo.add(slot) }
+}

@@ -1,0 +1,98 @@
+import Exclusion
+public import Timing
+
+/// Runs the contexts of one or more stacks by hand on the calling thread, in virtual time, one pass at a
+/// time. The code that runs is the code that runs on threads.
+public final class ManualScheduler {
+  private let clock: VirtualClock
+  private var sets: [ContextSet] = []
+  /// A pass that always finds more is a loop; no honest test needs as many.
+  private static var passLimit: Int { 10_000_000 }
+
+  /// A scheduler that moves `clock`.
+  public init(clock: VirtualClock) { self.clock = clock }
+
+  /// Adds a stack's contexts, which must not have been started on threads.
+  public func add(_ set: ContextSet) {
+    set.freezeHandlers()
+    sets.append(set)
+  }
+
+  /// One pass of one context. True: it has work left.
+  @discardableResult
+  public func step(_ set: ContextSet, context index: Int) -> Bool {
+    let runner = set.runner(index)
+    return withContextRoot(set.core(index)) { root in runner.pass(&root) } || runner.hasPosted
+  }
+
+  /// Passes over all contexts in turn until none has work at this instant. Returns the number of passes.
+  @discardableResult
+  public func settle() -> Int {
+    var passes = 0
+    while true {
+      var isBusy = false
+      for set in sets {
+        for index in 0..<set.count where set.runner(index).hasWork(at: clock.now()) {
+          step(set, context: index)
+          passes += 1
+          isBusy = true
+        }
+      }
+      if !isBusy { return passes }
+      precondition(passes < Self.passLimit, "RX-BUDGET: the contexts never come to rest")
+    }
+  }
+
+  /// The earliest deadline of any context, or nil when nothing is armed.
+  public var nextDeadline: Instant? {
+    var earliest: Instant?
+    for set in sets {
+      for index in 0..<set.count {
+        guard let deadline = set.runner(index).nextDeadline else { continue }
+        earliest = earliest.map { min($0, deadline) } ?? deadline
+      }
+    }
+    return earliest
+  }
+
+  /// Settles, then moves time from deadline to deadline until `instant`, settling at each.
+  public func run(until instant: Instant) {
+    settle()
+    while let deadline = nextDeadline, deadline <= instant {
+      clock.advance(to: max(deadline, clock.now()))
+      settle()
+    }
+    if clock.now() < instant { clock.advance(to: instant) }
+    settle()
+  }
+
+  /// Runs for a span of virtual time, in milliseconds.
+  public func run(milliseconds: UInt64) { run(until: clock.now().adding(milliseconds: milliseconds)) }
+
+  /// Runs until `condition` holds or `limit` milliseconds have passed. True: it held.
+  public func run(limit: UInt64 = 600_000, until condition: () -> Bool) -> Bool {
+    let end = clock.now().adding(milliseconds: limit)
+    settle()
+    while !condition() {
+      guard let deadline = nextDeadline, deadline <= end else { return false }
+      clock.advance(to: max(deadline, clock.now()))
+      settle()
+    }
+    return true
+  }
+}
+
+extension ContextRunner {
+  var hasPosted: Bool { unsafe state.pointee.core.port.hasWork }
+  var nextDeadline: Instant? { unsafe state.pointee.wheel.nextDeadline }
+
+  /// Whether a pass at `now` would find something to do.
+  func hasWork(at now: Instant) -> Bool {
+    if hasPosted { return true }
+    if let deadline = nextDeadline, deadline <= now { return true }
+    if unsafe !(state.pointee.net.isEmpty && state.pointee.serial.isEmpty) { return true }
+    if unsafe !(state.pointee.bio.isEmpty && state.pointee.general.isEmpty) { return true }
+    if unsafe !state.pointee.limbo.isEmpty { return true }
+    return unsafe state.pointee.sources.contains { $0.isPending }
+  }
+}
