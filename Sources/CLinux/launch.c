@@ -158,6 +158,8 @@ static int follow(struct sluice_launch *launch, struct sluice_launch_report *rep
   struct sluice_message message;
   int count = 0, result = sluice_message_receive(launch->setup, &message, report->descriptors, &count);
   if (result != 0) return -2;
+  report->tap_stage = (enum sluice_launch_stage)message.tap_stage;
+  report->tap_error = message.tap_error;
   switch (message.kind) {
     case sluice_message_stage:
       report->stage = (enum sluice_launch_stage)message.stage;
@@ -175,8 +177,6 @@ static int follow(struct sluice_launch *launch, struct sluice_launch_report *rep
       report->descriptor_count = count;
       report->link = (enum sluice_launch_link)message.value;
       report->ipv6 = message.ipv6;
-      report->tap_stage = (enum sluice_launch_stage)message.tap_stage;
-      report->tap_error = message.tap_error;
       return 1;
     default:
       report->stage = (enum sluice_launch_stage)message.stage;

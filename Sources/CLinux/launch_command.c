@@ -92,7 +92,13 @@ static void make_link(struct sluice_network *network, int setup, struct sluice_m
   }
   enter_stage(setup, sluice_stage_veth);
   result = sluice_network_veth(network);
-  if (result != 0) fail(setup, network->stage, result);
+  if (result == 0) return;
+  // Both refusals matter to who chose `automatic`.
+  ready->kind = sluice_message_failed;
+  ready->stage = (int32_t)network->stage;
+  ready->error = -result;
+  sluice_message_send(setup, ready, NULL, 0);
+  _exit(126);
 }
 
 _Noreturn void sluice_command_main(const struct sluice_launch_plan *plan, int setup, pid_t keeper) {

@@ -1,5 +1,6 @@
 // What Swift cannot import, by subject. Every function is a thin, allocation-free wrapper.
 #pragma once
 #include "CLinuxChecksum.h"
+#include "CLinuxDevices.h"
 #include "CLinuxLaunch.h"
 #include "CLinuxThreads.h"

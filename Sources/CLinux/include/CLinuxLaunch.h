@@ -71,7 +71,7 @@ struct sluice_launch_report {
   int timed_out;
   enum sluice_launch_link link;    // what was made
   int ipv6;                        // 1: the command has its IPv6 address
-  /// If `automatic` fell back to a veth pair: why there is no TAP.
+  /// If `automatic` fell back to a veth pair, or failed with it: why there is no TAP.
   enum sluice_launch_stage tap_stage;
   int tap_error;
   int descriptor_count;
@@ -83,7 +83,7 @@ struct sluice_launch_report {
 int sluice_find_executable(const char *name, char *path, int capacity);
 
 /// Runs everything up to "go". 0: `launch` is to be closed by the caller, the descriptors of `report` too.
-/// Nonzero: nothing is left behind, `report` says why. The callers's signal mask is restored.
+/// Nonzero: nothing is left behind, `report` says why. The caller's signal mask is restored.
 int sluice_launch(const struct sluice_launch_request *request, struct sluice_launch *launch,
                   struct sluice_launch_report *report);
 /// Lets the command execute. 0 or a negative errno.

@@ -1,0 +1,79 @@
+// TUN/TAP queues, packet sockets with a receive ring, epoll. Negative results are errno values.
+#pragma once
+#include <stdint.h>
+#include <sys/types.h>
+#include <sys/uio.h>
+
+/// Opens `path` and attaches a queue of the interface `name` (at most 15 bytes; "": the kernel chooses one, and
+/// `actual`, 16 bytes, gets it). Non-blocking, close-on-exec, without packet information. With `multi_queue`
+/// an interface takes several. `opened`: 1 if a refusal is TUNSETIFF's, 0 if open's.
+int sluice_tun_open(const char *path, const char *name, int ethernet, int multi_queue, char *actual,
+                    int *opened);
+/// The MTU of an interface in the caller's namespace.
+int sluice_interface_mtu(const char *name);
+/// Permission bits of a file, or a negative errno.
+int sluice_file_mode(const char *path);
+
+/// A promiscuous AF_PACKET socket on an interface of the caller's namespace, blind to what it sends itself.
+int sluice_packet_socket_open(const char *interface);
+
+/// Next frame, from TAP, TUN or anything that keeps message borders: bytes, or -EAGAIN, -EBADFD...
+ssize_t sluice_read_frame(int descriptor, void *bytes, size_t capacity);
+ssize_t sluice_write_frame(int descriptor, const struct iovec *pieces, int count);
+/// Whether a write may be tried now.
+int sluice_is_writable(int descriptor);
+
+// --- the receive ring of a packet socket (TPACKET_V2), shared with the kernel
+
+struct sluice_packet_ring {
+  uint8_t *frames;
+  uint32_t frame_bytes;
+  uint32_t frame_count;
+  uint32_t next;
+  uint32_t reserved;
+};
+
+struct sluice_packet_frame {
+  const uint8_t *bytes;
+  uint32_t count;           // bytes at hand
+  uint32_t original_count;  // bytes on the link
+  uint16_t vlan_protocol;   // of a tag that the kernel has taken off, 0: none
+  uint16_t vlan_tag;
+  uint8_t is_losing;         // frames were dropped before this one
+  uint8_t lacks_checksum;    // its sender left the transport checksum to a device
+};
+
+/// Maps a ring for frames of up to `longest` bytes, link header included. 0 or a negative errno.
+int sluice_packet_ring_open(struct sluice_packet_ring *ring, int socket, uint32_t longest, uint32_t frames);
+void sluice_packet_ring_close(struct sluice_packet_ring *ring);
+/// The oldest frame, which stays until sluice_packet_ring_pop. 0: none.
+int sluice_packet_ring_peek(const struct sluice_packet_ring *ring, struct sluice_packet_frame *frame);
+void sluice_packet_ring_pop(struct sluice_packet_ring *ring);
+/// Frames dropped since the last call.
+int64_t sluice_packet_drops(int socket);
+/// Spreads the interface's frames over the sockets of a group, by flow: of a new one if `group` is negative. The
+/// group, or a negative errno.
+int sluice_packet_join_fanout(int socket, int group);
+
+enum { sluice_send_batch_limit = 64, sluice_send_piece_limit = 18 };
+
+/// Sends `count` frames, frame i of `piece_counts[i]` consecutive elements of `pieces`, by one system call.
+/// Frames sent (at least 1), or a negative errno about the first.
+int sluice_send_frames(int socket, const struct iovec *pieces, const uint8_t *piece_counts, int count);
+
+// --- epoll
+
+int sluice_epoll_create(void);
+/// Watches for being readable, and for room if `writable`; with `edge` only changes are told. 0 or a
+/// negative errno.
+int sluice_epoll_add(int epoll, int descriptor, uint32_t token, int writable);
+int sluice_epoll_change(int epoll, int descriptor, uint32_t token, int writable, int edge);
+int sluice_epoll_remove(int epoll, int descriptor);
+
+struct sluice_ready {
+  uint32_t token;
+  uint8_t readable, writable, failed, unused;
+};
+
+/// Sleeps for up to `nanoseconds` (0: looks; UINT64_MAX: for ever). Ready descriptors, 0 on time or signal.
+int sluice_epoll_wait(int epoll, struct sluice_ready *ready, int capacity, uint64_t nanoseconds);

@@ -1,0 +1,82 @@
+public import Buffers
+import CLinux
+public import Devices
+import Glibc
+public import Timing
+public import Wire
+
+/// AF_PACKET sockets on an Ethernet interface, all that passes it: the far end of a veth pair, or any interface
+/// that has been set aside for Sluice.
+///
+/// Receives from a ring shared with the kernel (TPACKET_V2), so that bursts do not meet the small limit of a socket
+/// buffer; frames that the ring had no room for are counted as drops. Sends batches by sendmmsg(2).
+public final class PacketSocketDevice: Device {
+  public let name: String
+  public let mtu: Int
+  public let linkLayer: LinkLayer
+  public let queueCount: Int
+  private let queues: [PacketSocketQueue]
+
+  /// Frames that wait in a ring, at most.
+  static var ringFrames: Int { 4096 }
+
+  /// Takes over bound, non-blocking sockets, one for each queue, and closes them at its end. With several, the kernel
+  /// spreads frames over them by flow. `address` is our own station address.
+  public init(adopting descriptors: [Int32], name: String, mtu: Int, address: MACAddress) throws(LinkError) {
+    precondition(!descriptors.isEmpty, "a device has a queue")
+    self.name = name
+    self.mtu = mtu
+    linkLayer = .ethernet(address)
+    queueCount = descriptors.count
+    var queues: [PacketSocketQueue] = []
+    do throws(LinkError) {
+      guard mtu <= TapDevice.largestMTU else { throw LinkError.mtuOutOfRange(mtu, limit: TapDevice.largestMTU) }
+      for descriptor in descriptors { queues.append(try PacketSocketQueue(descriptor, longest: mtu + 18)) }
+      // A socket joins after it has a ring.
+      var group: Int32 = -1
+      for descriptor in descriptors where descriptors.count > 1 {
+        group = sluice_packet_join_fanout(descriptor, group)
+        guard group >= 0 else { throw LinkError.packetSocketRefused(errno: -group) }
+      }
+    } catch {
+      // The queues that were made close theirs.
+      for descriptor in descriptors.dropFirst(queues.count) { close(descriptor) }
+      throw error
+    }
+    self.queues = queues
+  }
+
+  /// Opens an interface of this network namespace, which needs CAP_NET_RAW. The kernel must not answer there as well:
+  /// take its addresses off. `address` is our own station address. Application context.
+  public static func open(
+    name: String, address: MACAddress, queues: Int = 1
+  ) throws(LinkError) -> PacketSocketDevice {
+    guard (1...15).contains(name.utf8.count) else { throw .nameOutOfRange(name) }
+    let mtu = unsafe Int(sluice_interface_mtu(name))
+    guard mtu > 0 else { throw .interfaceUnknown(name: name, errno: Int32(-mtu)) }
+    var descriptors: [Int32] = []
+    for _ in 0..<max(queues, 1) {
+      let socket = unsafe sluice_packet_socket_open(name)
+      guard socket >= 0 else {
+        for descriptor in descriptors { close(descriptor) }
+        throw .packetSocketRefused(errno: -socket)
+      }
+      descriptors.append(socket)
+    }
+    return try PacketSocketDevice(adopting: descriptors, name: name, mtu: mtu, address: address)
+  }
+
+  public func counters(queue: Int) -> DeviceCounters { queues[queue].counters }
+  public func descriptor(queue: Int) -> Int32? { queues[queue].descriptor }
+  public func attach(queue: Int, receive: ReceiveSignalRef, transmit: TransmitQueueRef) {
+    queues[queue].attach(transmit)
+  }
+  public func receive(
+    queue: Int, limit: Int, pool: PacketPoolRef, now: Instant, into batch: inout PacketQueue
+  ) -> ReceiveOutcome {
+    queues[queue].receive(limit: limit, pool: pool, now: now, into: &batch)
+  }
+  public func send(_ packet: consuming Packet, queue: Int) -> Packet? { queues[queue].send(packet) }
+  public func flush(queue: Int) { queues[queue].flush() }
+  public func complete(queue: Int, into completed: inout PacketQueue) { queues[queue].complete(into: &completed) }
+}
