@@ -1,0 +1,43 @@
+public import Exclusion
+import SoftInterrupts
+
+/// Numbers that this target uses for work and timers; the targets above begin at ``firstFree``.
+public enum InternetKind {
+  /// A neighbour cache, handed over to its home.
+  static let neighborCache = WorkKind(rawValue: Handlers.Kind.firstFree.rawValue)
+  // Inside the cache's gate only:
+  /// A packet that found no entry.
+  static let neighborStranger = WorkKind(rawValue: 1)
+  /// A packet that is counted as pending at its neighbour.
+  static let neighborWaiter = WorkKind(rawValue: 2)
+  /// A received ARP message.
+  static let neighborARP = WorkKind(rawValue: 3)
+  /// A received neighbour solicitation or advertisement.
+  static let neighborDiscovery = WorkKind(rawValue: 4)
+  /// A stale entry was used.
+  static let neighborUse = WorkKind(rawValue: 5)
+  /// The timer of a neighbour.
+  static let neighborTimer: UInt8 = 0
+  /// The first kind of work for the targets above.
+  public static let firstFree = WorkKind(rawValue: Handlers.Kind.firstFree.rawValue + 1)
+  /// The first kind of timer for the targets above.
+  public static let firstFreeTimer: UInt8 = 1
+}
+
+extension InternetLayer {
+  /// Tells the contexts who runs this target's work. The functions capture nothing.
+  static func register(in handlers: inout Handlers) {
+    handlers.registerReceive { batch, interface, cx in
+      let layer = cx.internet
+      while let packet = batch.popFirst() { layer.receive(packet, interface: UInt16(interface), &cx) }
+    }
+    handlers.register(InternetKind.neighborCache, at: .net) { item, cx in
+      unsafe GateRef<NeighborCache>(item.raw).resume(budget: NeighborCache.budget, &cx)
+    }
+    handlers.registerTimer(InternetKind.neighborTimer) { timer, cx in
+      guard let raw = unsafe UnsafeMutableRawPointer(bitPattern: timer.owner) else { return }
+      let neighbor = unsafe NeighborRef(ItemRef(raw))
+      neighbor.cache.expire(neighbor, &cx)
+    }
+  }
+}

@@ -1,0 +1,205 @@
+// Interfaces, addresses, routes, neighbours, IPv4, IPv6 and ICMP of one stack.
+
+public import Exclusion
+public import SoftInterrupts
+import Timing
+public import Wire
+
+/// Limits and seeds of an ``InternetLayer``.
+public struct InternetConfiguration: Sendable {
+  /// Hop limit, TTL, of what we send.
+  public var hopLimit: UInt8 = 64
+  /// ICMP and ICMPv6 errors that the whole stack sends.
+  public var errorLimit = RateLimitParameters(perSecond: 1000, burst: 50)
+  /// The same for each context.
+  public var errorLimitPerContext = RateLimitParameters(perSecond: 1000, burst: 50)
+  /// Neighbours of each interface, at most.
+  public var neighborLimit = 1024
+  /// Packets that wait for one neighbour, at most; the oldest gives way (X4).
+  public var neighborQueueLimit = 16
+  /// Seeds what is random here: reachable times, hash keys. Equal seeds give equal runs.
+  public var seed: UInt64
+
+  /// The defaults, with a seed.
+  public init(seed: UInt64 = UInt64.random(in: 1...UInt64.max)) { self.seed = seed }
+}
+
+/// The internet layer of one stack. Assembled by one thread (``addInterface(_:)``,
+/// ``setTransport(_:for:)``, ``configure(_:)``) before the contexts start; afterwards its records never
+/// change, except the tables, which the control context publishes as snapshots, and neighbour caches, which
+/// are gates.
+///
+/// Protection: (c) constant after the start, (a) atomic, (p) published snapshot, (0) control context.
+@safe
+public final class InternetLayer: @unchecked Sendable {
+  /// (c)
+  public let configuration: InternetConfiguration
+  /// (c)
+  let contexts: ContextSet
+  /// (c) index 0 is unused: 0 means "no interface" in zones.
+  private let interfaces: UnsafeMutablePointer<InterfaceRecord>
+  /// (c)
+  public private(set) var interfaceCount = 0
+  /// (c) by protocol number.
+  private let transports: UnsafeMutablePointer<TransportHandler?>
+  /// One for each context.
+  private let records: UnsafeMutablePointer<ContextRecord>
+  /// (p)
+  let snapshot: Published<NetworkSnapshot>
+  /// (a) of the snapshot, published after it.
+  private let publishedGeneration = AtomicWord(0)
+  /// (0) what the next snapshot is made from.
+  private var tables = NetworkTables()
+  /// (a)
+  let errorLimit: SharedRateLimit
+  /// (c) 0 until there is one.
+  private(set) var loopbackInterface: UInt16 = 0
+  /// (c)
+  private var isStarted = false
+
+  /// Interfaces at most.
+  public static var interfaceLimit: Int { 63 }
+
+  /// Makes a layer without interfaces on `contexts`, and registers its work there. The contexts and the
+  /// layer must outlive each other's use: the layer is let go after the contexts have stopped.
+  public init(contexts: ContextSet, configuration: InternetConfiguration = InternetConfiguration()) {
+    self.configuration = configuration
+    self.contexts = contexts
+    unsafe interfaces = .allocate(capacity: Self.interfaceLimit + 1)
+    unsafe transports = .allocate(capacity: 256)
+    unsafe transports.initialize(repeating: nil, count: 256)
+    unsafe records = .allocate(capacity: contexts.count)
+    for index in 0..<contexts.count {
+      unsafe (records + index).initialize(
+        to: ContextRecord(
+          interfaceLimit: Self.interfaceLimit + 1, errorLimit: RateLimit(configuration.errorLimitPerContext)))
+    }
+    snapshot = Published(NetworkSnapshot(tables, generation: 1))
+    publishedGeneration.store(1)
+    errorLimit = SharedRateLimit(configuration.errorLimit)
+    for index in 0..<contexts.count {
+      unsafe contexts.attach(Unmanaged.passUnretained(self).toOpaque(), .internet, to: index)
+    }
+    Self.register(in: &contexts.handlers)
+  }
+
+  deinit {
+    for index in 0..<interfaceCount {
+      unsafe interfaces[index + 1].neighbors?.destroy()
+      unsafe (interfaces + index + 1).deinitialize(count: 1)
+    }
+    for index in 0..<contexts.count { unsafe (records + index).deinitialize(count: 1) }
+    unsafe transports.deinitialize(count: 256)
+    unsafe interfaces.deallocate()
+    unsafe transports.deallocate()
+    unsafe records.deallocate()
+  }
+
+  /// Registers who takes a protocol. Before the start.
+  public func setTransport(_ handler: TransportHandler, for protocolNumber: IPProtocol) {
+    unsafe transports[Int(protocolNumber.rawValue)] = handler
+  }
+
+  func transport(_ protocolNumber: IPProtocol) -> TransportHandler? {
+    unsafe transports[Int(protocolNumber.rawValue)]
+  }
+
+  /// Adds an interface. Before the start. Returns its index, 1 for the first. Throws what the poller does.
+  public func addInterface(_ description: InterfaceDescription) throws -> UInt16 {
+    precondition(interfaceCount < Self.interfaceLimit, "an internet layer has at most 63 interfaces")
+    let index = UInt16(interfaceCount + 1)
+    let queues = try contexts.addDevice(description.device, interface: Int(index))
+    var neighbors: NeighborCacheRef?
+    if case .ethernet = description.device.linkLayer {
+      neighbors = NeighborCacheRef.make(
+        layer: self, interface: index, home: contexts.port(Int(index) % contexts.count),
+        grace: contexts.grace)
+    }
+    unsafe (interfaces + Int(index)).initialize(
+      to: InterfaceRecord(index: index, description: description, queues: queues, neighbors: neighbors))
+    interfaceCount += 1
+    if description.isLoopback {
+      precondition(loopbackInterface == 0, "a stack has one loopback interface")
+      loopbackInterface = index
+    }
+    configure { $0.interfaceCount = interfaceCount }
+    return index
+  }
+
+  /// The interface with this index, or nil. Any context.
+  func interface(_ index: UInt16) -> InterfaceRef? {
+    guard index > 0, Int(index) <= interfaceCount else { return nil }
+    return unsafe InterfaceRef(interfaces + Int(index))
+  }
+
+  // MARK: Tables
+
+  /// Changes addresses and routes while the stack is assembled. Rethrows what `change` throws; then nothing
+  /// is changed.
+  public func configure<E: Error>(_ change: (inout NetworkTables) throws(E) -> Void) throws(E) {
+    precondition(!isStarted, "after the start the control context changes the tables")
+    try edit(change)
+  }
+
+  /// Changes addresses and routes in one step: readers see all of it or nothing. On context 0 only, at the
+  /// general level (``ContextSet/perform(on:_:)``). Rethrows what `change` throws; then nothing is changed.
+  public func change<E: Error>(
+    _ cx: inout SoftInterrupt, _ change: (inout NetworkTables) throws(E) -> Void
+  ) throws(E) {
+    precondition(cx.index == 0, "RT-ORDER: only the control context changes the tables")
+    isStarted = true
+    try edit(change)
+  }
+
+  private func edit<E: Error>(_ change: (inout NetworkTables) throws(E) -> Void) throws(E) {
+    var edited = tables
+    try change(&edited)
+    tables = edited
+    let next = publishedGeneration.load() + 1
+    snapshot.publish(NetworkSnapshot(edited, generation: next), contexts.grace)
+    // After the snapshot: who sees the new generation looks up in the new tables (keeps RT-GEN).
+    publishedGeneration.store(next)
+  }
+
+  /// Counts the publications of addresses and routes. A ``RouteDecision`` with another one is out of date.
+  public var generation: UInt64 { publishedGeneration.load() }
+
+  // MARK: Counting
+
+  func count(_ event: InternetEvent, _ cx: borrowing SoftInterrupt) {
+    unsafe records[cx.index].count(event)
+  }
+  func count(_ event: InterfaceEvent, _ interface: UInt16, by amount: Int = 1, _ cx: borrowing SoftInterrupt)
+  {
+    unsafe records[cx.index].count(event, interface: Int(interface), by: UInt64(amount))
+  }
+
+  /// Whether this context and the whole stack may send another ICMP error now; counts if not.
+  func allowsError(_ cx: borrowing SoftInterrupt) -> Bool {
+    guard unsafe records[cx.index].errorLimit.allows(at: cx.now) else {
+      count(.icmpErrorsLimitedContext, cx)
+      return false
+    }
+    guard errorLimit.allows(at: cx.now) else {
+      count(.icmpErrorsLimitedStack, cx)
+      return false
+    }
+    return true
+  }
+
+  func total(_ event: InternetEvent) -> UInt64 {
+    (0..<contexts.count).reduce(0) { sum, index in unsafe sum &+ records[index].value(event) }
+  }
+  func total(_ event: InterfaceEvent, interface: UInt16) -> UInt64 {
+    (0..<contexts.count).reduce(0) { sum, index in
+      unsafe sum &+ records[index].value(event, interface: Int(interface))
+    }
+  }
+}
+
+extension SoftInterrupt {
+  /// The internet layer of the running context's stack.
+  public var internet: InternetLayer {
+    unsafe Unmanaged<InternetLayer>.fromOpaque(core.attachment(.internet)).takeUnretainedValue()
+  }
+}

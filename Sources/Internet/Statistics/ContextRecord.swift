@@ -1,0 +1,59 @@
+// What each context keeps for itself, so that counting and limiting touch no shared line.
+
+import Exclusion
+import SoftInterrupts
+import Timing
+
+/// Packets and bytes of one interface, on one context.
+enum InterfaceEvent: Int, CaseIterable {
+  case packetsReceived, bytesReceived, packetsSent, bytesSent, packetsDropped
+}
+
+/// The state of one context. Counters have this context as their one writer; anyone reads.
+@safe
+struct ContextRecord: ~Copyable {
+  /// (a) one for each ``InternetEvent``.
+  private let events: UnsafeMutablePointer<Counter>
+  /// (a) ``InterfaceEvent/allCases`` for each interface.
+  private let traffic: UnsafeMutablePointer<Counter>
+  private let interfaceLimit: Int
+  /// (o) this context: ICMP errors.
+  var errorLimit: RateLimit
+
+  init(interfaceLimit: Int, errorLimit: RateLimit) {
+    self.interfaceLimit = interfaceLimit
+    self.errorLimit = errorLimit
+    unsafe events = Self.makeCounters(InternetEvent.allCases.count)
+    unsafe traffic = Self.makeCounters(InterfaceEvent.allCases.count * interfaceLimit)
+  }
+
+  deinit {
+    unsafe events.deinitialize(count: InternetEvent.allCases.count)
+    unsafe events.deallocate()
+    unsafe traffic.deinitialize(count: InterfaceEvent.allCases.count * interfaceLimit)
+    unsafe traffic.deallocate()
+  }
+
+  private static func makeCounters(_ count: Int) -> UnsafeMutablePointer<Counter> {
+    // A line to themselves at both ends: another context's counters are its own business.
+    let raw = UnsafeMutableRawPointer.allocate(
+      byteCount: (MemoryLayout<Counter>.stride * count + 127) & ~127, alignment: 128)
+    let base = unsafe raw.bindMemory(to: Counter.self, capacity: count)
+    for index in 0..<count { unsafe (base + index).initialize(to: Counter()) }
+    return unsafe base
+  }
+
+  func count(_ event: InternetEvent, by amount: UInt64 = 1) {
+    unsafe events[event.rawValue].increment(by: amount)
+  }
+  func value(_ event: InternetEvent) -> UInt64 { unsafe events[event.rawValue].value }
+
+  func count(_ event: InterfaceEvent, interface: Int, by amount: UInt64 = 1) {
+    precondition(interface < interfaceLimit)
+    unsafe traffic[interface * InterfaceEvent.allCases.count + event.rawValue].increment(by: amount)
+  }
+  func value(_ event: InterfaceEvent, interface: Int) -> UInt64 {
+    precondition(interface < interfaceLimit)
+    return unsafe traffic[interface * InterfaceEvent.allCases.count + event.rawValue].value
+  }
+}

@@ -1,0 +1,189 @@
+// From a transport to the wire: header, route, neighbour, queue. Output never runs input (TX-NOREC): what
+// is for ourselves goes through the loopback device, which hands it over in a later pass (R2).
+
+public import Buffers
+import Devices
+public import Exclusion
+import SoftInterrupts
+public import Wire
+
+/// What became of a packet that was to be sent.
+public enum SendOutcome: Hashable, Sendable {
+  /// It is with a transmit queue, or waits for its neighbour.
+  case sent
+  /// No way there (ENETUNREACH).
+  case noRoute
+  /// The source is not ours (EADDRNOTAVAIL).
+  case badSource
+  /// Larger than the route carries in one piece, with its IP header (EMSGSIZE).
+  case tooBig(mtu: Int)
+  /// There is no room in front of it for the headers, a mistake of the caller's.
+  case noHeadroom
+}
+
+extension InternetLayer {
+  /// Sends a packet whose bytes are a transport header and its payload, checksum in place (or left to the
+  /// device in its offload fields), with ``Packet/headroomDefault`` in front.
+  ///
+  /// - Parameters:
+  ///   - source: one of ours, or unspecified where a protocol has none yet and `route` says the way.
+  ///   - hopLimit: nil for the configured one.
+  ///   - route: what a look-up said earlier. Out of date, it is looked up again (keeps RT-GEN).
+  ///   - zone: index of the interface to leave by if there is no `route`, or 0.
+  public func send(
+    _ packet: consuming Packet, from source: IPAddress, to destination: IPAddress,
+    protocol number: IPProtocol, hopLimit: UInt8? = nil, trafficClass: TrafficClass = .bestEffort,
+    route: RouteDecision? = nil, zone: UInt16 = 0, _ cx: inout SoftInterrupt
+  ) -> SendOutcome {
+    let way: RouteDecision
+    if let route, route.generation == generation {
+      way = route
+    } else {
+      if route != nil { count(.routesRefreshed, cx) }
+      do {
+        let link = destination.isLinkLocal || destination.isMulticast ? route?.interface ?? zone : zone
+        way = try findRoute(to: destination, sourceHint: source, zone: link)
+      } catch {
+        switch error {
+        case .noRoute:
+          count(.sendNoRoute, cx)
+          return .noRoute
+        case .badSource:
+          count(.sendBadSource, cx)
+          return .badSource
+        }
+      }
+    }
+    guard let interface = interface(way.interface) else { return .noRoute }
+    let headers = destination.isIPv4 ? IPv4Header.fixedByteCount : IPv6Header.byteCount
+    guard packet.headroom >= headers + EthernetHeader.taggedByteCount else {
+      count(.sendNoHeadroom, cx)
+      return .noHeadroom
+    }
+    let total = packet.totalCount + headers
+    guard total <= way.mtu || (packet.metadata.offload.segmentation != .none && total <= 65535) else {
+      count(.sendTooBig, cx)
+      return .tooBig(mtu: way.mtu)
+    }
+    packet.metadata.source = source
+    packet.metadata.hopLimit = hopLimit ?? configuration.hopLimit
+    packet.metadata.trafficClass = trafficClass.rawValue
+    buildHeader(&packet, source, destination, number)
+    count(destination.isIPv4 ? .ipv4Sent : .ipv6Sent, cx)
+    transmit(packet, interface, to: way.nextHop, way.delivery, &cx)
+    return .sent
+  }
+
+  /// Puts the IP header of `destination`'s family in front; hop limit and traffic class are in the metadata.
+  func buildHeader(
+    _ packet: inout Packet, _ source: IPAddress, _ destination: IPAddress, _ number: IPProtocol
+  ) {
+    let payload = packet.totalCount
+    let metadata = packet.metadata
+    packet.metadata.transportOffset = UInt16(packet.startOffset)
+    if let from = source.ipv4, let to = destination.ipv4 {
+      // Never fragmented, so the identification says nothing (RFC 6864 section 4.1).
+      let header = IPv4Header(
+        source: from, destination: to, protocol: number, payloadByteCount: payload,
+        timeToLive: metadata.hopLimit, trafficClass: TrafficClass(rawValue: metadata.trafficClass))
+      prependHeader(&packet, header.byteCount)
+      var span = packet.mutableBytes
+      header.emit(into: &span)
+    } else {
+      let header = IPv6Header(
+        source: IPv6Address(high: source.high, low: source.low),
+        destination: IPv6Address(high: destination.high, low: destination.low), nextHeader: number,
+        payloadByteCount: payload, hopLimit: metadata.hopLimit,
+        trafficClass: TrafficClass(rawValue: metadata.trafficClass))
+      prependHeader(&packet, header.byteCount)
+      var span = packet.mutableBytes
+      header.emit(into: &span)
+    }
+    packet.metadata.networkOffset = UInt16(packet.startOffset)
+  }
+
+  /// Makes room for a header in front; what is left to the device counts from the packet's first byte.
+  func prependHeader(_ packet: inout Packet, _ byteCount: Int) {
+    packet.prepend(byteCount)
+    if packet.metadata.offload.needsChecksum {
+      packet.metadata.offload.checksumStart += UInt16(byteCount)
+    }
+    if packet.metadata.offload.segmentation != .none {
+      packet.metadata.offload.headerLength += UInt16(byteCount)
+    }
+  }
+
+  /// Gives a whole IP packet to the link.
+  func transmit(
+    _ packet: consuming Packet, _ interface: InterfaceRef, to nextHop: IPAddress,
+    _ delivery: RouteDecision.Delivery, _ cx: inout SoftInterrupt
+  ) {
+    packet.metadata.interface = interface.index
+    packet.metadata.destination = nextHop
+    // Whoever sends it in the end uses the queue of the context that sends it now, so that it is not passed.
+    packet.metadata.queue = UInt16(cx.index)
+    guard let cache = interface.neighbors else {
+      count(.packetsSent, interface.index, cx)
+      count(.bytesSent, interface.index, by: packet.totalCount, cx)
+      interface.queue(of: cx.index).send(packet, &cx)
+      return
+    }
+    switch delivery {
+    case .unicast, .local: resolve(packet, cache, &cx)
+    case .broadcast: sendToStation(packet, .broadcast, interface.index, &cx)
+    case .multicast: sendToStation(packet, Self.station(multicast: nextHop), interface.index, &cx)
+    }
+  }
+
+  static func station(multicast group: IPAddress) -> MACAddress {
+    if let group = group.ipv4 { return MACAddress(multicast: group) }
+    return MACAddress(multicast: IPv6Address(high: group.high, low: group.low))
+  }
+
+  /// Resolve or wait, in one step (keeps NB-PEND; see ``NeighborWord``).
+  private func resolve(_ packet: consuming Packet, _ cache: NeighborCacheRef, _ cx: inout SoftInterrupt) {
+    if let neighbor = cache.find(packet.metadata.destination) {
+      var word = neighbor.loadWord()
+      while !word.isDead {
+        if word.isUsable, word.pending == 0, !cache.hasStrangers {
+          guard word.asksToTell else {
+            return sendToStation(packet, word.station, cache.interface, &cx)
+          }
+          let told = word.rawValue & ~NeighborWord.tell | NeighborWord.used
+          guard neighbor.replaceWord(&word, with: told) else { continue }
+          sendToStation(packet, word.station, cache.interface, &cx)
+          cache.submit(neighbor.item, &cx)
+          return
+        }
+        guard word.pending < NeighborWord.pendingLimit else {
+          return drop(packet, .neighborWaitOverflow, &cx)
+        }
+        if neighbor.replaceWord(&word, with: word.rawValue + NeighborWord.onePending) {
+          return cache.submit(packet, as: InternetKind.neighborWaiter, &cx)
+        }
+      }
+    }
+    guard cache.addStranger() else { return drop(packet, .neighborWaitOverflow, &cx) }
+    cache.submit(packet, as: InternetKind.neighborStranger, &cx)
+  }
+
+  /// Puts the link header in front and gives the frame to the queue of the context that sent it.
+  func sendToStation(
+    _ packet: consuming Packet, _ station: MACAddress, _ index: UInt16, _ cx: inout SoftInterrupt
+  ) {
+    guard let interface = interface(index), let own = interface.station else { return }
+    let type: EtherType = packet.metadata.destination.isIPv4 ? .ipv4 : .ipv6
+    sendFrame(packet, EthernetHeader(destination: station, source: own, type: type), interface, &cx)
+  }
+
+  func sendFrame(
+    _ packet: consuming Packet, _ header: EthernetHeader, _ interface: InterfaceRef, _ cx: inout SoftInterrupt
+  ) {
+    prependHeader(&packet, header.byteCount)
+    var span = packet.mutableBytes
+    header.emit(into: &span)
+    count(.packetsSent, interface.index, cx)
+    count(.bytesSent, interface.index, by: packet.totalCount, cx)
+    interface.queue(of: Int(packet.metadata.queue)).send(packet, &cx)
+  }
+}
