@@ -1,0 +1,139 @@
+import Buffers
+import Exclusion
+import Testing
+
+@Suite struct PacketPoolTests {
+  @Test func limitHoldsAndTheReserveIsForThoseWhoEndThings() {
+    let pool = PacketPool(limit: 10, reserve: 4)
+    var queue = PacketQueue()
+    while let packet = pool.ref.allocate() { queue.append(packet) }
+    #expect(queue.count == 6)
+    #expect(pool.counters.failures == 1)
+    while let packet = pool.ref.allocateReserve() { queue.append(packet) }
+    #expect(queue.count == 10)
+    #expect(pool.counters.inUse == 10)
+    #expect(pool.counters.reserveUses == 4)
+    #expect(pool.counters.failures == 2)
+    _ = queue.popFirst()
+    let isRefused = pool.ref.allocate() == nil  // the reserve fills up first
+    #expect(isRefused)
+    queue.removeAll()
+    #expect(pool.counters.inUse == 0)
+    #expect(pool.counters.highWater == 10)
+    #expect(pool.counters.limit == 10)
+    let again = pool.ref.allocate()!
+    #expect(again.count == 0 && pool.counters.inUse == 1)
+  }
+
+  @Test func homeContextFreesLocallyAndOthersByPush() throws {
+    let core = try ContextCoreRef.make(index: 0, kick: .counted)
+    do {
+      let pool = PacketPool(limit: 100, reserve: 0, home: core)
+      let ref = pool.ref
+      var inFlight = PacketQueue()
+      withContextRoot(core) { (_: inout ContextRoot) in
+        for _ in 0..<100 { inFlight.append(ref.allocate()!) }
+        for _ in 0..<50 { _ = inFlight.popFirst() }
+      }
+      #expect(pool.counters.inUse == 50)
+      inFlight.removeAll()  // outside of the context
+      #expect(pool.counters.inUse == 0)
+      withContextRoot(core) { (_: inout ContextRoot) in
+        for _ in 0..<100 { inFlight.append(ref.allocate()!) }
+        let isRefused = ref.allocate() == nil
+        #expect(isRefused)
+        inFlight.removeAll()
+      }
+      #expect(pool.counters.inUse == 0 && pool.counters.highWater == 100)
+    }
+    core.destroy()
+  }
+
+  /// One context allocates, and three threads free what it sends them.
+  @Test func packetsAreFreedByAnyThread() throws {
+    let pool = PacketPool(limit: 64, reserve: 0)
+    let ref = pool.ref
+    let mailboxes = Boxes()
+    let freers = try (0..<3).map { number in
+      try WorkerThread(name: "freer") {
+        var seen: UInt32 = 0
+        while seen < 2000 {
+          var items = mailboxes[number].takeAll()
+          while let item = items.popFirst() {
+            #expect(item.value == seen)
+            seen += 1
+            _ = Packet(item: item)
+          }
+          yieldProcessor()
+        }
+      }
+    }
+    for sequence in 0..<2000 as Range<UInt32> {
+      for number in 0..<3 {
+        var packet = ref.allocate()
+        while packet == nil {
+          yieldProcessor()
+          packet = ref.allocate()
+        }
+        let item = packet.take()!.intoItem()
+        item.value = sequence
+        _ = mailboxes[number].post(item, limit: 1000)
+      }
+    }
+    for freer in freers { freer.join() }
+    #expect(pool.counters.inUse == 0)
+    #expect(pool.counters.capacity <= 64)
+  }
+
+  final class Boxes: Sendable {
+    let first = Mailbox()
+    let second = Mailbox()
+    let third = Mailbox()
+    subscript(number: Int) -> Mailbox {
+      _read {
+        switch number {
+        case 0: yield first
+        case 1: yield second
+        default: yield third
+        }
+      }
+    }
+  }
+}
+
+@Suite struct PacketQueueTests {
+  @Test func keepsOrderAndCounts() {
+    let pool = PacketPool(limit: 200)
+    do {
+      var queue = PacketQueue()
+      for number in 0..<20 {
+        var packet = pool.ref.allocate()!
+        packet.write(pattern(number, seed: number))
+        queue.append(packet)
+      }
+      #expect(queue.count == 20 && queue.byteCount == 190)
+      let first = queue.popFirst()!
+      let second = queue.popFirst()!
+      #expect(first.count == 0 && second.count == 1)
+      queue.prepend(second)
+      queue.prepend(first)
+      var other = PacketQueue()
+      other.append(pool.ref.allocate()!)
+      queue.append(contentsOf: other)
+      #expect(queue.count == 21 && queue.byteCount == 190)
+      queue.withFirst { $0.write([1, 2, 3]) }
+      #expect(queue.byteCount == 193)
+      var taken = queue.takeAll()
+      #expect(queue.count == 0 && queue.byteCount == 0)
+      var expected = 0
+      while let packet = taken.popFirst() {
+        if expected > 0, expected < 20 { #expect(packet.allBytes() == pattern(expected, seed: expected)) }
+        expected += 1
+      }
+      #expect(expected == 21 && taken.byteCount == 0)
+      queue.append(pool.ref.allocate()!)
+      #expect(pool.counters.inUse == 1)
+    }
+    #expect(pool.counters.inUse == 0)  // a dropped queue drops its packets
+  }
+}
