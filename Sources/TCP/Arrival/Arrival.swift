@@ -25,6 +25,7 @@ extension TCPConnection {
     case .timeWait:
       arriveInTimeWait(segment, payloadCount: byteCount(payload), now: now, sink: &sink, &effects)
     }
+    send.queueFront = send.dataStart
     return effects
   }
 

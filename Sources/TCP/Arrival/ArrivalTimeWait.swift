@@ -28,7 +28,9 @@ extension TCPConnection {
     let isStale =
       timestamps.isEnabled
       && (segment.options.timestamps.map { timestamps.isStale($0.value, now: now) } ?? false)
-    if isStale || flags.contains(.syn) || !isAcceptable(segment.sequence, length: length) || payloadCount > 0 {
+    if isStale || flags.contains(.syn) || payloadCount > 0
+      || !isAcceptable(segment.sequence, length: length)
+    {
       counters.rejected &+= 1
       transmitChallenge(now: now, sink: &sink)
     }

@@ -31,7 +31,8 @@ extension TCPConnection {
       effects.error = .sendClosed
       return effects
     }
-    precondition(bytes >= 0 && send.queuedBytes + bytes < 1 << 30, "the send queue outgrew the sequence space")
+    precondition(
+      bytes >= 0 && send.queuedBytes + bytes < 1 << 30, "the send queue outgrew the sequence space")
     send.queueEnd += bytes
     if push { send.pushed = send.queueEnd }
     if state.isSynchronized { output(now: now, sink: &sink) }

@@ -45,7 +45,7 @@
   public var events: Events = []
   /// Why the connection ended, if not by an orderly close.
   public var error: TCPError?
-  /// Bytes to drop from the front of the send queue: they have arrived. Always complete in one call.
+  /// Bytes to drop from the front of the send queue after the call: they have arrived.
   public var acknowledgedBytes: Int = 0
   /// Bytes given to the sink in this call.
   public var deliveredBytes: Int = 0

@@ -63,7 +63,8 @@ import Wire
   public var window: UInt16
   /// Options.
   public var options: TCPOptions
-  /// Where the payload begins, in bytes from the front of the send queue (its first unacknowledged byte).
+  /// Where the payload begins, in bytes from the front of the send queue as it is during the call: what the call
+  /// reports as acknowledged is dropped after it.
   public var payloadOffset: Int
   /// Bytes of payload.
   public var payloadCount: Int

@@ -31,12 +31,13 @@ struct ReceiveSequence {
   /// RCV.WND in bytes.
   var window: Int { max(0, edge - next) }
 
-  /// The peer's SYN gave the first number.
+  /// The peer's SYN gave the first number. What our own SYN offered, if it went first, holds from there.
   mutating func synchronize(_ sequence: SequenceNumber) {
+    let offered = window
     initial = sequence
     next = sequence + 1
-    edge = next
-    visibleEdge = next
+    edge = next + offered
+    visibleEdge = edge
     lastAcknowledgment = next
   }
 

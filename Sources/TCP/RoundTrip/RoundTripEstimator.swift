@@ -94,7 +94,8 @@ struct RoundTripEstimator {
   /// An interval doubled `times` times, bounded.
   static func backedOff(_ interval: Nanoseconds, _ times: UInt8, _ bound: Nanoseconds) -> Nanoseconds {
     let interval = min(interval, bound)
-    let (product, overflow) = interval.count.multipliedReportingOverflow(by: Int64(1) << Int64(min(times, 40)))
+    let factor = Int64(1) << Int64(min(times, 40))
+    let (product, overflow) = interval.count.multipliedReportingOverflow(by: factor)
     return overflow ? bound : min(Nanoseconds(product), bound)
   }
 }

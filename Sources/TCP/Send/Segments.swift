@@ -65,7 +65,7 @@ extension TCPConnection {
     send.maximum = SequenceNumber.later(send.maximum, last)
     send.lastTransmission = now
     transmit(
-      at: sequence, flags, payloadOffset: sequence - send.dataStart, payloadCount: count,
+      at: sequence, flags, payloadOffset: sequence - send.queueFront, payloadCount: count,
       isRetransmission: isRetransmission, now: now, sink: &sink)
   }
 

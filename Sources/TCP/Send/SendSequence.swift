@@ -15,6 +15,9 @@ struct SendSequence {
   var next: SequenceNumber
   /// One past the highest sequence number ever sent.
   var maximum: SequenceNumber
+  /// The first byte that the environment's queue still holds: it drops bytes after a call, so that within a call
+  /// this falls behind `dataStart`.
+  var queueFront: SequenceNumber
   /// One past the last byte of the send queue; where the FIN stands.
   var queueEnd: SequenceNumber
   /// One past the last byte that the application wanted pushed.
@@ -44,6 +47,7 @@ struct SendSequence {
     unacknowledged = initial
     next = initial
     maximum = initial
+    queueFront = initial + 1
     queueEnd = initial + 1
     pushed = initial + 1
     smallEnd = initial

@@ -1,0 +1,69 @@
+import Buffers
+import TCP
+import Timing
+import Wire
+
+/// A sink that writes everything down.
+struct Recorder: ~Copyable, TCPSink {
+  var segments: [TCPOutgoing] = []
+  var delivered: [UInt8] = []
+
+  mutating func send(_ segment: borrowing TCPOutgoing) { segments.append(copy segment) }
+  mutating func deliver(_ payload: consuming Packet) { delivered += bytes(of: payload) }
+}
+
+/// The bytes of a packet.
+func bytes(of packet: borrowing Packet) -> [UInt8] {
+  var result: [UInt8] = []
+  result.reserveCapacity(packet.count)
+  let span = packet.bytes
+  for index in 0..<span.byteCount { result.append(span.uint8(at: index)) }
+  return result
+}
+
+/// A pool whose end checks that everything came back: keeps RS-LEAK in every test that has one.
+final class TestPool {
+  private let pool = PacketPool(limit: 200_000)
+
+  var inUse: Int { pool.ref.inUse }
+
+  func packet(_ bytes: some Collection<UInt8>) -> Packet? {
+    guard !bytes.isEmpty, var packet = pool.ref.allocate() else { return nil }
+    packet.append(bytes.count)
+    var span = packet.mutableBytes
+    var offset = 0
+    for byte in bytes {
+      span.set(byte, at: offset)
+      offset += 1
+    }
+    return packet
+  }
+}
+
+/// The byte of a test stream at a position: a sequence without short periods, so that misplaced bytes show.
+func streamByte(_ position: Int) -> UInt8 {
+  var word = UInt64(truncatingIfNeeded: position) &* 0x9E37_79B9_7F4A_7C15
+  word ^= word >> 29
+  return UInt8(truncatingIfNeeded: word &* 0xBF58_476D_1CE4_E5B9 >> 56)
+}
+
+/// `count` bytes of the test stream.
+func stream(_ count: Int, from position: Int = 0) -> [UInt8] {
+  (position..<position + count).map(streamByte)
+}
+
+/// A seeded generator (splitmix64), so that every run of a test is the same.
+struct Seeded: RandomNumberGenerator {
+  private var state: UInt64
+  init(_ seed: UInt64) { state = seed }
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var word = state
+    word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
+    word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
+    return word ^ (word >> 31)
+  }
+  mutating func chance(_ probability: Double) -> Bool {
+    Double(next() >> 11) < probability * Double(1 << 53)
+  }
+}

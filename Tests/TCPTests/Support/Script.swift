@@ -1,0 +1,245 @@
+import Buffers
+import TCP
+import Testing
+import Timing
+import Wire
+
+/// A segment that the engine sent, with numbers relative to the two initial ones, as packetdrill prints them.
+struct Sent: Equatable, CustomStringConvertible {
+  var flags: TCPFlags
+  var sequence: Int
+  var count: Int
+  var acknowledgment: Int?
+  var window: Int
+  var options: TCPOptions
+  var isRetransmission: Bool
+
+  var description: String {
+    "\(flags) \(sequence):\(sequence + count)(\(count)) ack \(acknowledgment.map(String.init) ?? "-") win \(window)"
+  }
+}
+
+/// One engine and a hand-made peer, in virtual time. Sequence numbers are relative: ours to `iss`, the peer's
+/// to `irs`, so that each SYN is 0 and the first byte 1.
+final class Script {
+  var connection: TCPConnection
+  var now: Instant
+  let iss: SequenceNumber
+  let irs: SequenceNumber
+  let pool = TestPool()
+  /// What the engine delivered.
+  var delivered: [UInt8] = []
+  /// All effects so far, merged.
+  var effects = TCPEffects()
+  /// The effects of the last call.
+  var last = TCPEffects()
+  /// What was sent since it was last looked at.
+  private var sent: [Sent] = []
+  /// The peer puts timestamps on its segments: its clock is that of the test, from 1000 on.
+  var stamps = false
+  /// Our newest timestamp, to be echoed by the peer.
+  private(set) var echo: UInt32 = 0
+
+  /// The settings that most scripts want: no timestamps, no window scale, no quick acknowledgments.
+  static var plain: TCPConfiguration {
+    var configuration = TCPConfiguration()
+    configuration.timestamps = false
+    configuration.windowScaling = false
+    configuration.receiveBuffer = 65535
+    configuration.quickAcknowledgments = 0
+    configuration.maximumSegment = 1000
+    return configuration
+  }
+
+  init(
+    active configuration: TCPConfiguration, iss: UInt32 = 0x1000_0000, irs: UInt32 = 0x7000_0000,
+    now: Instant = Instant(milliseconds: 5000)
+  ) {
+    self.iss = SequenceNumber(iss)
+    self.irs = SequenceNumber(irs)
+    self.now = now
+    connection = .active(iss: self.iss, configuration: configuration, now: now)
+    run { script, sink in
+      script.connection.start(now: script.now, sink: &sink)
+      return TCPEffects()
+    }
+  }
+
+  init(
+    passive configuration: TCPConfiguration, syn options: TCPOptions = TCPOptions(), flags: TCPFlags = .syn,
+    window: UInt16 = 65535, iss: UInt32 = 0x1000_0000, irs: UInt32 = 0x7000_0000,
+    now: Instant = Instant(milliseconds: 5000)
+  ) {
+    self.iss = SequenceNumber(iss)
+    self.irs = SequenceNumber(irs)
+    self.now = now
+    let syn = TCPSegment(
+      sequence: self.irs, flags: flags, window: window, options: options, arrival: now)
+    connection = .passive(syn: syn, iss: self.iss, configuration: configuration, now: now)
+    run { script, sink in
+      script.connection.start(now: script.now, sink: &sink)
+      return TCPEffects()
+    }
+  }
+
+  /// Runs a call of the engine, writes down what it did, and checks what must hold after every call.
+  private func run(_ call: (Script, inout Recorder) -> TCPEffects) {
+    var recorder = Recorder()
+    last = call(self, &recorder)
+    effects.merge(last)
+    #expect(recorder.delivered.count == last.deliveredBytes)
+    delivered += recorder.delivered
+    for segment in recorder.segments {
+      if let stamps = segment.options.timestamps { echo = stamps.value }
+      sent.append(
+        Sent(
+          flags: segment.flags, sequence: segment.sequence - iss, count: segment.payloadCount,
+          acknowledgment: segment.flags.contains(.ack) ? segment.acknowledgment - irs : nil,
+          window: Int(segment.window), options: segment.options,
+          isRetransmission: segment.isRetransmission))
+    }
+    if connection.state == .closed { #expect(connection.nextDeadline == nil) }
+  }
+
+  var state: TCPState { connection.state }
+  var info: TCPInfo { connection.info }
+
+  /// What was sent since the last look.
+  func take() -> [Sent] {
+    defer { sent = [] }
+    return sent
+  }
+
+  /// The peer sends a segment.
+  func inject(
+    _ flags: TCPFlags, _ sequence: Int, _ payload: [UInt8] = [], ack: Int? = nil, window: UInt16 = 65535,
+    options: TCPOptions = TCPOptions(), urgent: UInt16 = 0
+  ) {
+    var options = options
+    if stamps, options.timestamps == nil, !flags.contains(.rst) {
+      options.timestamps = TCPTimestamps(
+        value: 1000 + UInt32(now.nanoseconds / 1_000_000), echo: ack == nil ? 0 : echo)
+    }
+    let segment = TCPSegment(
+      sequence: irs + sequence, acknowledgment: ack.map { iss + $0 } ?? SequenceNumber(0), flags: flags,
+      window: window, urgentPointer: urgent, options: options, arrival: now)
+    run { script, sink in
+      script.connection.arrive(segment, script.pool.packet(payload), now: script.now, sink: &sink)
+    }
+  }
+
+  func enqueue(_ count: Int, push: Bool = true) {
+    run { $0.connection.enqueue(count, push: push, now: $0.now, sink: &$1) }
+  }
+  func space(_ free: Int) { run { $0.connection.receiveSpace(free, now: $0.now, sink: &$1) } }
+  func shutdown() { run { $0.connection.shutdownSend(now: $0.now, sink: &$1) } }
+  func close(unread: Bool = false) {
+    run { $0.connection.close(hasUnread: unread, now: $0.now, sink: &$1) }
+  }
+  func abort() { run { $0.connection.abort(now: $0.now, sink: &$1) } }
+  func icmp(_ error: TCPNetworkError, _ sequence: Int) {
+    let quoted = iss + sequence
+    run { script, _ in script.connection.icmpError(error, sequence: quoted) }
+  }
+  func path(_ segment: Int, _ sequence: Int? = nil) {
+    let quoted = sequence.map { iss + $0 }
+    run { $0.connection.pathSegment(segment, sequence: quoted, now: $0.now, sink: &$1) }
+  }
+  func reconfigure(_ change: (inout TCPConfiguration) -> Void) {
+    var configuration = connection.configuration
+    change(&configuration)
+    run { $0.connection.reconfigure(configuration, now: $0.now, sink: &$1) }
+  }
+
+  /// Lets time pass; what falls due on the way is done when it falls due.
+  func wait(_ span: Nanoseconds) {
+    let end = now + span
+    while let deadline = connection.nextDeadline, deadline <= end {
+      now = max(now, deadline)
+      run { $0.connection.timeout(now: $0.now, sink: &$1) }
+    }
+    now = end
+  }
+  func wait(milliseconds: Int64) { wait(.milliseconds(milliseconds)) }
+
+  /// Lets time pass up to the next deadline and does what is due; nil if there is none.
+  @discardableResult func fire() -> Nanoseconds? {
+    guard let deadline = connection.nextDeadline else { return nil }
+    let waited = deadline - now
+    now = max(now, deadline)
+    run { $0.connection.timeout(now: $0.now, sink: &$1) }
+    return waited
+  }
+
+  /// A passive connection that is open, with nothing written down yet.
+  static func established(
+    _ configuration: TCPConfiguration = Script.plain, syn: TCPOptions? = nil, window: UInt16 = 65535,
+    iss: UInt32 = 0x1000_0000, irs: UInt32 = 0x7000_0000
+  ) -> Script {
+    var options = syn ?? TCPOptions()
+    if syn == nil { options.mss = 1000 }
+    let script = Script(passive: configuration, syn: options, window: window, iss: iss, irs: irs)
+    script.stamps = options.timestamps != nil
+    script.inject(.ack, 1, ack: 1, window: window)
+    #expect(script.state == .established)
+    _ = script.take()
+    script.effects = TCPEffects()
+    return script
+  }
+
+  /// A connection in the given state, with nothing written down yet. Our stream has reached the returned
+  /// number (1, or 2 after our FIN), the peer's stands at `Script.peerNext(state)`.
+  static func inState(_ state: TCPState, _ configuration: TCPConfiguration = Script.plain) -> Script {
+    if state == .synSent {
+      let script = Script(active: configuration)
+      _ = script.take()
+      return script
+    }
+    if state == .synReceived {
+      var options = TCPOptions()
+      options.mss = 1000
+      let script = Script(passive: configuration, syn: options)
+      _ = script.take()
+      return script
+    }
+    let script = established(configuration)
+    switch state {
+    case .established: break
+    case .finWait1: script.shutdown()
+    case .finWait2:
+      script.shutdown()
+      script.inject(.ack, 1, ack: 2)
+    case .closeWait: script.inject([.fin, .ack], 1, ack: 1)
+    case .closing:
+      script.shutdown()
+      script.inject([.fin, .ack], 1, ack: 1)
+    case .lastAck:
+      script.inject([.fin, .ack], 1, ack: 1)
+      script.shutdown()
+    case .timeWait:
+      script.shutdown()
+      script.inject([.fin, .ack], 1, ack: 2)
+    case .closed, .listen, .synSent, .synReceived: Issue.record("no such script")
+    }
+    #expect(script.state == state)
+    _ = script.take()
+    script.effects = TCPEffects()
+    script.last = TCPEffects()
+    return script
+  }
+
+  /// RCV.NXT in a connection made by `inState`.
+  static func peerNext(_ state: TCPState) -> Int {
+    switch state {
+    case .closeWait, .closing, .lastAck, .timeWait: 2
+    default: 1
+    }
+  }
+  /// SND.NXT in a connection made by `inState`.
+  static func ownNext(_ state: TCPState) -> Int {
+    switch state {
+    case .finWait1, .finWait2, .closing, .lastAck, .timeWait: 2
+    default: 1
+    }
+  }
+}

@@ -1,0 +1,108 @@
+import TCP
+import Testing
+import Timing
+import Wire
+
+@Suite struct TransferTests {
+  /// Runs a transfer both ways and checks that every byte arrived, that both ends ended in order, and that
+  /// nothing was left behind.
+  @discardableResult
+  private func transfer(
+    seed: UInt64, _ profile: LinkProfile, up: Int, down: Int,
+    client: TCPConfiguration = TCPConfiguration(), server: TCPConfiguration = TCPConfiguration(),
+    clientISS: UInt32? = nil, serverISS: UInt32? = nil,
+    prepare: (SimulatedNetwork) -> Void = { _ in }
+  ) -> SimulatedNetwork {
+    let network = SimulatedNetwork(
+      seed: seed, profile: profile, clientWrites: up, serverWrites: down, client: client, server: server,
+      clientISS: clientISS, serverISS: serverISS)
+    prepare(network)
+    network.run(limit: .seconds(24 * 3600))
+    guard let server = network.server else {
+      Issue.record("seed \(seed): no connection")
+      return network
+    }
+    #expect(network.client.received == down && network.client.wrong == 0, "seed \(seed)")
+    #expect(server.received == up && server.wrong == 0, "seed \(seed)")
+    #expect(network.client.sawEnd && server.sawEnd, "seed \(seed)")
+    #expect(network.client.connection.state == .closed, "seed \(seed)")
+    #expect(server.connection.state == .closed, "seed \(seed)")
+    #expect(network.client.effects.error == nil && server.effects.error == nil, "seed \(seed)")
+    #expect(network.client.connection.nextDeadline == nil && server.connection.nextDeadline == nil)
+    #expect(network.pool.inUse == 0, "seed \(seed): packets leaked")
+    if network.losses == 0, profile.jitter == .zero {
+      #expect(network.client.connection.info.counters.retransmissions == 0, "seed \(seed)")
+      #expect(server.connection.info.counters.retransmissions == 0, "seed \(seed)")
+    }
+    return network
+  }
+
+  @Test func cleanLink() {
+    let network = transfer(seed: 1, LinkProfile(), up: 1_000_000, down: 1_000_000)
+    // TIME-WAIT of 60 s is the end of it.
+    #expect(network.now < Instant(milliseconds: 1000 + 60_000 + 5_000))
+  }
+
+  @Test func oneWayEach() {
+    transfer(seed: 2, LinkProfile(), up: 2_000_000, down: 0)
+    transfer(seed: 3, LinkProfile(), up: 0, down: 2_000_000)
+    transfer(seed: 4, LinkProfile(), up: 0, down: 0)
+    transfer(seed: 5, LinkProfile(), up: 1, down: 1)
+  }
+
+  @Test(arguments: 0..<40 as Range<UInt64>) func randomLoss(seed: UInt64) {
+    var profile = LinkProfile()
+    profile.loss = [0.001, 0.01, 0.05, 0.2][Int(seed % 4)]
+    profile.delay = .milliseconds([1, 20, 100][Int(seed % 3)])
+    transfer(seed: seed, profile, up: 300_000, down: 200_000)
+  }
+
+  @Test(arguments: 100..<140 as Range<UInt64>) func everythingAtOnce(seed: UInt64) {
+    var profile = LinkProfile()
+    profile.loss = 0.03
+    profile.duplication = 0.05
+    profile.jitter = .milliseconds(Int64(seed % 5) * 4)
+    var plain = TCPConfiguration()
+    plain.timestamps = seed % 2 == 0
+    plain.windowScaling = seed % 3 == 0
+    plain.receiveBuffer = seed % 4 == 0 ? 5000 : 200_000
+    transfer(seed: seed, profile, up: 150_000, down: 150_000, client: plain)
+  }
+
+  @Test(arguments: 200..<210 as Range<UInt64>) func bottleneck(seed: UInt64) {
+    var profile = LinkProfile()
+    profile.rate = 1_250_000
+    profile.buffer = 40_000
+    let network = transfer(seed: seed, profile, up: 3_000_000, down: 0)
+    // 2.4 s at full rate; TIME-WAIT follows.
+    #expect(network.now < Instant(milliseconds: 1000 + 60_000 + 4_500), "\(network.now)")
+  }
+
+  @Test(arguments: 300..<306 as Range<UInt64>) func slowReader(seed: UInt64) {
+    var profile = LinkProfile()
+    profile.loss = seed % 2 == 0 ? 0 : 0.02
+    var configuration = TCPConfiguration()
+    configuration.receiveBuffer = 20_000
+    transfer(seed: seed, profile, up: 200_000, down: 0, server: configuration) { network in
+      network.onServer = { $0.readStep = 700 + Int(seed) }
+    }
+  }
+
+  @Test(arguments: 400..<412 as Range<UInt64>) func T4_sequenceNumbersWrap(seed: UInt64) {
+    var profile = LinkProfile()
+    profile.loss = 0.02
+    profile.jitter = .milliseconds(3)
+    let offset = UInt32(seed - 400) * 20_000
+    transfer(
+      seed: seed, profile, up: 250_000, down: 250_000, clientISS: 0 &- offset, serverISS: 0x8000_0000 &- offset)
+  }
+
+  @Test(arguments: 500..<520 as Range<UInt64>) func closingInEveryOrder(seed: UInt64) {
+    var profile = LinkProfile()
+    profile.loss = 0.2
+    transfer(seed: seed, profile, up: Int(seed % 3) * 500, down: Int(seed % 2) * 700) { network in
+      network.client.closesFirst = seed % 4 != 0
+      network.onServer = { $0.closesFirst = seed % 4 != 1 }
+    }
+  }
+}
