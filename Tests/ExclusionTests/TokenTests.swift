@@ -68,11 +68,14 @@ import Testing
   @Test func contextsCarryTheirState() throws {
     let core = try makeContext(3)
     #expect(core.index == 3 && core.port.index == 3 && core.port.descriptor == nil)
-    #expect(unsafe core.softInterruptState == nil)
-    let state = UnsafeMutableRawPointer.allocate(byteCount: 8, alignment: 8)
-    unsafe core.softInterruptState = state
-    asContext(core) { cx in #expect(unsafe cx.core.softInterruptState == state) }
-    unsafe state.deallocate()
+    let states = UnsafeMutableRawPointer.allocate(byteCount: 64, alignment: 8)
+    for slot in AttachmentSlot.allCases { unsafe core.attach(states + slot.rawValue * 8, slot) }
+    asContext(core) { cx in
+      for slot in AttachmentSlot.allCases {
+        #expect(unsafe cx.core.attachment(slot) == states + slot.rawValue * 8)
+      }
+    }
+    unsafe states.deallocate()
     core.destroy()
   }
 
