@@ -21,7 +21,7 @@ import Testing
     let slots = TestSlots(8)
     var outcomes: [Outcome] = []
     var depth = 0
-    unsafe Recorder.whileRunning = { gate, cx in
+    world.gate.whileRunning { gate, cx in
       depth += 1
       if depth == 1 {
         // We own it: everything is a post, and nothing runs inside us.
@@ -33,7 +33,6 @@ import Testing
         #expect(gate.ran == 1)
       }
     }
-    defer { unsafe Recorder.whileRunning = nil }
     asContext(world.other) { cx in _ = world.gate.submit(slots.make(0), isSegment: false, &cx) }
     #expect(outcomes == [.posted, .posted, .posted, .posted, .posted])
     #expect(world.gate.ran == 5 && world.gate.errors == 0 && world.gate.isFree)
@@ -46,7 +45,7 @@ import Testing
     let slots = TestSlots(16)
     var refused: [ItemRef] = []
     var isFirst = true
-    unsafe Recorder.whileRunning = { gate, cx in
+    world.gate.whileRunning { gate, cx in
       guard isFirst else { return }
       isFirst = false
       #expect(gate.submit(slots.make(1), isSegment: true, &cx) == .posted)
@@ -59,7 +58,6 @@ import Testing
       }
       for _ in 0..<3 { #expect(gate.submit(events: GateEvents(rawValue: 1), &cx) == .posted) }
     }
-    defer { unsafe Recorder.whileRunning = nil }
     asContext(world.other) { cx in _ = world.gate.submit(slots.make(0), isSegment: true, &cx) }
     #expect(world.gate.ran == 8 && world.gate.errors == 0)
     #expect(world.other.gates.dropped.value == 1)
@@ -71,12 +69,11 @@ import Testing
     let world = try GateWorld(budget: 1)
     let slots = TestSlots(8)
     var isFirst = true
-    unsafe Recorder.whileRunning = { gate, cx in
+    world.gate.whileRunning { gate, cx in
       guard isFirst else { return }
       isFirst = false
       for value in UInt32(1)...4 { _ = gate.submit(slots.make(value), isSegment: true, &cx) }
     }
-    defer { unsafe Recorder.whileRunning = nil }
     asContext(world.other) { cx in _ = world.gate.submit(slots.make(0), isSegment: true, &cx) }
     #expect(world.gate.ran == 2)  // its own, and one more
     #expect(!world.gate.isFree && world.home.port.hasWork)
@@ -98,11 +95,11 @@ import Testing
   @Test func TM_LATE_bitsCostBudgetToo() throws {
     let world = try GateWorld(budget: 3)
     // Whoever runs raises a bit again: without a budget this would never return.
-    unsafe Recorder.whileRunning = { gate, cx in _ = gate.submit(events: GateEvents(rawValue: 1), &cx) }
+    world.gate.whileRunning { gate, cx in _ = gate.submit(events: GateEvents(rawValue: 1), &cx) }
     asContext(world.other) { cx in _ = world.gate.submit(events: GateEvents(rawValue: 1), &cx) }
     #expect(unsafe world.gate.state.pointee.eventRuns == 4)
     #expect(!world.gate.isFree)
-    unsafe Recorder.whileRunning = nil
+    world.gate.whileRunning(nil)
     asContext(world.home) { cx in #expect(world.runHome(&cx) == 1) }
     #expect(world.gate.isFree)
   }
@@ -155,9 +152,9 @@ import Testing
     let world = try GateWorld()
     let slots = TestSlots(8)
     let other = world.other
-    unsafe Recorder.whileRunning = { gate, _ in gate.move(to: other.port) }
+    world.gate.whileRunning { gate, _ in gate.move(to: other.port) }
     asContext(world.home) { cx in _ = world.gate.submit(events: GateEvents(rawValue: 1), &cx) }
-    unsafe Recorder.whileRunning = nil
+    world.gate.whileRunning(nil)
     #expect(world.gate.home == other.port)
     _ = world.gate.post(slots.make(0))
     #expect(other.port.hasWork && !world.home.port.hasWork)

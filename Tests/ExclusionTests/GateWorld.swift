@@ -5,10 +5,7 @@ import Exclusion
 enum Recorder: GatedBlock {
   static let kind = WorkKind(rawValue: 1)
   static let sources = 4
-  static let byteCount = GateHeader.byteCount + 128
-
-  /// What to do while an item or bits run, in single-threaded tests.
-  nonisolated(unsafe) static var whileRunning: ((GateRef<Recorder>, inout SoftInterrupt) -> Void)?
+  static let byteCount = GateHeader.byteCount + MemoryLayout<RecorderState>.size
 
   static func run(_ item: ItemRef, on block: GateRef<Recorder>, _ cx: inout SoftInterrupt) {
     let state = unsafe block.state
@@ -18,14 +15,14 @@ enum Recorder: GatedBlock {
     unsafe state.pointee.ran += 1
     if unsafe state.pointee.retired != 0 { unsafe state.pointee.errors += 1 }
     SlotPoolRef.of(item)?.freeRemote(item)
-    if let act = unsafe whileRunning { act(block, &cx) }
+    if let act = unsafe state.pointee.whileRunning { act(block, &cx) }
   }
   static func run(events: GateEvents, on block: GateRef<Recorder>, _ cx: inout SoftInterrupt) {
     let state = unsafe block.state
     unsafe state.pointee.eventRuns += 1
     unsafe state.pointee.events |= UInt32(events.rawValue)
     if unsafe state.pointee.retired != 0 { unsafe state.pointee.errors += 1 }
-    if let act = unsafe whileRunning { act(block, &cx) }
+    if let act = unsafe state.pointee.whileRunning { act(block, &cx) }
   }
   static func retire(_ block: GateRef<Recorder>, _ cx: inout SoftInterrupt) {
     unsafe block.state.pointee.retired += 1
@@ -39,11 +36,16 @@ struct RecorderState {
   var events: UInt32 = 0
   var retired: UInt32 = 0
   var errors: UInt32 = 0
+  /// What to do while an item or bits run, in tests of one thread.
+  var whileRunning: ((GateRef<Recorder>, inout SoftInterrupt) -> Void)?
 }
 
 extension GateRef where Block == Recorder {
   var state: UnsafeMutablePointer<RecorderState> {
     unsafe (raw + GateHeader.byteCount).assumingMemoryBound(to: RecorderState.self)
+  }
+  func whileRunning(_ act: ((GateRef<Recorder>, inout SoftInterrupt) -> Void)?) {
+    unsafe state.pointee.whileRunning = act
   }
   var ran: Int { Int(unsafe state.pointee.ran) }
   var errors: Int { Int(unsafe state.pointee.errors) }
@@ -66,6 +68,7 @@ struct GateWorld: ~Copyable, Sendable {
     unsafe gate.state.initialize(to: RecorderState())
   }
   deinit {
+    unsafe gate.state.deinitialize(count: 1)
     unsafe gate.raw.deallocate()
     home.destroy()
     other.destroy()
