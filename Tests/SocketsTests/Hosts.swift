@@ -36,10 +36,10 @@ final class Host {
     let link = try internet.addInterface(InterfaceDescription(device: device))
     let (ipv4, ipv6) = (ipv4, ipv6)
     try internet.configure { tables in
-      try tables.addAddress(InterfaceAddress(.init(IPv4Address.loopback), prefixLength: 8, interface: loopback))
-      try tables.addAddress(InterfaceAddress(.init(IPv6Address.loopback), prefixLength: 128, interface: loopback))
-      try tables.addAddress(InterfaceAddress(ipv4, prefixLength: 24, interface: link))
-      try tables.addAddress(InterfaceAddress(ipv6, prefixLength: 64, interface: link))
+      try tables.addAddress(InterfaceAddress(IPPrefix("127.0.0.1/8")!, interface: loopback))
+      try tables.addAddress(InterfaceAddress(IPPrefix("::1/128")!, interface: loopback))
+      try tables.addAddress(InterfaceAddress(IPPrefix(ipv4, length: 24)!, interface: link))
+      try tables.addAddress(InterfaceAddress(IPPrefix(ipv6, length: 64)!, interface: link))
     }
   }
 }
@@ -52,7 +52,9 @@ final class Network {
   let left: Host
   let right: Host
 
-  init(contexts: Int = 1, ringSlots: Int = 256, _ adjust: (inout SocketConfiguration) -> Void = { _ in }) throws {
+  init(contexts: Int = 1, ringSlots: Int = 256, _ adjust: (inout SocketConfiguration) -> Void = { _ in })
+    throws
+  {
     link = LinkPair(
       left: .ethernet(MACAddress(0x02_00_00_00_00_01)), right: .ethernet(MACAddress(0x02_00_00_00_00_02)),
       queues: contexts, ringSlots: ringSlots)

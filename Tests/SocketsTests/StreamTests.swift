@@ -34,7 +34,9 @@ import Testing
       var received: [UInt8] = []
       received.reserveCapacity(data.count)
       while received.count < data.count {
-        while sent < data.count, case .bytes(let count) = client.writeAll(Array(data[sent..<min(sent + 50_000, data.count)])) {
+        while sent < data.count,
+          case .bytes(let count) = client.writeAll(Array(data[sent..<min(sent + 50_000, data.count)]))
+        {
           sent += count
         }
         #expect(network.scheduler.run { server.isReadable(need: 1) })
