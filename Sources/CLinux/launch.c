@@ -128,17 +128,17 @@ static int start(struct sluice_launch_plan *plan, struct sluice_launch *launch) 
     close(control[0]), close(control[1]);
     return error;
   }
-  sigset_t all;
+  sigset_t all, before;
   sigfillset(&all);
   // A signal handler of ours must not run in the copies.
-  pthread_sigmask(SIG_SETMASK, &all, &plan->mask);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
   pid_t keeper = fork();
   if (keeper == 0) {
     close(control[0]), close(setup[0]);
     sluice_keeper_main(plan, control[1], setup[1]);
   }
   int error = errno;
-  pthread_sigmask(SIG_SETMASK, &plan->mask, NULL);
+  pthread_sigmask(SIG_SETMASK, &before, NULL);
   close(control[1]), close(setup[1]);
   if (keeper < 0) {
     close(control[0]), close(setup[0]);

@@ -65,7 +65,8 @@ static int raise_capabilities(void) {
   return 0;
 }
 
-/// Handlers to default, what was ignored stays ignored (nohup), the mask as it was.
+/// Handlers to default, what was ignored stays ignored (nohup). Nothing is blocked: the mask of the calling thread says
+/// nothing, as thread pools block all.
 static void restore_signals(const struct sluice_launch_plan *plan) {
   for (int signal = 1; signal < NSIG; signal++) {
     struct sigaction action;
@@ -76,7 +77,9 @@ static void restore_signals(const struct sluice_launch_plan *plan) {
     action.sa_handler = SIG_DFL;
     sigaction(signal, &action, NULL);
   }
-  sigprocmask(SIG_SETMASK, &plan->mask, NULL);
+  sigset_t none;
+  sigemptyset(&none);
+  sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
 /// A TAP if there may be one, else a veth pair; `ready` remembers why there is no TAP.
@@ -103,6 +106,8 @@ static void make_link(struct sluice_network *network, int setup, struct sluice_m
 
 _Noreturn void sluice_command_main(const struct sluice_launch_plan *plan, int setup, pid_t keeper) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
+  // Who changed its user id is not "dumpable", its files in /proc are root's, and its id maps as well.
+  prctl(PR_SET_DUMPABLE, 1);
   enter_user_namespace(plan, setup);
   enter_stage(setup, sluice_stage_network_namespace);
   if (unshare(CLONE_NEWNET) != 0) fail(setup, sluice_stage_network_namespace, -errno);

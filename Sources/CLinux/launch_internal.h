@@ -10,7 +10,6 @@ struct sluice_launch_plan {
   struct sluice_launch_request request;
   char *const *environment;
   pid_t caller;
-  sigset_t mask;           // the caller's, for the command
   int reset_pipe;          // SIGPIPE is ignored by us, not by who started us
   int whole_identity;      // the caller writes the id maps
   char uid_map[48], gid_map[48];

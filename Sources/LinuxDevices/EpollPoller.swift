@@ -24,12 +24,14 @@ public final class EpollPoller: DevicePoller, @unchecked Sendable {
 
   deinit { close(epoll) }
 
+  /// Watches for being readable.
   public func watch(descriptor: Int32, token: UInt32) throws {
     let result = sluice_epoll_add(epoll, descriptor, token, 0)
     guard result == 0 else { throw PollerError(errno: -result) }
     watched[token] = Watched(descriptor: descriptor)
   }
 
+  /// Watches for room, or no longer.
   public func watchWritable(token: UInt32, _ isWatched: Bool) {
     guard var entry = watched[token], entry.wantsRoom != isWatched else { return }
     entry.wantsRoom = isWatched
@@ -37,6 +39,7 @@ public final class EpollPoller: DevicePoller, @unchecked Sendable {
     apply(entry, token)
   }
 
+  /// Sleeps until something is ready, or `deadline`.
   public func wait(until deadline: Instant?, now: Instant, _ ready: (PollEvent) -> Void) {
     let limit =
       deadline.map { $0.nanoseconds > now.nanoseconds ? $0.nanoseconds - now.nanoseconds : 0 } ?? UInt64.max

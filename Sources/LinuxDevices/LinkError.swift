@@ -64,11 +64,13 @@ extension LinkError: CustomStringConvertible {
   }
 
   private static func tunAdvice(path: String, mode: Int?, errno: Int32) -> String {
-    let instead = "Without it a veth pair does the same: `--link veth`, which is what is used by default then."
+    let instead =
+      "Without it a veth pair does the same: `--link veth`, which is what is used by default then."
     switch errno {
     case EACCES, EPERM:
       let shown = mode.map { "mode 0" + String($0, radix: 8) } ?? "mode unknown"
-      return "\(path) (\(shown)) may not be opened: \(reason(errno)). Most distributions have it at mode 0666: "
+      return
+        "\(path) (\(shown)) may not be opened: \(reason(errno)). Most distributions have it at mode 0666: "
         + "`sudo chmod 0666 \(path)`, and for every boot the udev rule KERNEL==\"tun\", MODE=\"0666\" in "
         + "/etc/udev/rules.d/60-tun.rules. " + instead
     case ENOENT, ENXIO, ENODEV:

@@ -11,9 +11,13 @@ public import Wire
 /// Receives from a ring shared with the kernel (TPACKET_V2), so that bursts do not meet the small limit of a socket
 /// buffer; frames that the ring had no room for are counted as drops. Sends batches by sendmmsg(2).
 public final class PacketSocketDevice: Device {
+  /// The interface's name.
   public let name: String
+  /// The largest packet, in bytes.
   public let mtu: Int
+  /// What frames it carries, and our own station address.
   public let linkLayer: LinkLayer
+  /// One for each descriptor.
   public let queueCount: Int
   private let queues: [PacketSocketQueue]
 
@@ -30,7 +34,9 @@ public final class PacketSocketDevice: Device {
     queueCount = descriptors.count
     var queues: [PacketSocketQueue] = []
     do throws(LinkError) {
-      guard mtu <= TapDevice.largestMTU else { throw LinkError.mtuOutOfRange(mtu, limit: TapDevice.largestMTU) }
+      guard mtu <= TapDevice.largestMTU else {
+        throw LinkError.mtuOutOfRange(mtu, limit: TapDevice.largestMTU)
+      }
       for descriptor in descriptors { queues.append(try PacketSocketQueue(descriptor, longest: mtu + 18)) }
       // A socket joins after it has a ring.
       var group: Int32 = -1
@@ -66,17 +72,26 @@ public final class PacketSocketDevice: Device {
     return try PacketSocketDevice(adopting: descriptors, name: name, mtu: mtu, address: address)
   }
 
+  /// What passed a queue.
   public func counters(queue: Int) -> DeviceCounters { queues[queue].counters }
+  /// Readable when a frame waits, writable when there is room.
   public func descriptor(queue: Int) -> Int32? { queues[queue].descriptor }
+  /// Whom to restart.
   public func attach(queue: Int, receive: ReceiveSignalRef, transmit: TransmitQueueRef) {
     queues[queue].attach(transmit)
   }
+  /// Takes frames; the queue's context.
   public func receive(
     queue: Int, limit: Int, pool: PacketPoolRef, now: Instant, into batch: inout PacketQueue
   ) -> ReceiveOutcome {
     queues[queue].receive(limit: limit, pool: pool, now: now, into: &batch)
   }
+  /// Hands a packet over, or gives it back from a stopped queue; the owner of its gate.
   public func send(_ packet: consuming Packet, queue: Int) -> Packet? { queues[queue].send(packet) }
+  /// Makes the put-off system calls; the owner of its gate.
   public func flush(queue: Int) { queues[queue].flush() }
-  public func complete(queue: Int, into completed: inout PacketQueue) { queues[queue].complete(into: &completed) }
+  /// Yields what the kernel has a copy of; the owner of its gate.
+  public func complete(queue: Int, into completed: inout PacketQueue) {
+    queues[queue].complete(into: &completed)
+  }
 }

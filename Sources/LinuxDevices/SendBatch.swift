@@ -82,7 +82,9 @@ import Glibc
     unsafe pieces.update(from: pieces + passed, count: usedPieces)
     unsafe pieceCounts.update(from: pieceCounts + count, count: pending.count - count)
     for _ in 0..<count {
-      guard let packet = pending.popFirst() else { preconditionFailure("TX-OWN: more frames sent than given") }
+      guard let packet = pending.popFirst() else {
+        preconditionFailure("TX-OWN: more frames sent than given")
+      }
       if wereSent {
         counters.framesSent.increment()
         counters.bytesSent.increment(by: UInt64(packet.totalCount))

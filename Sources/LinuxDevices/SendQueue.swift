@@ -13,7 +13,9 @@ struct SendState: ~Copyable {
 }
 
 /// Answers of a send that mean "later" rather than "never": the kernel is out of queue or memory.
-func isTransient(_ errno: Int) -> Bool { errno == Int(EAGAIN) || errno == Int(ENOBUFS) || errno == Int(ENOMEM) }
+func isTransient(_ errno: Int) -> Bool {
+  errno == Int(EAGAIN) || errno == Int(ENOBUFS) || errno == Int(ENOMEM)
+}
 
 extension Packet {
   /// Stores where the packet's bytes lie, the slot's own first, and returns in how many pieces; nil: more than

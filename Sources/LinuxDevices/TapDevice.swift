@@ -10,9 +10,13 @@ import Wire
 /// Every queue is a descriptor of its own, non-blocking; a frame is one read or write, as the kernel has no call for
 /// several. The kernel takes a copy, so a packet is done when the write returns.
 public final class TapDevice: Device {
+  /// The interface's name.
   public let name: String
+  /// The largest packet, in bytes.
   public let mtu: Int
+  /// What frames it carries, and our own station address.
   public let linkLayer: LinkLayer
+  /// One for each descriptor.
   public let queueCount: Int
   private let queues: [TapQueue]
 
@@ -43,7 +47,8 @@ public final class TapDevice: Device {
       for _ in 0..<max(queues, 1) {
         var wasOpened: Int32 = 0
         let result = unsafe actual.withUnsafeMutableBufferPointer {
-          unsafe sluice_tun_open(path, known, linkLayer == .ip ? 0 : 1, queues > 1 ? 1 : 0, $0.baseAddress, &wasOpened)
+          unsafe sluice_tun_open(
+            path, known, linkLayer == .ip ? 0 : 1, queues > 1 ? 1 : 0, $0.baseAddress, &wasOpened)
         }
         guard result >= 0 else {
           throw LinkError.tun(path: path, wasOpened: wasOpened != 0, errno: -result)
@@ -61,19 +66,28 @@ public final class TapDevice: Device {
     }
   }
 
+  /// What passed a queue.
   public func counters(queue: Int) -> DeviceCounters { queues[queue].counters }
+  /// Readable when a frame waits, writable when there is room.
   public func descriptor(queue: Int) -> Int32? { queues[queue].descriptor }
+  /// Whom to restart.
   public func attach(queue: Int, receive: ReceiveSignalRef, transmit: TransmitQueueRef) {
     queues[queue].attach(transmit)
   }
+  /// Takes frames; the queue's context.
   public func receive(
     queue: Int, limit: Int, pool: PacketPoolRef, now: Instant, into batch: inout PacketQueue
   ) -> ReceiveOutcome {
     queues[queue].receive(limit: limit, pool: pool, now: now, into: &batch)
   }
+  /// Hands a packet over, or gives it back from a stopped queue; the owner of its gate.
   public func send(_ packet: consuming Packet, queue: Int) -> Packet? { queues[queue].send(packet) }
+  /// Nothing is put off.
   public func flush(queue: Int) {}
-  public func complete(queue: Int, into completed: inout PacketQueue) { queues[queue].complete(into: &completed) }
+  /// Yields what the kernel has a copy of; the owner of its gate.
+  public func complete(queue: Int, into completed: inout PacketQueue) {
+    queues[queue].complete(into: &completed)
+  }
 }
 
 /// One descriptor, with both its sides.
@@ -137,7 +151,9 @@ public final class TapDevice: Device {
       if result < 0, isTransient(-result) {
         // keeps TX-STOP: the readiness of the descriptor, which is a level, restarts it.
         guard let transmit = unsafe sending.pointee.transmit else { return packet }
-        if transmit.stop(hasRoom: { result == -Int(EAGAIN) && sluice_is_writable(descriptor) != 0 }) { return packet }
+        if transmit.stop(hasRoom: { result == -Int(EAGAIN) && sluice_is_writable(descriptor) != 0 }) {
+          return packet
+        }
         continue
       }
       if result < 0 {

@@ -60,7 +60,9 @@ public final class IsolatedCommand: Sendable {
     guard result == 0 else { throw told.error }
     let kind = report.link == sluice_link_tap ? LinkKind.tap : .veth
     let descriptors = (0..<Int(report.descriptor_count)).map { index in
-      unsafe withUnsafeBytes(of: &report.descriptors) { unsafe $0.load(fromByteOffset: index * 4, as: Int32.self) }
+      unsafe withUnsafeBytes(of: &report.descriptors) {
+        unsafe $0.load(fromByteOffset: index * 4, as: Int32.self)
+      }
     }
     do throws(LinkError) {
       let device = try device(kind, descriptors, network)
@@ -86,13 +88,13 @@ public final class IsolatedCommand: Sendable {
 
   /// Blocks until the command has ended and all that it left behind is gone. Once. Throws
   /// ``LaunchError/executionRefused(path:errno:)`` or ``LaunchError/keeperKilled``.
-  public func wait(forwarding signals: CommandSignals? = nil) throws(LaunchError) -> ExitStatus {
+  public func wait(forwarding signals: CommandSignals? = nil) throws(LaunchError) -> CommandStatus {
     var launch = launch
     var status: Int32 = 0
     let result = unsafe sluice_launch_wait(&launch, signals?.descriptor ?? -1, &status)
     if result > 0 { throw .executionRefused(path: path, errno: result) }
     if result < 0 { throw .keeperKilled }
-    return ExitStatus(waitStatus: status)
+    return CommandStatus(waitStatus: status)
   }
 
   private static func executable(_ name: String) throws(LaunchError) -> String {
@@ -113,7 +115,8 @@ public final class IsolatedCommand: Sendable {
     switch kind {
     case .tap:
       TapDevice(
-        adopting: descriptors, name: network.interface, mtu: network.mtu, linkLayer: .ethernet(network.gatewayMAC))
+        adopting: descriptors, name: network.interface, mtu: network.mtu,
+        linkLayer: .ethernet(network.gatewayMAC))
     case .veth:
       try PacketSocketDevice(
         adopting: descriptors, name: network.interface, mtu: network.mtu, address: network.gatewayMAC)
@@ -170,7 +173,7 @@ public final class IsolatedCommand: Sendable {
     _ strings: [String], _ body: (UnsafePointer<UnsafePointer<CChar>?>) -> R
   ) -> R {
     let copies = unsafe strings.map { unsafe strdup($0) }
-    defer { for unsafe copy in unsafe copies { unsafe free(copy) } }
+    defer { unsafe copies.forEach { unsafe free($0) } }
     let vector = unsafe copies.map { unsafe $0.map { unsafe UnsafePointer($0) } } + [nil]
     return unsafe vector.withUnsafeBufferPointer { unsafe body($0.baseAddress!) }
   }

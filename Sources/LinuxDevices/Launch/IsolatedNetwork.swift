@@ -29,12 +29,14 @@ public struct IsolatedNetwork: Sendable, Equatable {
   public init() {}
 
   func check() throws(LaunchError) {
-    guard (1...15).contains(interface.utf8.count), !interface.contains(where: { $0 == "/" || $0.isWhitespace })
+    guard (1...15).contains(interface.utf8.count),
+      !interface.contains(where: { $0 == "/" || $0.isWhitespace })
     else { throw .link(.nameOutOfRange(interface)) }
     guard (576...TapDevice.largestMTU).contains(mtu) else {
       throw .link(.mtuOutOfRange(mtu, limit: TapDevice.largestMTU))
     }
     precondition((1...16).contains(queues), "queues: 1 to 16")
-    precondition((1...32).contains(ipv4PrefixLength) && (1...128).contains(ipv6PrefixLength), "prefix lengths")
+    precondition(
+      (1...32).contains(ipv4PrefixLength) && (1...128).contains(ipv6PrefixLength), "prefix lengths")
   }
 }

@@ -28,7 +28,7 @@ public enum LaunchError: Error, Hashable, Sendable {
   /// A step did not end in time.
   case timedOut(step: String)
   /// The command's process died in the middle of a step.
-  case died(step: String, ExitStatus)
+  case died(step: String, CommandStatus)
   /// The process that keeps the command was killed; how the command ended is not known.
   case keeperKilled
 
@@ -67,7 +67,8 @@ extension LaunchError: CustomStringConvertible {
       return "\(path): \(reason(errno)). Is it a program, with its x permission set?"
     case .executionRefused(let path, let errno):
       return "\(path) was not executed: \(reason(errno)). "
-        + (errno == ENOENT ? "Its interpreter (first line, or dynamic loader) is missing." : "Run it by itself to see.")
+        + (errno == ENOENT
+          ? "Its interpreter (first line, or dynamic loader) is missing." : "Run it by itself to see.")
     case .resourcesRefused(let errno):
       return "no process or socket for the command: \(reason(errno)). Look at `ulimit -u` and `ulimit -n`."
     case .userNamespaceRefused(let errno):
@@ -92,7 +93,8 @@ extension LaunchError: CustomStringConvertible {
     case .timedOut(let step):
       return "gave up waiting for: \(step). The command was killed; try again, or with `--link veth`."
     case .died(let step, let status):
-      return "the command's process died during: \(step) (status \(status.code)). Was it killed, for memory perhaps?"
+      return
+        "the command's process died during: \(step) (status \(status.code)). Was it killed, for memory perhaps?"
     case .keeperKilled:
       return "the process sluice-keeper was killed, and the command with it."
     }
@@ -109,7 +111,8 @@ extension LaunchError: CustomStringConvertible {
         + "(Namespaces nest 32 deep at most.)"
     }
     if setting("kernel/unprivileged_userns_clone") == 0 {
-      return "They are for root only here: `sudo sysctl -w kernel.unprivileged_userns_clone=1`, or run as root."
+      return
+        "They are for root only here: `sudo sysctl -w kernel.unprivileged_userns_clone=1`, or run as root."
     }
     if setting("kernel/apparmor_restrict_unprivileged_userns") == 1 { return appArmorAdvice }
     if errno == EINVAL || errno == ENOSYS { return "The kernel has none (CONFIG_USER_NS)." }

@@ -10,7 +10,7 @@ struct LaunchReport {
   var error: LaunchError {
     if report.timed_out != 0 { return .timedOut(step: step) }
     if report.error == 0 {
-      return .died(step: step, ExitStatus(waitStatus: report.status))
+      return .died(step: step, CommandStatus(waitStatus: report.status))
     }
     let errno = report.error
     switch report.stage {

@@ -1,0 +1,48 @@
+import Wire
+
+/// A generator that gives the same numbers from the same seed on every machine (SplitMix64).
+struct SeededGenerator: RandomNumberGenerator {
+  private var state: UInt64
+  init(seed: UInt64) { state = seed }
+
+  mutating func next() -> UInt64 {
+    state &+= 0x9E37_79B9_7F4A_7C15
+    var z = state
+    z = (z ^ z >> 30) &* 0xBF58_476D_1CE4_E5B9
+    z = (z ^ z >> 27) &* 0x94D0_49BB_1331_11EB
+    return z ^ z >> 31
+  }
+
+  /// Any value of an integer type.
+  mutating func any<Value: FixedWidthInteger & UnsignedInteger>(_ type: Value.Type = Value.self) -> Value {
+    Value(truncatingIfNeeded: next())
+  }
+  /// Up to `limit` - 1.
+  mutating func below(_ limit: Int) -> Int { Int(next() % UInt64(limit)) }
+  mutating func bool() -> Bool { next() & 1 == 1 }
+  mutating func bytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8(truncatingIfNeeded: next()) } }
+}
+
+/// Bytes from hexadecimal text; spaces and line ends are ignored.
+func hex(_ text: String) -> [UInt8] {
+  let digits = text.filter { !$0.isWhitespace }.map { UInt8(String($0), radix: 16)! }
+  return stride(from: 0, to: digits.count, by: 2).map { digits[$0] << 4 | digits[$0 + 1] }
+}
+
+/// Runs `body` on the bytes of an array.
+func reading<Result>(
+  _ bytes: [UInt8], _ body: (RawSpan) throws(WireError) -> Result
+) throws(WireError) -> Result {
+  // An array of bytes has no padding.
+  try body(unsafe bytes.span.bytes)
+}
+
+/// Runs `body` on `count` bytes that start as 0xEE and returns them: what an emitter leaves out is seen.
+func emitting(_ count: Int, _ body: (inout MutableRawSpan) -> Void) -> [UInt8] {
+  var bytes = [UInt8](repeating: 0xEE, count: count)
+  var elements = bytes.mutableSpan
+  // An array of bytes has no padding.
+  var span = unsafe elements.mutableBytes
+  body(&span)
+  return bytes
+}
