@@ -161,6 +161,12 @@ public final class InternetLayer: @unchecked Sendable {
     publishedGeneration.store(next)
   }
 
+  /// Whether `address` belongs to this host: one of its interfaces', or loopback. Any context, inside a grace
+  /// section.
+  public func isOwn(_ address: IPAddress) -> Bool {
+    address.isLoopback || snapshot.with { $0.own(address) != nil }
+  }
+
   /// Counts the publications of addresses and routes. A ``RouteDecision`` with another one is out of date.
   public var generation: UInt64 { publishedGeneration.load() }
 

@@ -22,7 +22,13 @@ public final class ManualScheduler {
   @discardableResult
   public func step(_ set: ContextSet, context index: Int) -> Bool {
     let runner = set.runner(index)
-    return withContextRoot(set.core(index)) { root in runner.pass(&root) } || runner.hasPosted
+    return withContextRoot(set.core(index)) { root in
+      // Between its steps a context counts as quiescent, as one that sleeps does.
+      root.goOnline()
+      let isMoreLeft = runner.pass(&root)
+      root.goOffline()
+      return isMoreLeft
+    } || runner.hasPosted
   }
 
   /// Passes over all contexts in turn until none has work at this instant. Returns the number of passes.

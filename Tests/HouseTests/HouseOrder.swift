@@ -46,6 +46,7 @@ enum HouseOrder {
   static let tokenRoots: [String: Set<String>] = [
     "withContextRoot": ["Exclusion", "SoftInterrupts"],
     "withApplication": ["Exclusion", "Sockets", "Sluice"],
+    "_lock": ["Exclusion"],  // takes a token of any level: behind the ordered ones only
   ]
   /// Tokens whose initialisers nobody but `Exclusion` calls.
   static let tokens: Set<String> = ["Held", "SoftInterrupt", "ContextRoot"]

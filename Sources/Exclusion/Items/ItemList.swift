@@ -4,7 +4,7 @@
   @usableFromInline var head: UInt = 0
   @usableFromInline var tail: UInt = 0
   /// How many slots.
-  public var count: Int { length }
+  @inlinable @inline(__always) public var count: Int { length }
   @usableFromInline var length: Int
 
   /// Empty.

@@ -73,7 +73,7 @@ public enum AttachmentSlot: Int, Sendable, CaseIterable {
 
   var graceReader: GraceReader { unsafe core.pointee.graceReader }
 
-  /// What a layer above keeps for this context; traps if nothing was attached.
+  /// What a layer above keeps for this context, which it attached before (checked in debug builds).
   @inlinable @inline(__always) public func attachment(_ slot: AttachmentSlot) -> UnsafeMutableRawPointer {
     unsafe core.pointee.attachments[slot.rawValue].unsafelyUnwrapped
   }

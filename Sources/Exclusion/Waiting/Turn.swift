@@ -7,36 +7,8 @@ public struct Turn: ~Copyable, Sendable {
   /// Somebody queues: from now on the word changes only under the lock, and nobody overtakes.
   private static var queued: UInt64 { 3 }
 
-  private struct Queue: ~Copyable {
-    var entries: [(number: UInt64, target: WakeTarget)] = []
-    var head = 0
-    var lastNumber: UInt64 = 0
-
-    var isEmpty: Bool { head == entries.count }
-    mutating func append(_ target: WakeTarget) -> UInt64 {
-      lastNumber += 1
-      entries.append((lastNumber, target))
-      return lastNumber
-    }
-    mutating func popFirst() -> WakeTarget? {
-      guard !isEmpty else { return nil }
-      let target = entries[head].target
-      head += 1
-      if head == entries.count || head > 64 {
-        entries.removeFirst(head)
-        head = 0
-      }
-      return target
-    }
-    mutating func remove(_ number: UInt64) -> Bool {
-      guard let index = entries[head...].firstIndex(where: { $0.number == number }) else { return false }
-      entries.remove(at: index)
-      return true
-    }
-  }
-
   private let word = AtomicWord(Turn.free)
-  private let queue = OrderedMutex<TurnQueueLevel, Queue>(Queue())
+  private let queue = OrderedMutex<TurnQueueLevel, TurnQueue>(TurnQueue())
 
   /// A place in the queue.
   public struct TurnTicket: Hashable, Sendable { fileprivate let number: UInt64 }
@@ -87,4 +59,34 @@ public struct Turn: ~Copyable, Sendable {
 
   /// Whether somebody owns it. A hint.
   public var isTaken: Bool { word.loadRelaxed() != Self.free }
+}
+
+/// Who waits for the turn, oldest first. Not private: the compiler emits a broken reference to a private
+/// non-copyable type from modules that destroy a `Turn`.
+@usableFromInline struct TurnQueue: ~Copyable {
+  var entries: [(number: UInt64, target: WakeTarget)] = []
+  var head = 0
+  var lastNumber: UInt64 = 0
+
+  var isEmpty: Bool { head == entries.count }
+  mutating func append(_ target: WakeTarget) -> UInt64 {
+    lastNumber += 1
+    entries.append((lastNumber, target))
+    return lastNumber
+  }
+  mutating func popFirst() -> WakeTarget? {
+    guard !isEmpty else { return nil }
+    let target = entries[head].target
+    head += 1
+    if head == entries.count || head > 64 {
+      entries.removeFirst(head)
+      head = 0
+    }
+    return target
+  }
+  mutating func remove(_ number: UInt64) -> Bool {
+    guard let index = entries[head...].firstIndex(where: { $0.number == number }) else { return false }
+    entries.remove(at: index)
+    return true
+  }
 }

@@ -30,9 +30,9 @@ func hex(_ text: String) -> [UInt8] {
 }
 
 /// Runs `body` on the bytes of an array.
-func reading<Result>(
-  _ bytes: [UInt8], _ body: (RawSpan) throws(WireError) -> Result
-) throws(WireError) -> Result {
+func reading<Result, Failure: Error>(
+  _ bytes: [UInt8], _ body: (RawSpan) throws(Failure) -> Result
+) throws(Failure) -> Result {
   // An array of bytes has no padding.
   try body(unsafe bytes.span.bytes)
 }

@@ -1,0 +1,240 @@
+// The memory of one TCP connection, split by who may touch it (DESIGN section 2):
+//
+//   offset   size  what                               who
+//   0          64  gate header                        its protocol
+//   64         64  accept item                        who queues the child for accept
+//   128        64  command item                       insert, then finish: one after the other
+//   192        64  timer-request item                 owner queues, home takes
+//   256        64  wheel node                         home context
+//   320        64  wait pair of readers               (a)
+//   384        64  wait pair of writers               (a)
+//   448       ...  shared header (`ConnectionShared`) see its fields
+//   ...       ...  owned state (`ConnectionOwned`)    (o) the gate's owner alone
+//
+// The slot is type-stable: a late reader may look at it until its grace period has passed (PCB-GRACE).
+
+import Buffers
+public import Exclusion
+import Internet
+import TCP
+import Timing
+import Wire
+
+/// The phantom type that gives a connection's gate its behaviour.
+public struct ConnectionBlock: ~Copyable {
+  static var acceptOffset: Int { 64 }
+  static var commandOffset: Int { 128 }
+  static var timerRequestOffset: Int { 192 }
+  static var timerOffset: Int { 256 }
+  static var readerOffset: Int { 320 }
+  static var writerOffset: Int { 384 }
+  static var sharedOffset: Int { 448 }
+  static var ownedOffset: Int { (sharedOffset + MemoryLayout<ConnectionShared>.size + 63) & ~63 }
+  static var bytes: Int { (ownedOffset + MemoryLayout<ConnectionOwned>.size + 63) & ~63 }
+  /// Segments that may wait at an occupied gate; a window's worth of small ones.
+  static var segmentLimit: Int { 1000 }
+  /// Items that one entry runs before the block goes to its home.
+  static var budget: Int { 128 }
+}
+
+/// What application threads and the owner share. Key: (c) constant while the connection lives, (a) atomic,
+/// (r) holder of the read turn, (w) holder of the write turn.
+@safe
+struct ConnectionShared: ~Copyable {
+  /// (c) The 4-tuple.
+  var key: FlowKey
+  /// (c) The keyed hash of `key`.
+  var hash: UInt64
+  /// (c) The home context.
+  var home: Int
+  /// (c) The stack; unowned, it outlives its blocks.
+  let layer: Unmanaged<SocketLayer>
+  /// (a) References: handles, the accept queue, the protocol's claim, calls in flight (SO-REF).
+  let references = AtomicWord(0)
+  /// (a) `ConnectionStatus` bits.
+  let status = AtomicWord(0)
+  /// (a) A `SocketError` code, 0 for none. Set before the status bit that reports it.
+  let error = AtomicWord(0)
+  /// (a) `TCPState` as of the owner's last run, for statistics.
+  let publishedState = AtomicWord(0)
+  /// (a) Bytes that a writer may still submit.
+  let sendCredit: AtomicWord
+  /// (a) Bytes appended for the reader; one writer, the owner.
+  let produced = AtomicWord(0)
+  /// (a) Bytes the reader took; one writer, the reader.
+  let consumed = AtomicWord(0)
+  /// (a) Packet slots appended and taken, for the account of memory.
+  let slotsProduced = AtomicWord(0)
+  let slotsConsumed = AtomicWord(0)
+  /// (a) Payload packets on their way from the owner to the reader.
+  let received = Mailbox()
+  /// (a) When the wheel at home should fire, in nanoseconds; 0 cancels. Set by an owner elsewhere.
+  let timerRequest = AtomicWord(0)
+  /// (a) 1 while the timer-request item is posted.
+  let timerRequestQueued = AtomicWord(0)
+  /// (a) An ICMP error, as a `ReportedError` word.
+  let reportedError = AtomicWord(0)
+  /// (a) Option bits: `ConnectionOptions`.
+  let options = AtomicWord(0)
+  /// (a) The listener that this child belongs to, as an address; 0 for none.
+  let listener = AtomicWord(0)
+  /// (r) Packets taken from `received` and not yet read.
+  var readable = ItemList()
+  /// (r) Bytes consumed when the owner was last told.
+  var consumedTold: UInt64 = 0
+  /// (c) The most that the two buffers hold, in bytes.
+  let sendLimit: Int
+  let receiveLimit: Int
+
+  init(key: FlowKey, hash: UInt64, home: Int, layer: Unmanaged<SocketLayer>, limits: BufferLimits) {
+    self.key = key
+    self.hash = hash
+    self.home = home
+    unsafe self.layer = layer
+    sendLimit = limits.send
+    receiveLimit = limits.receive
+    sendCredit = AtomicWord(UInt64(limits.send))
+  }
+}
+
+/// What only the owner of the gate may touch.
+struct ConnectionOwned: ~Copyable {
+  /// The engine.
+  var engine: TCPConnection
+  /// Submitted and not yet acknowledged bytes, from SND.UNA on.
+  var sendChain = ByteChain()
+  /// The cached route (RT-GEN: checked against the generation at use).
+  var route: RouteDecision?
+  /// When the wheel will fire, as far as the owner knows.
+  var armed: Instant?
+  /// Not findable any more (PCB-DROP).
+  var isDropped = false
+  /// The application has closed its last handle; nobody reads.
+  var isOrphan = false
+  /// `connected` was reported.
+  var wasConnected = false
+  /// The shard has not answered the insert yet; its item is in use.
+  var isInserting = true
+  /// The application chose the local port: none other is tried when the 4-tuple is taken.
+  var isPortFixed = true
+  /// Ports tried because the 4-tuple was taken meanwhile.
+  var portAttempts = 0
+}
+
+/// How much a socket may buffer each way, in bytes.
+public struct BufferLimits: Sendable {
+  /// Submitted and not yet acknowledged bytes, 4 KiB...16 MiB.
+  public var send: Int
+  /// Received and not yet read bytes, 4 KiB...16 MiB: the largest window that is offered.
+  public var receive: Int
+
+  /// 256 KiB each way unless told otherwise.
+  public init(send: Int = 256 << 10, receive: Int = 256 << 10) {
+    self.send = min(max(send, 4 << 10), 16 << 20)
+    self.receive = min(max(receive, 4 << 10), 16 << 20)
+  }
+}
+
+/// What readers and writers look at; set once, never cleared.
+struct ConnectionStatus: OptionSet {
+  let rawValue: UInt64
+  /// The handshake is complete.
+  static let connected = ConnectionStatus(rawValue: 1 << 0)
+  /// No more data will come: FIN in order. Set after the last data (SB-EOF).
+  static let endOfStream = ConnectionStatus(rawValue: 1 << 1)
+  /// The connection failed; `error` says how.
+  static let failed = ConnectionStatus(rawValue: 1 << 2)
+  /// The application shut its sending side down.
+  static let sendShutdown = ConnectionStatus(rawValue: 1 << 3)
+  /// The application shut its receiving side down.
+  static let receiveShutdown = ConnectionStatus(rawValue: 1 << 4)
+  /// The engine is closed; nothing further will happen.
+  static let ended = ConnectionStatus(rawValue: 1 << 5)
+  /// The application closed its handle.
+  static let handleClosed = ConnectionStatus(rawValue: 1 << 6)
+}
+
+/// Options that the application sets; the owner reads them when told by `.options`.
+struct ConnectionOptions: OptionSet {
+  let rawValue: UInt64
+  static let noDelay = ConnectionOptions(rawValue: 1 << 0)
+  static let keepAlive = ConnectionOptions(rawValue: 1 << 1)
+  /// Close sends RST and forgets unsent data (SO_LINGER with time 0).
+  static let abortOnClose = ConnectionOptions(rawValue: 1 << 2)
+}
+
+extension GateEvents {
+  /// The connection's bits. Data is an item, these are not: they can neither fail nor be lost.
+  static let timer = GateEvents(rawValue: 1 << 0)
+  static let window = GateEvents(rawValue: 1 << 1)
+  static let shutdownSend = GateEvents(rawValue: 1 << 2)
+  static let close = GateEvents(rawValue: 1 << 3)
+  static let abort = GateEvents(rawValue: 1 << 4)
+  static let inserted = GateEvents(rawValue: 1 << 5)
+  static let insertFailed = GateEvents(rawValue: 1 << 6)
+  static let reported = GateEvents(rawValue: 1 << 7)
+  static let options = GateEvents(rawValue: 1 << 8)
+}
+
+/// A handle to a connection's memory. Copying it counts nothing: who keeps one holds a reference or is
+/// inside a grace section.
+@safe @frozen
+public struct ConnectionRef: Hashable, @unchecked Sendable {
+  /// The block's gate.
+  public let gate: GateRef<ConnectionBlock>
+
+  /// Refers to a block that exists.
+  public init(_ raw: UnsafeMutableRawPointer) { unsafe gate = GateRef(raw) }
+  init(_ gate: GateRef<ConnectionBlock>) { self.gate = gate }
+
+  private func at<T>(_ offset: Int, as: T.Type) -> UnsafeMutablePointer<T> where T: ~Copyable {
+    unsafe (gate.raw + offset).assumingMemoryBound(to: T.self)
+  }
+  var shared: UnsafeMutablePointer<ConnectionShared> {
+    unsafe at(ConnectionBlock.sharedOffset, as: ConnectionShared.self)
+  }
+  /// For the gate's owner only (PCB-OWN).
+  var owned: UnsafeMutablePointer<ConnectionOwned> {
+    unsafe at(ConnectionBlock.ownedOffset, as: ConnectionOwned.self)
+  }
+  var timer: TimerRef { unsafe TimerRef(at(ConnectionBlock.timerOffset, as: TimerNode.self)) }
+  var reader: UnsafeMutablePointer<WaitPair> { unsafe at(ConnectionBlock.readerOffset, as: WaitPair.self) }
+  var writer: UnsafeMutablePointer<WaitPair> { unsafe at(ConnectionBlock.writerOffset, as: WaitPair.self) }
+  var item: ItemRef { unsafe ItemRef(gate.raw) }
+  var acceptItem: ItemRef { unsafe ItemRef(gate.raw + ConnectionBlock.acceptOffset) }
+  var commandItem: ItemRef { unsafe ItemRef(gate.raw + ConnectionBlock.commandOffset) }
+  var timerRequestItem: ItemRef { unsafe ItemRef(gate.raw + ConnectionBlock.timerRequestOffset) }
+  static func fromAccept(_ item: ItemRef) -> ConnectionRef {
+    unsafe ConnectionRef(item.raw - ConnectionBlock.acceptOffset)
+  }
+  static func fromCommand(_ item: ItemRef) -> ConnectionRef {
+    unsafe ConnectionRef(item.raw - ConnectionBlock.commandOffset)
+  }
+  static func fromTimerRequest(_ item: ItemRef) -> ConnectionRef {
+    unsafe ConnectionRef(item.raw - ConnectionBlock.timerRequestOffset)
+  }
+
+  var status: ConnectionStatus { unsafe ConnectionStatus(rawValue: shared.pointee.status.load()) }
+  func set(_ bits: ConnectionStatus) { unsafe shared.pointee.status.formOr(bits.rawValue) }
+  var options: ConnectionOptions { unsafe ConnectionOptions(rawValue: shared.pointee.options.load()) }
+  var failure: SocketError? { unsafe SocketError(code: shared.pointee.error.load()) }
+  /// Bytes that the reader has not taken.
+  var available: Int {
+    unsafe Int(truncatingIfNeeded: shared.pointee.produced.load() &- shared.pointee.consumed.loadRelaxed())
+  }
+
+  /// The slab goes, or the slot is used again: ends what an earlier life left in the shared header.
+  func endSharedHeader() { unsafe shared.deinitialize(count: 1) }
+  /// The slab goes.
+  func destroy() {
+    endSharedHeader()
+    unsafe reader.deinitialize(count: 1)
+    unsafe writer.deinitialize(count: 1)
+  }
+
+  func retain() { unsafe shared.pointee.references.add(1) }
+  /// Drops a reference; the last one detaches, once, and that cannot fail (SO-REF, SO-NOFAIL).
+  func release() {
+    if unsafe shared.pointee.references.subtract(1) == 1 { _ = gate.post(events: .detach) }
+  }
+}

@@ -1,0 +1,330 @@
+// What the owner of a connection's gate does with each posted thing. Every run checks first whether the
+// connection was dropped meanwhile (PCB-MATCH, PCB-DROP).
+
+import Buffers
+public import Exclusion
+import Internet
+import SoftInterrupts
+import TCP
+import Timing
+import Wire
+
+extension ConnectionBlock: GatedBlock {
+  /// A segment from the network, or a chain of bytes from a writer.
+  public static func run(_ item: ItemRef, on block: GateRef<ConnectionBlock>, _ cx: inout SoftInterrupt) {
+    let connection = ConnectionRef(block)
+    if item.kind == SocketKind.chain {
+      connection.enqueue(ByteChain(item: item), &cx)
+    } else {
+      connection.arrive(Packet(item: item), &cx)
+    }
+  }
+
+  /// Everything that carries no data.
+  public static func run(
+    events: GateEvents, on block: GateRef<ConnectionBlock>, _ cx: inout SoftInterrupt
+  ) {
+    let connection = ConnectionRef(block)
+    if events.contains(.inserted) { connection.wasInserted(&cx) }
+    if events.contains(.insertFailed) { connection.insertFailed(&cx) }
+    if events.contains(.options) { connection.reconfigure(&cx) }
+    if events.contains(.timer) { connection.timerFired(&cx) }
+    if events.contains(.window) { connection.windowOpened(&cx) }
+    if events.contains(.reported) { connection.errorReported(&cx) }
+    if events.contains(.shutdownSend) { connection.runEngine(&cx) { $0.shutdownSend(now: $1, sink: &$2) } }
+    if events.contains(.close) { connection.closed(&cx) }
+    if events.contains(.abort) { connection.aborted(&cx) }
+  }
+
+  /// The last reference is gone and nobody will enter again; readers may still look (PCB-GRACE).
+  public static func retire(_ block: GateRef<ConnectionBlock>, _ cx: inout SoftInterrupt) {
+    let connection = ConnectionRef(block)
+    connection.discardAll()
+    unsafe connection.owned.deinitialize(count: 1)
+    // The shared header stays initialised: late look-ups compare its key until the grace period ends.
+    cx.retire(connection.item)
+  }
+}
+
+extension ConnectionRef {
+  /// Runs the engine, then does what it left to do, in the order that keeps SB-EOF: data, end, wake-ups.
+  func runEngine(
+    _ cx: inout SoftInterrupt,
+    _ step: (inout TCPConnection, Instant, inout ConnectionSink) -> TCPEffects
+  ) {
+    guard unsafe !owned.pointee.isDropped else { return }
+    let sockets = SocketContextRef(cx)
+    var sink = ConnectionSink(self, pool: cx.pool, counters: sockets.counters)
+    let effects = unsafe step(&owned.pointee.engine, cx.now, &sink)
+    apply(effects, sink, &cx)
+  }
+
+  private func apply(_ effects: TCPEffects, _ sink: consuming ConnectionSink, _ cx: inout SoftInterrupt) {
+    let shared = unsafe shared
+    let owned = unsafe owned
+    unsafe shared.pointee.publishedState.store(UInt64(owned.pointee.engine.state.rawValue))
+    var sink = sink
+    transmit(&sink.outgoing, &cx)
+    if effects.acknowledgedBytes > 0 {
+      unsafe owned.pointee.sendChain.dropFirst(effects.acknowledgedBytes)
+      unsafe shared.pointee.sendCredit.add(UInt64(effects.acknowledgedBytes))
+    }
+    if effects.connected, unsafe !owned.pointee.wasConnected {
+      unsafe owned.pointee.wasConnected = true
+      set(.connected)
+    }
+    if effects.endOfStream { set(.endOfStream) }  // after the data (SB-EOF)
+    if let error = effects.error {
+      unsafe shared.pointee.error.store(SocketError(error).code)
+      set(.failed)
+    }
+    if effects.closed { set(.ended) }
+    wakeReader(&cx)
+    wakeWriter(&cx)
+    if effects.connected { becomeAcceptable(&cx) }
+    if effects.closed {
+      drop(&cx)
+    } else {
+      updateTimer(&cx)
+    }
+  }
+
+  private func transmit(_ packets: inout PacketQueue, _ cx: inout SoftInterrupt) {
+    guard !packets.isEmpty else { return }
+    let internet = SocketContextRef(cx).internet
+    let key = unsafe shared.pointee.key
+    if unsafe owned.pointee.route?.generation != internet.generation {
+      unsafe owned.pointee.route = internet.route(to: key.remoteAddress, sourceHint: key.localAddress)
+    }
+    while let packet = packets.popFirst() {
+      let outcome = internet.send(
+        packet, from: key.localAddress, to: key.remoteAddress, protocol: .tcp,
+        route: unsafe owned.pointee.route, &cx)
+      if outcome != .sent { SocketContextRef(cx).counters.segmentsUnroutable.increment() }
+    }
+  }
+
+  // MARK: What is posted
+
+  fileprivate func arrive(_ packet: consuming Packet, _ cx: inout SoftInterrupt) {
+    let sockets = SocketContextRef(cx)
+    guard unsafe !owned.pointee.isDropped else { return SocketInput.redispatch(packet, &cx) }
+    guard let header = SocketInput.parsedAgain(&packet) else { return }  // payload only from here on
+    let shared = unsafe shared
+    // A child whose accept queue is full stays half open: the final ACK is dropped, and will come again
+    // with the peer's next segment or our next SYN-ACK (Q4, AQ-BOUND).
+    if unsafe owned.pointee.engine.state == .synReceived, !hasRoomInAcceptQueue() {
+      sockets.counters.acceptQueueFull.increment()
+      return
+    }
+    // Sparse slots are bounded too: a window of one-byte segments must not hold a window of slots.
+    if packet.count > 0, unsafe slotsHeld > shared.pointee.receiveLimit >> 9 + 64 {
+      sockets.counters.receiveQueueFull.increment()
+      return
+    }
+    let segment = TCPSegment(
+      header, arrival: packet.metadata.arrival, congestionExperienced: packet.metadata.congestionExperienced)
+    var sink = ConnectionSink(self, pool: cx.pool, counters: sockets.counters)
+    let effects = unsafe owned.pointee.engine.arrive(segment, packet, now: cx.now, sink: &sink)
+    let discarded = sink.discarded
+    apply(effects, sink, &cx)
+    if discarded > 0 { windowOpened(&cx) }  // nobody reads it: the window stays open
+    if effects.reopen {
+      // A new SYN in the place of a connection in TIME-WAIT. The old one leaves the table before the new
+      // one enters: both are commands to the same shard, in order.
+      SocketInput.withoutConnection(segment, payloadCount: 0, unsafe shared.pointee.key, &cx)
+    }
+  }
+
+  fileprivate func enqueue(_ chain: consuming ByteChain, _ cx: inout SoftInterrupt) {
+    guard unsafe !owned.pointee.isDropped else { return }
+    let bytes = chain.count
+    // After our FIN nothing is taken (P3): shutdown came between the write and this.
+    guard unsafe owned.pointee.engine.canEnqueue else { return }
+    unsafe owned.pointee.sendChain.append(chain)
+    runEngine(&cx) { $0.enqueue(bytes, now: $1, sink: &$2) }
+  }
+
+  fileprivate func windowOpened(_ cx: inout SoftInterrupt) {
+    let free = freeReceiveSpace
+    runEngine(&cx) { $0.receiveSpace(free, now: $1, sink: &$2) }
+  }
+
+  fileprivate func timerFired(_ cx: inout SoftInterrupt) {
+    unsafe owned.pointee.armed = nil
+    guard unsafe !owned.pointee.isDropped else { return }
+    // A late fire of an old arming finds nothing due and only arms again (TM-STALE).
+    if let due = unsafe owned.pointee.engine.nextDeadline, due <= cx.now {
+      runEngine(&cx) { $0.timeout(now: $1, sink: &$2) }
+    } else {
+      updateTimer(&cx)
+    }
+  }
+
+  fileprivate func errorReported(_ cx: inout SoftInterrupt) {
+    let report = ReportedError(word: unsafe shared.pointee.reportedError.exchange(0))
+    let headers = unsafe shared.pointee.key.remoteAddress.isIPv4 ? 40 : 60
+    runEngine(&cx) { engine, now, sink in
+      switch report.kind {
+      case .none: TCPEffects()
+      case .tooBig:
+        engine.pathSegment(Int(report.mtu) - headers, sequence: report.sequence, now: now, sink: &sink)
+      case .host, .network, .port, .protocol, .other:
+        engine.icmpError(report.networkError, sequence: report.sequence)
+      }
+    }
+  }
+
+  fileprivate func reconfigure(_ cx: inout SoftInterrupt) {
+    guard unsafe !owned.pointee.isDropped else { return }
+    var tcp = unsafe owned.pointee.engine.configuration
+    tcp.noDelay = options.contains(.noDelay)
+    tcp.keepaliveIdle = options.contains(.keepAlive) ? .seconds(7200) : .zero
+    let wanted = tcp
+    runEngine(&cx) { $0.reconfigure(wanted, now: $1, sink: &$2) }
+  }
+
+  /// The last handle was closed. Unread data means that the peer must learn of the loss: RST (RFC 9293
+  /// section 3.10.4, RFC 2525 section 2.17).
+  fileprivate func closed(_ cx: inout SoftInterrupt) {
+    unsafe owned.pointee.isOrphan = true
+    let hadUnread = available > 0
+    discardReceived()
+    if options.contains(.abortOnClose) {
+      runEngine(&cx) { $0.abort(now: $1, sink: &$2) }
+    } else {
+      runEngine(&cx) { $0.close(hasUnread: hadUnread, now: $1, sink: &$2) }
+    }
+  }
+
+  fileprivate func aborted(_ cx: inout SoftInterrupt) {
+    unsafe owned.pointee.isOrphan = owned.pointee.isOrphan || status.contains(.handleClosed)
+    runEngine(&cx) { $0.abort(now: $1, sink: &$2) }
+  }
+
+  // MARK: Life in the table
+
+  fileprivate func wasInserted(_ cx: inout SoftInterrupt) {
+    unsafe owned.pointee.isInserting = false
+    // Closed before it began: the end that waited for the shard's answer.
+    if unsafe owned.pointee.isDropped { return SocketContextRef(cx).finish(self, &cx) }
+    runEngine(&cx) { engine, now, sink in
+      engine.start(now: now, sink: &sink)
+      return TCPEffects()
+    }
+  }
+
+  fileprivate func insertFailed(_ cx: inout SoftInterrupt) {
+    unsafe owned.pointee.isInserting = false
+    if unsafe owned.pointee.isDropped { return release() }
+    let sockets = SocketContextRef(cx)
+    if unsafe shared.pointee.listener.loadRelaxed() != 0 {
+      // The same SYN won elsewhere (AQ-DUP): this child was never visible, nobody is told.
+      sockets.counters.duplicateSyns.increment()
+      leaveListener()
+      unsafe owned.pointee.isDropped = true
+      release()
+      return
+    }
+    if retryPort(&cx) { return }
+    unsafe shared.pointee.error.store(SocketError.addressNotAvailable.code)
+    set([.failed, .ended])
+    unsafe owned.pointee.isDropped = true
+    wakeReader(&cx)
+    wakeWriter(&cx)
+    release()
+  }
+
+  /// Somebody took the 4-tuple between the look and the insert: another port, with the same home, since the
+  /// gate's home is fixed. The block was never visible, so its key may still change.
+  private func retryPort(_ cx: inout SoftInterrupt) -> Bool {
+    let sockets = SocketContextRef(cx)
+    let (shared, owned) = unsafe (shared, owned)
+    guard unsafe !owned.pointee.isPortFixed, unsafe owned.pointee.portAttempts < 16 else { return false }
+    unsafe owned.pointee.portAttempts += 1
+    var key = unsafe shared.pointee.key
+    let layer = sockets.layer
+    guard unsafe layer.freePort(&key, wanted: 0, home: shared.pointee.home, sockets) != nil else {
+      return false
+    }
+    unsafe shared.pointee.key = key
+    unsafe shared.pointee.hash = key.hash(sockets.hashKey)
+    unsafe owned.pointee.engine = TCPConnection.active(
+      iss: layer.initialSequence(key, now: cx.now), timestampOffset: layer.timestampOffset(key),
+      configuration: owned.pointee.engine.configuration, now: cx.now)
+    unsafe owned.pointee.isInserting = true
+    sockets.insert(self, &cx)
+    return true
+  }
+
+  /// The engine is closed. Not findable from here on; the protocol's claim is dropped when the timer is off
+  /// the wheel and the shard has let go (SO-REF, TM-REF).
+  private func drop(_ cx: inout SoftInterrupt) {
+    guard unsafe !owned.pointee.isDropped else { return }
+    unsafe owned.pointee.isDropped = true
+    unsafe owned.pointee.sendChain = ByteChain()
+    unsafe owned.pointee.route = nil
+    leaveListener()
+    if unsafe !owned.pointee.isInserting { SocketContextRef(cx).finish(self, &cx) }
+  }
+
+  // MARK: Timers
+
+  /// The wheel at home is re-armed lazily: only an earlier deadline is told.
+  private func updateTimer(_ cx: inout SoftInterrupt) {
+    let owned = unsafe owned
+    guard let wanted = unsafe owned.pointee.engine.nextDeadline else { return }
+    if let armed = unsafe owned.pointee.armed, armed <= wanted { return }
+    unsafe owned.pointee.armed = wanted
+    if unsafe cx.index == shared.pointee.home {
+      cx.arm(timer, at: wanted)
+    } else {
+      SocketContextRef(cx).requestTimer(self, at: wanted)
+    }
+  }
+
+  // MARK: Buffers
+
+  /// What may still be offered to the peer, in bytes; the whole buffer once nobody reads.
+  private var freeReceiveSpace: Int {
+    let (isOrphan, limit) = unsafe (owned.pointee.isOrphan, shared.pointee.receiveLimit)
+    return status.contains(.receiveShutdown) || isOrphan ? limit : max(0, limit - available)
+  }
+
+  private var slotsHeld: Int {
+    unsafe Int(
+      truncatingIfNeeded: shared.pointee.slotsProduced.loadRelaxed() &- shared.pointee.slotsConsumed.load())
+  }
+
+  /// Frees what nobody will read. The reader's own list is left to ``retire``: a reader may still be in it.
+  private func discardReceived() {
+    var waiting = unsafe shared.pointee.received.takeAll()
+    while let item = waiting.popFirst() { _ = Packet(item: item) }
+  }
+  /// The last reference is gone, and with it every reader.
+  fileprivate func discardAll() {
+    discardReceived()
+    while let item = unsafe shared.pointee.readable.popFirst() { _ = Packet(item: item) }
+  }
+
+  // MARK: Waking (PROTOCOLS 2; the claim is the "waiting for space" flag, and it starts false: W1)
+
+  func wakeReader(_ cx: inout SoftInterrupt) {
+    if let target = unsafe reader.pointee.waiter.claim(where: { isReadable(need: $0) }) { cx.wake(target) }
+  }
+  func wakeWriter(_ cx: inout SoftInterrupt) {
+    if let target = unsafe writer.pointee.waiter.claim(where: { isWritable(need: $0) }) { cx.wake(target) }
+  }
+
+  /// A read would not wait: data, or end, or error, or shutdown (W6).
+  func isReadable(need: UInt32) -> Bool {
+    available >= max(1, Int(need))
+      || !status.isDisjoint(with: [.endOfStream, .failed, .ended, .receiveShutdown])
+  }
+  /// A write of `need` bytes (0: the wait for the connection) would not wait.
+  func isWritable(need: UInt32) -> Bool {
+    let status = status
+    if !status.isDisjoint(with: [.failed, .ended, .sendShutdown]) { return true }
+    return unsafe status.contains(.connected) && shared.pointee.sendCredit.load() >= UInt64(need)
+  }
+}

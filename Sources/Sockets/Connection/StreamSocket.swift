@@ -1,0 +1,226 @@
+import Exclusion
+public import Wire
+
+import Buffers
+
+/// How a read that does not wait ended.
+public enum ReadOutcome: Sendable, Equatable {
+  /// So many bytes were read, at least one.
+  case bytes(Int)
+  /// The peer has closed its sending side and everything was read.
+  case endOfStream
+  /// Nothing is there yet.
+  case wouldBlock
+  /// The connection failed; everything that had arrived was read before.
+  case failed(SocketError)
+}
+
+/// How a write that does not wait ended.
+public enum WriteOutcome: Sendable, Equatable {
+  /// So many bytes were taken, at least one; the rest would have to wait.
+  case bytes(Int)
+  /// There is no room yet.
+  case wouldBlock
+  /// Nothing can be sent any more.
+  case failed(SocketError)
+}
+
+/// A TCP socket: the application's handle to a connection. The last reference closes it (L6).
+///
+/// All calls are for application context and never wait; ``readPoint`` and ``writePoint`` are where the
+/// blocking and the async API wait. Reads need the read turn, writes the write turn.
+public final class StreamSocket: Sendable {
+  let connection: ConnectionRef
+  private let layer: SocketLayer
+  private let closing = AtomicWord(0)
+
+  /// Takes over one reference: the accept queue's, or the one that connect made.
+  init(_ connection: ConnectionRef, layer: SocketLayer) {
+    self.connection = connection
+    self.layer = layer
+  }
+  deinit {
+    close()
+    connection.release()
+  }
+
+  /// The address and port of this host.
+  public var localAddress: SocketAddress {
+    let key = unsafe connection.shared.pointee.key
+    return key.local
+  }
+  /// The peer.
+  public var remoteAddress: SocketAddress {
+    let key = unsafe connection.shared.pointee.key
+    return key.remote
+  }
+  /// The handshake is complete.
+  public var isConnected: Bool { connection.status.contains(.connected) }
+  /// The pending error, which this takes away (SO_ERROR).
+  public func takeError() -> SocketError? {
+    unsafe SocketError(code: connection.shared.pointee.error.exchange(0))
+  }
+  /// Why the connection failed, if it did; it stays.
+  public var failure: SocketError? { connection.failure }
+
+  // MARK: Reading
+
+  /// Copies what is there into `buffer`. The holder of the read turn only.
+  public func tryRead(into buffer: UnsafeMutableRawBufferPointer) -> ReadOutcome {
+    let shared = unsafe connection.shared
+    if closing.load() != 0 { return .failed(.closed) }
+    if connection.status.contains(.receiveShutdown) { return .endOfStream }
+    var copied = 0
+    var freed: UInt64 = 0
+    // The end is looked at first: what arrived before it is then seen, and drains first (SB-EOF).
+    let status = connection.status
+    while copied < buffer.count {
+      if unsafe shared.pointee.readable.isEmpty {
+        unsafe shared.pointee.readable.append(contentsOf: shared.pointee.received.takeAll())
+      }
+      guard let item = unsafe shared.pointee.readable.popFirst() else { break }
+      var packet = Packet(item: item)
+      let count = min(packet.count, buffer.count - copied)
+      unsafe packet.withUnsafeBytes { bytes in
+        unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[copied...]).copyMemory(
+          from: UnsafeRawBufferPointer(rebasing: bytes[..<count]))
+      }
+      copied += count
+      if count < packet.count {
+        packet.trimFront(count)
+        unsafe shared.pointee.readable.prepend(packet.intoItem())
+      } else {
+        freed += 1
+      }
+    }
+    if copied > 0 {
+      unsafe shared.pointee.slotsConsumed.store(shared.pointee.slotsConsumed.loadRelaxed() &+ freed)
+      let consumed = unsafe shared.pointee.consumed.loadRelaxed() &+ UInt64(copied)
+      unsafe shared.pointee.consumed.store(consumed)
+      // The owner is told in steps that are worth a window update (RFC 9293 section 3.8.6.2.2).
+      if unsafe consumed &- shared.pointee.consumedTold
+        >= UInt64(min(shared.pointee.receiveLimit / 4, 32 << 10))
+      {
+        unsafe shared.pointee.consumedTold = consumed
+        _ = connection.gate.post(events: .window)
+      }
+      return .bytes(copied)
+    }
+    if status.contains(.endOfStream) { return .endOfStream }
+    if status.contains(.failed) { return .failed(failure ?? .connectionReset) }
+    if status.contains(.ended) { return .endOfStream }
+    return .wouldBlock
+  }
+
+  /// Whether a read would not wait.
+  public func isReadable(need: UInt32) -> Bool { closing.load() != 0 || connection.isReadable(need: need) }
+  /// Where readers wait.
+  public var readPoint: WaitPoint {
+    unsafe WaitPoint(connection.reader, layer.wakeAccount)
+  }
+
+  // MARK: Writing
+
+  /// Takes as many of `bytes` as there is room for. The holder of the write turn only. No user memory is
+  /// touched after the return (SB-NOCOPY).
+  public func tryWrite(_ bytes: UnsafeRawBufferPointer) -> WriteOutcome {
+    let shared = unsafe connection.shared
+    if closing.load() != 0 { return .failed(.closed) }
+    let status = connection.status
+    if status.contains(.failed) { return .failed(failure ?? .brokenPipe) }
+    if !status.isDisjoint(with: [.sendShutdown, .ended]) { return .failed(.brokenPipe) }  // P3
+    guard status.contains(.connected) else { return .wouldBlock }
+    var credit = unsafe shared.pointee.sendCredit.load()
+    var count: Int
+    repeat {
+      count = min(bytes.count, Int(credit))
+      if count == 0 { return .wouldBlock }
+    } while unsafe !shared.pointee.sendCredit.compareExchange(&credit, credit - UInt64(count))
+    let taken = unsafe UnsafeRawBufferPointer(rebasing: bytes[..<count])
+    guard let chain = withApplication({ held in unsafe layer.buffers.makeChain(copying: taken, &held) })
+    else {
+      unsafe shared.pointee.sendCredit.add(UInt64(count))
+      return .failed(.noBufferSpace)
+    }
+    let item = chain.intoItem()
+    item.kind = SocketKind.chain
+    switch connection.gate.post(item) {
+    case .ran, .posted: return .bytes(count)
+    case .closed, .dropped:
+      _ = ByteChain(item: item)
+      return .failed(failure ?? .brokenPipe)
+    }
+  }
+
+  /// What a writer of `count` bytes waits for: room for all, or for a third of the buffer.
+  public func writeNeed(_ count: Int) -> UInt32 {
+    UInt32(max(1, min(count, unsafe connection.shared.pointee.sendLimit / 3)))
+  }
+  /// Whether a write of `need` bytes would not wait; with 0, whether connect has ended.
+  public func isWritable(need: UInt32) -> Bool { closing.load() != 0 || connection.isWritable(need: need) }
+  /// Where writers wait, and connect.
+  public var writePoint: WaitPoint {
+    unsafe WaitPoint(connection.writer, layer.wakeAccount)
+  }
+
+  // MARK: Ending
+
+  /// Ends the sending side after everything submitted; the peer reads end of stream.
+  public func shutdownSend() {
+    connection.set(.sendShutdown)
+    _ = connection.gate.post(events: .shutdownSend)
+    wakeAll()
+  }
+  /// Reads end; what still arrives is acknowledged and thrown away.
+  public func shutdownReceive() {
+    connection.set(.receiveShutdown)
+    wakeAll()
+  }
+  /// Ends the connection at once: RST, unsent data is forgotten.
+  public func abort() {
+    guard closing.exchange(1) == 0 else { return }
+    connection.set(.handleClosed)
+    _ = connection.gate.post(events: .abort)
+    wakeAll()
+  }
+  /// Closes in order: what was submitted is still sent. Cannot fail; again it does nothing (SO-NOFAIL). Threads
+  /// and tasks that wait on the socket return with `.closed` (SO-RESTART).
+  public func close() {
+    guard closing.exchange(1) == 0 else { return }
+    connection.set([.handleClosed, .sendShutdown])
+    _ = connection.gate.post(events: .close)
+    wakeAll()
+  }
+
+  private func wakeAll() {
+    withApplication { held in
+      if let target = unsafe connection.reader.pointee.waiter.claim(where: { isReadable(need: $0) }) {
+        wake(target, &held)
+      }
+      if let target = unsafe connection.writer.pointee.waiter.claim(where: { isWritable(need: $0) }) {
+        wake(target, &held)
+      }
+    }
+  }
+
+  // MARK: Options
+
+  private func setOption(_ option: ConnectionOptions, _ isOn: Bool) {
+    if isOn {
+      unsafe connection.shared.pointee.options.formOr(option.rawValue)
+    } else {
+      unsafe connection.shared.pointee.options.formAnd(~option.rawValue)
+    }
+    _ = connection.gate.post(events: .options)
+  }
+  /// TCP_NODELAY: small segments leave at once.
+  public func setNoDelay(_ isOn: Bool) { setOption(.noDelay, isOn) }
+  /// SO_KEEPALIVE with Linux's times: probes after two hours of silence.
+  public func setKeepAlive(_ isOn: Bool) { setOption(.keepAlive, isOn) }
+  /// SO_LINGER with time 0: close resets the connection.
+  public func setAbortOnClose(_ isOn: Bool) { setOption(.abortOnClose, isOn) }
+  /// Everything submitted was acknowledged: what SO_LINGER with a time waits for.
+  public var isDrained: Bool {
+    unsafe connection.shared.pointee.sendCredit.load() == UInt64(connection.shared.pointee.sendLimit)
+  }
+}

@@ -1,0 +1,126 @@
+import Buffers
+import Exclusion
+import Internet
+import SoftInterrupts
+import Wire
+
+/// What a datagram socket's memory holds behind its key. (c) constant, (a) atomic, (r) read turn.
+@safe
+struct DatagramState: ~Copyable {
+  /// (c)
+  let layer: Unmanaged<SocketLayer>
+  /// (c) Datagrams that may wait to be read; each holds a slot.
+  let receiveLimit: Int
+  /// (a) References: the handle, and each datagram between the application and the wire.
+  let references = AtomicWord(1)
+  /// (a) 1 once closed.
+  let isClosed = AtomicWord(0)
+  /// (a) A `SocketError` code that ICMP reported to a connected socket.
+  let error = AtomicWord(0)
+  /// (a) Datagrams that wait to be read.
+  let waiting = AtomicWord(0)
+  /// (a) Datagrams that may still be handed to a context.
+  let sendCredit: AtomicWord
+  /// (a) The receive gate, owned by the reader from the start.
+  let received = Mailbox()
+  /// (a) One receiver, one sender at a time waits.
+  var reader = WaitPair()
+  var writer = WaitPair()
+  /// (r) Taken from `received`, oldest first.
+  var readable = ItemList()
+  /// (c) The only peer of a connected socket.
+  let peer: SocketAddress?
+
+  /// (c) The context that its datagrams leave by, in order.
+  let home: Int
+
+  init(layer: SocketLayer, peer: SocketAddress?) {
+    unsafe self.layer = Unmanaged.passUnretained(layer)
+    receiveLimit = layer.configuration.datagramReceiveLimit
+    self.peer = peer
+    home = layer.nextContext()
+    sendCredit = AtomicWord(UInt64(layer.configuration.datagramSendLimit))
+  }
+}
+
+/// A handle to a datagram socket's memory.
+@safe
+struct DatagramRef: @unchecked Sendable {  // every field behind it says who protects it
+  let raw: UnsafeMutableRawPointer
+  static var stateOffset: Int { 128 }
+  static var bytes: Int { (stateOffset + MemoryLayout<DatagramState>.size + 63) & ~63 }
+
+  init(_ raw: UnsafeMutableRawPointer) { unsafe self.raw = raw }
+  var bound: BoundRef { unsafe BoundRef(raw) }
+  var state: UnsafeMutablePointer<DatagramState> {
+    unsafe (raw + Self.stateOffset).assumingMemoryBound(to: DatagramState.self)
+  }
+
+  static func make(_ key: BindingKey, peer: SocketAddress?, layer: SocketLayer) -> DatagramRef {
+    let raw = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
+    unsafe raw.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
+    let datagram = unsafe DatagramRef(raw)
+    unsafe datagram.bound.key.initialize(to: key)
+    unsafe datagram.state.initialize(
+      to: DatagramState(layer: layer, peer: peer))
+    return datagram
+  }
+
+  func retain() { unsafe state.pointee.references.add(1) }
+  func release() {
+    guard unsafe state.pointee.references.subtract(1) == 1 else { return }
+    bound.item.kind = SocketKind.datagramMemory
+    unsafe state.pointee.layer.takeUnretainedValue().freeAfterGrace(bound.item)
+  }
+  func destroy() {
+    discard()
+    unsafe state.deinitialize(count: 1)
+    unsafe raw.deallocate()
+  }
+  private func discard() {
+    var left = unsafe state.pointee.received.close()
+    while let item = left.popFirst() { _ = Packet(item: item) }
+    while let item = unsafe state.pointee.readable.popFirst() { _ = Packet(item: item) }
+  }
+
+  func isReadable() -> Bool {
+    unsafe state.pointee.waiting.load() > 0 || state.pointee.isClosed.load() != 0
+      || state.pointee.error.load() != 0
+  }
+  func isWritable() -> Bool {
+    unsafe state.pointee.sendCredit.load() > 0 || state.pointee.isClosed.load() != 0
+  }
+
+  /// Soft-interrupt context: a datagram for this socket. The packet becomes its payload.
+  func arrive(_ packet: consuming Packet, _ header: UDPHeader, _ cx: inout SoftInterrupt) {
+    let counters = SocketContextRef(cx).counters
+    let state = unsafe state
+    let source = packet.metadata.source
+    if let peer = unsafe state.pointee.peer, peer.address != source || peer.port != header.sourcePort {
+      counters.datagramsWithoutSocket.increment()
+      return
+    }
+    guard unsafe state.pointee.waiting.load() < UInt64(state.pointee.receiveLimit) else {
+      counters.datagramQueueFull.increment()
+      return
+    }
+    var packet = packet
+    packet.metadata.sequence = UInt32(header.sourcePort)
+    packet.trimFront(UDPHeader.byteCount)
+    let item = packet.intoItem()
+    switch unsafe state.pointee.received.post(item, limit: Mailbox.maximumCount) {
+    case .posted, .ran:
+      unsafe state.pointee.waiting.add(1)
+      if let target = unsafe state.pointee.reader.waiter.claim(where: { _ in isReadable() }) {
+        cx.wake(target)
+      }
+    case .closed, .dropped: _ = Packet(item: item)
+    }
+  }
+
+  /// Soft-interrupt context: an ICMP error for a connected socket.
+  func report(_ error: SocketError, _ cx: inout SoftInterrupt) {
+    unsafe state.pointee.error.store(error.code)
+    if let target = unsafe state.pointee.reader.waiter.claim(where: { _ in isReadable() }) { cx.wake(target) }
+  }
+}

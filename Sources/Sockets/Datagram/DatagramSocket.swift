@@ -1,0 +1,176 @@
+import Exclusion
+public import Wire
+
+import Buffers
+import Internet
+import SoftInterrupts
+
+/// A datagram that was read.
+public struct ReceivedDatagram: Sendable, Equatable {
+  /// Bytes copied into the buffer.
+  public var count: Int
+  /// Bytes that the datagram had; more than `count` if the buffer was too small and the rest was cut off.
+  public var size: Int
+  /// Who sent it.
+  public var source: SocketAddress
+  /// The address of this host that it was sent to.
+  public var destination: IPAddress
+}
+
+/// A UDP socket: the application's handle. Calls never wait; ``readPoint`` and ``writePoint`` are where the
+/// blocking and the async API wait.
+public final class DatagramSocket: Sendable {
+  let datagram: DatagramRef
+  private let layer: SocketLayer
+  private let closing = AtomicWord(0)
+  /// The address and port that it is bound to.
+  public let localAddress: SocketAddress
+  /// The only peer of a connected socket.
+  public let peer: SocketAddress?
+
+  init(_ datagram: DatagramRef, localAddress: SocketAddress, layer: SocketLayer) {
+    self.datagram = datagram
+    self.localAddress = localAddress
+    self.layer = layer
+    peer = unsafe datagram.state.pointee.peer
+  }
+  deinit {
+    close()
+    datagram.release()
+  }
+
+  /// Reads the oldest datagram. The holder of the read turn only. A datagram larger than `buffer` is cut
+  /// off, and its `size` says so.
+  public func tryReceive(into buffer: UnsafeMutableRawBufferPointer) -> Result<ReceivedDatagram, SocketError>
+  {
+    let state = unsafe datagram.state
+    if closing.load() != 0 { return .failure(.closed) }
+    if unsafe state.pointee.readable.isEmpty {
+      unsafe state.pointee.readable.append(contentsOf: state.pointee.received.takeAll())
+    }
+    guard let item = unsafe state.pointee.readable.popFirst() else {
+      if let error = unsafe SocketError(code: state.pointee.error.exchange(0)) { return .failure(error) }
+      return .failure(.wouldBlock)
+    }
+    unsafe state.pointee.waiting.subtract(1)
+    let packet = Packet(item: item)
+    let size = packet.count
+    let count = min(size, buffer.count)
+    unsafe packet.withUnsafeBytes { bytes in
+      unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]).copyMemory(
+        from: UnsafeRawBufferPointer(rebasing: bytes[..<count]))
+    }
+    let metadata = packet.metadata
+    return .success(
+      ReceivedDatagram(
+        count: count, size: size,
+        source: SocketAddress(metadata.source, port: UInt16(truncatingIfNeeded: metadata.sequence)),
+        destination: metadata.destination))
+  }
+
+  /// Sends one datagram to `destination` (nil: to the peer). `source` is the address of this host to send
+  /// from, nil for the bound one or the usual choice. Throws nothing; a full queue is `.wouldBlock`.
+  public func trySend(
+    _ bytes: UnsafeRawBufferPointer, to destination: SocketAddress?, from source: IPAddress? = nil
+  ) -> Result<Void, SocketError> {
+    if closing.load() != 0 { return .failure(.closed) }
+    guard let target = destination ?? peer else { return .failure(.notConnected) }
+    guard target.port != 0,
+      target.address.isIPv4 == localAddress.address.isIPv4 || localAddress.address.isUnspecified
+    else { return .failure(.invalidAddress) }
+    // Fragments are not made yet: a datagram is one packet of its route.
+    let headers = target.address.isIPv4 ? 28 : 48
+    let mtu = layer.contexts.grace.withPin {
+      layer.internet.route(to: target.address, zone: target.zone)?.mtu
+    }
+    guard let mtu else { return .failure(.networkUnreachable) }
+    guard bytes.count + headers <= min(mtu, Packet.capacity - 64) else { return .failure(.messageTooLarge) }
+    let state = unsafe datagram.state
+    var credit = unsafe state.pointee.sendCredit.load()
+    repeat {
+      if credit == 0 { return .failure(.wouldBlock) }
+    } while unsafe !state.pointee.sendCredit.compareExchange(&credit, credit - 1)
+    guard var packet = withApplication({ held in layer.buffers.makePacket(&held) }) else {
+      unsafe state.pointee.sendCredit.add(1)
+      return .failure(.noBufferSpace)
+    }
+    packet.append(bytes.count)
+    unsafe packet.withUnsafeMutableBytes { unsafe $0.copyMemory(from: bytes) }
+    let bound = localAddress.address
+    packet.metadata.source =
+      source ?? (bound.isUnspecified ? (target.address.isIPv4 ? .anyIPv4 : .anyIPv6) : bound)
+    packet.metadata.destination = target.address
+    packet.metadata.sequence = UInt32(localAddress.port) << 16 | UInt32(target.port)
+    packet.metadata.creditOwner = unsafe UInt(bitPattern: datagram.raw)
+    datagram.retain()
+    let item = packet.intoItem()
+    item.kind = SocketKind.datagram
+    unsafe layer.contexts.port(state.pointee.home).post(item)
+    return .success(())
+  }
+
+  /// The context's half: header, checksum, route, out. The credit comes back whatever becomes of it.
+  static func transmit(_ item: ItemRef, _ cx: inout SoftInterrupt) {
+    let sockets = SocketContextRef(cx)
+    var packet = Packet(item: item)
+    let owner = packet.metadata.creditOwner
+    packet.metadata.creditOwner = 0
+    let destination = packet.metadata.destination
+    let ports = packet.metadata.sequence
+    let hint = packet.metadata.source
+    let route = sockets.internet.route(
+      to: destination, sourceHint: hint.isUnspecified ? nil : hint)
+    if let route {
+      let source = hint.isUnspecified ? route.source : hint
+      let header = UDPHeader(
+        sourcePort: UInt16(ports >> 16), destinationPort: UInt16(truncatingIfNeeded: ports),
+        payloadByteCount: packet.count)
+      packet.prepend(UDPHeader.byteCount)
+      var bytes = packet.mutableBytes
+      header.emit(into: &bytes)
+      InternetChecksum.seal(
+        &bytes, at: UDPHeader.checksumOffset, source: source, destination: destination, protocol: .udp)
+      sockets.counters.datagramsSent.increment()
+      _ = sockets.internet.send(packet, from: source, to: destination, protocol: .udp, route: route, &cx)
+    } else {
+      sockets.counters.datagramsUnroutable.increment()
+    }
+    guard let raw = unsafe UnsafeMutableRawPointer(bitPattern: owner) else { return }
+    let datagram = unsafe DatagramRef(raw)
+    let state = unsafe datagram.state
+    if route == nil { datagram.report(.networkUnreachable, &cx) }
+    unsafe state.pointee.sendCredit.add(1)
+    if let target = unsafe state.pointee.writer.waiter.claim(where: { _ in datagram.isWritable() }) {
+      cx.wake(target)
+    }
+    datagram.release()
+  }
+
+  /// Whether a receive would not wait.
+  public var isReadable: Bool { datagram.isReadable() }
+  /// Whether a send would not wait.
+  public var isWritable: Bool { datagram.isWritable() }
+  /// Where receivers wait.
+  public var readPoint: WaitPoint {
+    unsafe withUnsafePointer(to: &datagram.state.pointee.reader) { unsafe WaitPoint($0, layer.wakeAccount) }
+  }
+  /// Where senders wait.
+  public var writePoint: WaitPoint {
+    unsafe withUnsafePointer(to: &datagram.state.pointee.writer) { unsafe WaitPoint($0, layer.wakeAccount) }
+  }
+
+  /// Frees the port; who waits returns with `.closed`. Cannot fail; again it does nothing.
+  public func close() {
+    guard closing.exchange(1) == 0 else { return }
+    unsafe datagram.state.pointee.isClosed.store(1)
+    layer.unbind(datagram.bound) { _ in }
+    withApplication { held in
+      if let target = unsafe datagram.state.pointee.reader.waiter.claim(where: { _ in true }) {
+        wake(target, &held)
+      }
+      if let target = unsafe datagram.state.pointee.writer.waiter.claim(where: { _ in true }) {
+        wake(target, &held)
+      }
+    }
+  }
+}

@@ -1,0 +1,76 @@
+import Exclusion
+import Wire
+
+/// A listening socket: the application's handle. The last reference closes it.
+public final class ListeningSocket: Sendable {
+  let listener: ListenerRef
+  private let layer: SocketLayer
+  private let closing = AtomicWord(0)
+  /// Where it listens.
+  public let address: SocketAddress
+
+  init(_ listener: ListenerRef, address: SocketAddress, layer: SocketLayer) {
+    self.listener = listener
+    self.address = address
+    self.layer = layer
+  }
+  deinit {
+    close()
+    listener.release()
+  }
+
+  /// The next complete connection. `.wouldBlock` if there is none yet, `.closed` after close. Application
+  /// context.
+  public func tryAccept() -> Result<StreamSocket, SocketError> {
+    withApplication { held in
+      unsafe listener.state.pointee.taken.withLock(&held) { taken, _ in
+        while true {
+          if listener.isClosed { return .failure(.closed) }
+          guard let item = taken.popFirst() ?? takeFromShards(&taken) else { return .failure(.wouldBlock) }
+          unsafe listener.state.pointee.complete.subtract(1)
+          return .success(StreamSocket(ConnectionRef.fromAccept(item), layer: layer))
+        }
+      }
+    }
+  }
+
+  private func takeFromShards(_ taken: inout ItemList) -> ItemRef? {
+    for shard in 0..<(unsafe listener.state.pointee.shardCount) {
+      unsafe taken.append(contentsOf: listener.state.pointee.shards[shard].takeAll())
+    }
+    return taken.popFirst()
+  }
+
+  /// Stops listening: when this returns nothing can be queued any more, every child that nobody accepted is
+  /// being aborted, with nothing held (AQ-CLOSE), and whoever asks for the port after this gets it. Cannot
+  /// fail; again it does nothing.
+  public func close() {
+    guard closing.exchange(1) == 0 else { return }
+    unsafe listener.state.pointee.isClosed.store(1)
+    let listener = listener
+    layer.unbind(listener.bound) { cx in listener.abortIncomplete(&cx) }
+    var orphans = ItemList()
+    for shard in 0..<(unsafe listener.state.pointee.shardCount) {
+      unsafe orphans.append(contentsOf: listener.state.pointee.shards[shard].close())
+    }
+    withApplication { held in
+      unsafe listener.state.pointee.taken.withLock(&held) { taken, _ in
+        while let item = taken.popFirst() { orphans.prepend(item) }
+      }
+    }
+    while let item = orphans.popFirst() {
+      let child = ConnectionRef.fromAccept(item)
+      child.set(.handleClosed)
+      _ = child.gate.post(events: .abort)
+      child.release()
+    }
+    if let target = unsafe listener.state.pointee.accepter.waiter.claim(where: { _ in true }) {
+      withApplication { held in wake(target, &held) }
+    }
+  }
+
+  /// What waits for accept.
+  public var accepting: WaitPoint {
+    unsafe withUnsafePointer(to: &listener.state.pointee.accepter) { unsafe WaitPoint($0, layer.wakeAccount) }
+  }
+}

@@ -1,0 +1,145 @@
+// Segments and datagrams on their way from IP to their socket.
+
+import Buffers
+import Exclusion
+import Internet
+import TCP
+import Wire
+
+enum SocketInput {
+  // MARK: TCP
+
+  /// A TCP segment for this host; the packet begins at the TCP header (RFC 9293 section 3.10.7).
+  static func tcp(_ packet: consuming Packet, _ cx: inout SoftInterrupt) {
+    let sockets = SocketContextRef(cx)
+    var packet = packet
+    sockets.counters.segmentsReceived.increment()
+    guard let (header, headerCount) = try? TCPHeader.parse(packet.bytes) else {
+      sockets.counters.segmentsMalformed.increment()
+      return
+    }
+    let source = packet.metadata.source
+    let destination = packet.metadata.destination
+    guard header.sourcePort != 0, header.destinationPort != 0 else {
+      sockets.counters.segmentsMalformed.increment()
+      return
+    }
+    if !packet.metadata.flags.contains(.checksumVerified) {
+      guard
+        InternetChecksum.of(packet.bytes, source: source, destination: destination, protocol: .tcp) == 0
+      else {
+        sockets.counters.checksumErrors.increment()
+        return
+      }
+      packet.metadata.flags.insert(.checksumVerified)
+    }
+    guard !destination.isMulticast, !packet.metadata.flags.contains(.linkBroadcast) else {
+      sockets.counters.segmentsMalformed.increment()  // RFC 9293 section 3.9.2.3: silently discarded
+      return
+    }
+    let key = FlowKey(
+      localAddress: destination, localPort: header.destinationPort, remoteAddress: source,
+      remotePort: header.sourcePort)
+    let hash = key.hash(sockets.hashKey)
+    packet.metadata.flowHash = UInt32(truncatingIfNeeded: hash >> 32)
+    if let connection = sockets.shard(sockets.home(hash: hash)).find(hash: hash, key) {
+      let item = packet.intoItem()
+      item.kind = SocketKind.segment
+      switch connection.gate.submit(item, isSegment: true, &cx) {
+      case .ran, .posted: return
+      case .dropped:
+        _ = Packet(item: item)
+        sockets.counters.gateQueueFull.increment()
+        return
+      case .closed: packet = Packet(item: item)  // it ended between the look-up and the gate
+      }
+    }
+    let segment = TCPSegment(header, arrival: packet.metadata.arrival)
+    withoutConnection(segment, payloadCount: packet.count - headerCount, key, &cx)
+  }
+
+  /// The owner's look at a segment that was parsed before it was posted: leaves the payload.
+  static func parsedAgain(_ packet: inout Packet) -> TCPHeader? {
+    guard let (header, count) = try? TCPHeader.parse(packet.bytes) else { return nil }
+    packet.trimFront(count)
+    return header
+  }
+
+  /// A segment whose connection was dropped while it waited: as if it had come now.
+  static func redispatch(_ packet: consuming Packet, _ cx: inout SoftInterrupt) {
+    guard let (header, headerCount) = try? TCPHeader.parse(packet.bytes) else { return }
+    let key = FlowKey(
+      localAddress: packet.metadata.destination, localPort: header.destinationPort,
+      remoteAddress: packet.metadata.source, remotePort: header.sourcePort)
+    let segment = TCPSegment(header, arrival: packet.metadata.arrival)
+    withoutConnection(segment, payloadCount: packet.count - headerCount, key, &cx)
+  }
+
+  /// LISTEN and CLOSED (RFC 9293 sections 3.10.7.2 and 3.10.7.1).
+  static func withoutConnection(
+    _ segment: TCPSegment, payloadCount: Int, _ key: FlowKey, _ cx: inout SoftInterrupt
+  ) {
+    let sockets = SocketContextRef(cx)
+    let binding = BindingKey(address: key.localAddress, port: key.localPort, protocol: .tcp)
+    if let bound = sockets.layer.bindings.match(binding) {
+      let listener = unsafe ListenerRef(bound.raw)
+      switch TCPListenRule.examine(segment) {
+      case .ignore: return
+      case .reset(let reply): return reset(reply, key, &cx)
+      case .open:
+        if listener.open(segment, key, &cx) { return }
+      }
+    }
+    sockets.counters.segmentsWithoutSocket.increment()
+    if let reply = TCPResetRule.reply(to: segment, payloadCount: payloadCount) { reset(reply, key, &cx) }
+  }
+
+  private static func reset(_ reply: TCPOutgoing, _ key: FlowKey, _ cx: inout SoftInterrupt) {
+    let sockets = SocketContextRef(cx)
+    guard var packet = cx.pool.allocateReserve() else {
+      sockets.counters.segmentsWithoutBuffer.increment()
+      return
+    }
+    let header = TCPHeader(
+      sourcePort: key.localPort, destinationPort: key.remotePort, sequence: reply.sequence,
+      acknowledgment: reply.acknowledgment, flags: reply.flags, window: reply.window, options: reply.options)
+    SegmentBuilder.finish(header, from: key.localAddress, to: key.remoteAddress, into: &packet)
+    sockets.counters.resetsSent.increment()
+    sockets.counters.segmentsSent.increment()
+    _ = sockets.internet.send(
+      packet, from: key.localAddress, to: key.remoteAddress, protocol: .tcp, &cx)
+  }
+
+  // MARK: UDP
+
+  /// A datagram for this host; the packet begins at the UDP header (RFC 768). Packets whose port nobody has
+  /// are answered by ICMP.
+  static func udp(_ packet: consuming Packet, _ cx: inout SoftInterrupt) {
+    let sockets = SocketContextRef(cx)
+    var packet = packet
+    sockets.counters.datagramsReceived.increment()
+    guard let header = try? UDPHeader.parse(packet.bytes), header.destinationPort != 0 else {
+      sockets.counters.datagramsMalformed.increment()
+      return
+    }
+    let sum = packet.bytes.uint16(at: UDPHeader.checksumOffset)
+    packet.truncate(to: Int(header.length))  // what the IP length has beyond it is padding
+    let source = packet.metadata.source
+    let destination = packet.metadata.destination
+    // No checksum is allowed over IPv4 only (RFC 8200 section 8.1).
+    if sum != 0 || !destination.isIPv4, !packet.metadata.flags.contains(.checksumVerified) {
+      guard sum != 0,
+        InternetChecksum.of(packet.bytes, source: source, destination: destination, protocol: .udp) == 0
+      else {
+        sockets.counters.checksumErrors.increment()
+        return
+      }
+    }
+    let binding = BindingKey(address: destination, port: header.destinationPort, protocol: .udp)
+    guard let bound = sockets.layer.bindings.match(binding) else {
+      sockets.counters.datagramsWithoutSocket.increment()
+      return sockets.internet.reject(packet, .portUnreachable, &cx)
+    }
+    unsafe DatagramRef(bound.raw).arrive(packet, header, &cx)
+  }
+}

@@ -1,0 +1,146 @@
+// What the socket layer keeps in each context: slabs, its shard, its counters.
+
+import Buffers
+import Exclusion
+import Internet
+import SoftInterrupts
+import TCP
+import Timing
+import Wire
+
+/// Kinds of posted work and of timers that this layer knows.
+enum SocketKind {
+  static let connection = WorkKind(rawValue: 16)
+  static let shard = WorkKind(rawValue: 17)
+  static let finish = WorkKind(rawValue: 18)
+  static let timerRequest = WorkKind(rawValue: 19)
+  static let datagram = WorkKind(rawValue: 20)
+  static let listenerMemory = WorkKind(rawValue: 21)
+  static let datagramMemory = WorkKind(rawValue: 22)
+  /// Inside a connection's gate only.
+  static let segment = WorkKind(rawValue: 1)
+  static let chain = WorkKind(rawValue: 2)
+  static let connectionTimer: UInt8 = 16
+}
+
+/// Private to one context, but for the constants and the counters.
+@safe
+struct SocketContext {
+  /// (c) The stack; it outlives its contexts.
+  let layer: Unmanaged<SocketLayer>
+  let internet: Unmanaged<InternetLayer>
+  /// (o) this context: the memory of connections that were made here.
+  let connections: SlotPoolRef
+  /// (c) One shard for each context.
+  let shards: UnsafeMutablePointer<ConnectionShardRef>
+  let contextCount: Int
+  let hashKey: HashKey
+  let counters: SocketCounters
+  /// (o) Every block whose memory was ever used; ended with the slab.
+  var made: [ConnectionRef] = []
+}
+
+/// A handle to the running context's part.
+@safe
+struct SocketContextRef {
+  let pointer: UnsafeMutablePointer<SocketContext>
+
+  init(_ cx: borrowing SoftInterrupt) {
+    unsafe pointer = cx.core.attachment(.sockets).assumingMemoryBound(to: SocketContext.self)
+  }
+
+  var counters: SocketCounters { unsafe pointer.pointee.counters }
+  var layer: SocketLayer { unsafe pointer.pointee.layer.takeUnretainedValue() }
+  var internet: InternetLayer { unsafe pointer.pointee.internet.takeUnretainedValue() }
+  var hashKey: HashKey { unsafe pointer.pointee.hashKey }
+
+  /// The home of a flow: its timers and its shard live there.
+  func home(hash: UInt64) -> Int { unsafe Int(hash >> 32) % pointer.pointee.contextCount }
+  func shard(_ home: Int) -> ConnectionShardRef { unsafe pointer.pointee.shards[home] }
+
+  /// Makes a connection's block with one reference, the protocol's claim; it is reachable only after
+  /// ``insert(_:_:)`` (SO-PUBLISH, L5). Nil: the limit on connections is reached.
+  func make(
+    _ key: FlowKey, limits: BufferLimits, engine: consuming TCPConnection
+  ) -> ConnectionRef? {
+    guard let slot = unsafe pointer.pointee.connections.allocate() else {
+      counters.connectionsRefused.increment()
+      return nil
+    }
+    let hash = key.hash(hashKey)
+    let home = home(hash: hash)
+    let raw = unsafe slot.raw
+    let connection = unsafe ConnectionRef(raw)
+    let sockets = layer
+    // Fresh memory is zero; later the accept item's code says that an earlier life's header is still there.
+    if connection.acceptItem.code == 1 {
+      connection.endSharedHeader()
+    } else {
+      connection.acceptItem.code = 1
+      unsafe connection.reader.initialize(to: WaitPair())
+      unsafe connection.writer.initialize(to: WaitPair())
+      unsafe pointer.pointee.made.append(connection)
+    }
+    unsafe GateRef<ConnectionBlock>.initialize(
+      raw, kind: SocketKind.connection, home: sockets.contexts.port(home),
+      segmentLimit: ConnectionBlock.segmentLimit, budget: ConnectionBlock.budget)
+    unsafe connection.shared.initialize(
+      to: ConnectionShared(key: key, hash: hash, home: home, layer: pointer.pointee.layer, limits: limits))
+    unsafe connection.owned.initialize(to: ConnectionOwned(engine: engine))
+    connection.timerRequestItem.kind = SocketKind.timerRequest
+    _ = unsafe TimerRef.initialize(
+      at: raw + ConnectionBlock.timerOffset, kind: SocketKind.connectionTimer, owner: UInt(bitPattern: raw))
+    connection.retain()
+    counters.connectionsMade.increment()
+    return connection
+  }
+
+  /// Asks the flow's shard for a check and insert; `.inserted` or `.insertFailed` comes back as an event.
+  func insert(_ connection: ConnectionRef, _ cx: inout SoftInterrupt) {
+    let item = connection.commandItem
+    item.kind = SocketKind.shard
+    item.code = ConnectionShard.Command.insert
+    _ = unsafe shard(connection.shared.pointee.home).gate.submit(item, isSegment: false, &cx)
+  }
+
+  /// A closed connection: off its home's wheel, then out of the table, then the protocol's claim goes.
+  func finish(_ connection: ConnectionRef, _ cx: inout SoftInterrupt) {
+    let home = unsafe connection.shared.pointee.home
+    let item = connection.commandItem
+    guard home == cx.index else {
+      item.kind = SocketKind.finish
+      layer.contexts.port(home).post(item)
+      return
+    }
+    finishAtHome(connection, &cx)
+  }
+
+  func finishAtHome(_ connection: ConnectionRef, _ cx: inout SoftInterrupt) {
+    // A timer request may still be on its way here; it comes in order, before or after, and holds a reference.
+    cx.cancel(connection.timer)
+    let item = connection.commandItem
+    item.kind = SocketKind.shard
+    item.code = ConnectionShard.Command.remove
+    _ = shard(cx.index).gate.submit(item, isSegment: false, &cx)
+  }
+
+  /// An owner that is not at home asks home's wheel for an earlier deadline.
+  func requestTimer(_ connection: ConnectionRef, at deadline: Instant) {
+    let shared = unsafe connection.shared
+    unsafe shared.pointee.timerRequest.store(deadline.nanoseconds)
+    if unsafe shared.pointee.timerRequestQueued.exchange(1) == 0 {
+      connection.retain()  // TM-REF
+      unsafe layer.contexts.port(shared.pointee.home).post(connection.timerRequestItem)
+    }
+  }
+
+  static func runTimerRequest(_ item: ItemRef, _ cx: inout SoftInterrupt) {
+    let connection = ConnectionRef.fromTimerRequest(item)
+    let shared = unsafe connection.shared
+    unsafe _ = shared.pointee.timerRequestQueued.exchange(0)
+    let deadline = unsafe Instant(nanoseconds: shared.pointee.timerRequest.load())
+    // A connection that has ended meanwhile was, or will be, taken off the wheel here: do not put it back.
+    if !connection.status.contains(.ended) { cx.arm(connection.timer, at: deadline) }
+    connection.release()
+  }
+}

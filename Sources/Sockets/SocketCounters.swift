@@ -1,0 +1,73 @@
+public import Exclusion
+
+/// What the socket layer of one context counted. Written by the context, read by anyone.
+public final class SocketCounters: Sendable {
+  /// TCP segments that arrived.
+  public let segmentsReceived = Counter()
+  /// TCP segments sent.
+  public let segmentsSent = Counter()
+  /// Of these, segments that repeat something.
+  public let segmentsRetransmitted = Counter()
+  /// Resets sent because nobody had the segment's connection.
+  public let resetsSent = Counter()
+  /// Segments and datagrams with a wrong checksum.
+  public let checksumErrors = Counter()
+  /// Segments whose header made no sense, or that came by broadcast.
+  public let segmentsMalformed = Counter()
+  /// Segments for which there was no connection and no listener.
+  public let segmentsWithoutSocket = Counter()
+  /// Segments that could not be sent because the pool was empty.
+  public let segmentsWithoutBuffer = Counter()
+  /// Segments that could not be sent: no route, or too large for it.
+  public let segmentsUnroutable = Counter()
+  /// Segments dropped because too many waited at a connection's gate.
+  public let gateQueueFull = Counter()
+  /// Segments dropped because the unread ones hold too many slots.
+  public let receiveQueueFull = Counter()
+  /// Bytes that arrived after nobody would read them.
+  public let bytesDiscarded = Counter()
+  /// SYNs dropped because a listener's queues were full.
+  public let listenOverflows = Counter()
+  /// Final ACKs dropped because the accept queue was full.
+  public let acceptQueueFull = Counter()
+  /// Children made twice by the same SYN, and dropped.
+  public let duplicateSyns = Counter()
+  /// Connections made, active and passive.
+  public let connectionsMade = Counter()
+  /// Connections that the limit refused.
+  public let connectionsRefused = Counter()
+  /// UDP datagrams that arrived.
+  public let datagramsReceived = Counter()
+  /// UDP datagrams sent.
+  public let datagramsSent = Counter()
+  /// Datagrams whose header made no sense.
+  public let datagramsMalformed = Counter()
+  /// Datagrams for a port that nobody has.
+  public let datagramsWithoutSocket = Counter()
+  /// Datagrams dropped because the socket's queue was full.
+  public let datagramQueueFull = Counter()
+  /// Datagrams not sent: no route.
+  public let datagramsUnroutable = Counter()
+
+  init() {}
+
+  /// Every counter with the name that users see.
+  public var all: [(name: String, value: UInt64)] {
+    [
+      ("segments_received", segmentsReceived.value), ("segments_sent", segmentsSent.value),
+      ("segments_retransmitted", segmentsRetransmitted.value), ("resets_sent", resetsSent.value),
+      ("checksum_errors", checksumErrors.value), ("segments_malformed", segmentsMalformed.value),
+      ("segments_without_socket", segmentsWithoutSocket.value),
+      ("segments_without_buffer", segmentsWithoutBuffer.value),
+      ("segments_unroutable", segmentsUnroutable.value),
+      ("gate_queue_full", gateQueueFull.value),
+      ("receive_queue_full", receiveQueueFull.value), ("bytes_discarded", bytesDiscarded.value),
+      ("listen_overflows", listenOverflows.value), ("accept_queue_full", acceptQueueFull.value),
+      ("duplicate_syns", duplicateSyns.value), ("connections_made", connectionsMade.value),
+      ("connections_refused", connectionsRefused.value), ("datagrams_received", datagramsReceived.value),
+      ("datagrams_sent", datagramsSent.value), ("datagrams_malformed", datagramsMalformed.value),
+      ("datagrams_without_socket", datagramsWithoutSocket.value),
+      ("datagram_queue_full", datagramQueueFull.value), ("datagrams_unroutable", datagramsUnroutable.value),
+    ]
+  }
+}

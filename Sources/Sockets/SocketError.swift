@@ -1,0 +1,71 @@
+/// Why a socket call failed. Each case is one errno; no error has the number 0 (C4).
+public enum SocketError: Int32, Error, Sendable, CaseIterable {
+  /// The call was interrupted because the task was cancelled.
+  case cancelled = 125  // ECANCELED
+  /// The call would have to wait.
+  case wouldBlock = 11  // EAGAIN
+  /// The address and port are bound already.
+  case addressInUse = 98  // EADDRINUSE
+  /// No such local address, or no local port is free.
+  case addressNotAvailable = 99  // EADDRNOTAVAIL
+  /// The address does not fit: no port, wrong family, multicast.
+  case invalidAddress = 22  // EINVAL
+  /// The connection was refused by the peer.
+  case connectionRefused = 111  // ECONNREFUSED
+  /// The peer reset the connection.
+  case connectionReset = 104  // ECONNRESET
+  /// The connection was aborted on this side.
+  case connectionAborted = 103  // ECONNABORTED
+  /// The peer did not answer in time.
+  case timedOut = 110  // ETIMEDOUT
+  /// No route to the host, or its link address does not resolve.
+  case hostUnreachable = 113  // EHOSTUNREACH
+  /// No route to the network.
+  case networkUnreachable = 101  // ENETUNREACH
+  /// The sending side has been shut down.
+  case brokenPipe = 32  // EPIPE
+  /// The socket is not connected.
+  case notConnected = 107  // ENOTCONN
+  /// The datagram is larger than the path carries.
+  case messageTooLarge = 90  // EMSGSIZE
+  /// A buffer limit of the stack is reached.
+  case noBufferSpace = 105  // ENOBUFS
+  /// The socket has been closed on this side.
+  case closed = 9  // EBADF
+  /// The stack is shutting down.
+  case networkDown = 100  // ENETDOWN
+
+  /// The number that the C API reports.
+  public var errno: Int32 { rawValue }
+
+  var code: UInt64 { UInt64(rawValue) }
+  init?(code: UInt64) {
+    guard code != 0 else { return nil }
+    self.init(rawValue: Int32(truncatingIfNeeded: code))
+  }
+}
+
+extension SocketError: CustomStringConvertible {
+  /// What users read.
+  public var description: String {
+    switch self {
+    case .cancelled: "Operation cancelled"
+    case .wouldBlock: "Operation would block"
+    case .addressInUse: "Address already in use"
+    case .addressNotAvailable: "Cannot assign requested address"
+    case .invalidAddress: "Invalid address"
+    case .connectionRefused: "Connection refused"
+    case .connectionReset: "Connection reset by peer"
+    case .connectionAborted: "Connection aborted"
+    case .timedOut: "Connection timed out"
+    case .hostUnreachable: "No route to host"
+    case .networkUnreachable: "Network is unreachable"
+    case .brokenPipe: "Broken pipe"
+    case .notConnected: "Socket is not connected"
+    case .messageTooLarge: "Message too long"
+    case .noBufferSpace: "No buffer space available"
+    case .closed: "Socket is closed"
+    case .networkDown: "Network is down"
+    }
+  }
+}

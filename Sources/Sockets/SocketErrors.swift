@@ -1,0 +1,93 @@
+// Failures that the network or a neighbour reports, on their way to a socket: as state and a wake-up, never
+// as a nested call (L7).
+
+import Exclusion
+import Internet
+import TCP
+import Wire
+
+/// What is left of an ICMP error while it waits at a connection's gate, in one word.
+struct ReportedError {
+  enum Kind: UInt64 { case none, host, network, port, `protocol`, tooBig, other }
+  let kind: Kind
+  let mtu: UInt16
+  let sequence: SequenceNumber
+
+  init(_ failure: DeliveryFailure) {
+    var (kind, mtu) = (Kind.other, 0)
+    switch failure.reason {
+    case .hostUnreachable, .timeExceeded: kind = .host
+    case .networkUnreachable: kind = .network
+    case .portUnreachable: kind = .port
+    case .protocolUnreachable: kind = .protocol
+    case .packetTooBig(let size): (kind, mtu) = (.tooBig, size)
+    case .prohibited: kind = .host
+    case .parameterProblem: kind = .other
+    }
+    self.kind = kind
+    self.mtu = UInt16(clamping: mtu)
+    sequence = failure.sequence ?? SequenceNumber(0)
+  }
+  init(word: UInt64) {
+    kind = Kind(rawValue: word & 0xFF) ?? .none
+    mtu = UInt16(truncatingIfNeeded: word >> 16)
+    sequence = SequenceNumber(UInt32(truncatingIfNeeded: word >> 32))
+  }
+  var word: UInt64 { kind.rawValue | UInt64(mtu) << 16 | UInt64(sequence.rawValue) << 32 }
+
+  var networkError: TCPNetworkError {
+    switch kind {
+    case .host: .hostUnreachable
+    case .network: .networkUnreachable
+    case .port: .portUnreachable
+    case .protocol: .protocolUnreachable
+    case .none, .tooBig, .other: .other
+    }
+  }
+}
+
+enum SocketErrors {
+  static func tcp(_ failure: DeliveryFailure, _ cx: inout SoftInterrupt) {
+    let sockets = SocketContextRef(cx)
+    let key = FlowKey(
+      localAddress: failure.local.address, localPort: failure.local.port,
+      remoteAddress: failure.remote.address, remotePort: failure.remote.port)
+    let hash = key.hash(sockets.hashKey)
+    guard let connection = sockets.shard(sockets.home(hash: hash)).find(hash: hash, key) else { return }
+    // Without the segment's sequence number anyone could have sent it (RFC 5927).
+    guard failure.sequence != nil else { return }
+    unsafe connection.shared.pointee.reportedError.store(ReportedError(failure).word)
+    _ = connection.gate.submit(events: .reported, &cx)
+  }
+
+  static func udp(_ failure: DeliveryFailure, _ cx: inout SoftInterrupt) {
+    let sockets = SocketContextRef(cx)
+    let key = BindingKey(address: failure.local.address, port: failure.local.port, protocol: .udp)
+    guard let bound = sockets.layer.bindings.match(key) else { return }
+    let datagram = unsafe DatagramRef(bound.raw)
+    // Only a connected socket can tell which of its datagrams is meant (RFC 1122 section 4.1.3.3).
+    guard unsafe datagram.state.pointee.peer == failure.remote else { return }
+    switch failure.reason {
+    case .portUnreachable, .protocolUnreachable: datagram.report(.connectionRefused, &cx)
+    case .hostUnreachable, .timeExceeded, .prohibited: datagram.report(.hostUnreachable, &cx)
+    case .networkUnreachable: datagram.report(.networkUnreachable, &cx)
+    case .packetTooBig: datagram.report(.messageTooLarge, &cx)
+    case .parameterProblem: break
+    }
+  }
+}
+
+extension SocketError {
+  init(_ error: TCPError) {
+    self =
+      switch error {
+      case .refused: .connectionRefused
+      case .reset: .connectionReset
+      case .timedOut: .timedOut
+      case .hostUnreachable: .hostUnreachable
+      case .networkUnreachable: .networkUnreachable
+      case .aborted: .connectionAborted
+      case .sendClosed: .brokenPipe
+      }
+  }
+}

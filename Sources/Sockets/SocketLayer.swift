@@ -1,0 +1,336 @@
+// The socket layer of one stack: what its sockets share, and the commands that make sockets.
+
+import Buffers
+public import Exclusion
+public import Internet
+public import SoftInterrupts
+public import TCP
+public import Wire
+
+import Timing
+
+/// Limits and seeds of a ``SocketLayer``.
+public struct SocketConfiguration: Sendable {
+  /// TCP connections that each context may hold, in all states.
+  public var connectionLimit: Int = 65536
+  /// Packets that applications may have on their way to a context (datagrams, 2 KiB each).
+  public var applicationPackets: Int = 4096
+  /// Chunks of 4 KiB that applications may have submitted and the peers not yet acknowledged.
+  public var applicationChunks: Int = 65536
+  /// Datagrams that may wait in a socket.
+  public var datagramReceiveLimit: Int = 512
+  /// Datagrams that a socket may have on their way to a context.
+  public var datagramSendLimit: Int = 128
+  /// Local ports that connect and bind choose from (RFC 6335 section 6 and Linux's range).
+  public var ephemeralPorts: ClosedRange<UInt16> = 32768...60999
+  /// How connections behave.
+  public var tcp = TCPConfiguration()
+  /// Seeds hashes, sequence numbers and ports; nil: the system's random numbers.
+  public var seed: UInt64?
+
+  /// The defaults.
+  public init() {}
+}
+
+/// Wake-ups of one stack, as the waiting sides counted them.
+public final class WakeAccount: Sendable {
+  /// Delivered, and wasted: those after which no operation could progress. The second stays 0 (SB-EXACT).
+  public let counters = WakeCounters()
+  init() {}
+}
+
+/// The socket layer. Made before the contexts start, let go after they have stopped.
+@safe
+public final class SocketLayer: @unchecked Sendable {  // constant after assembly but for its atomics
+  let contexts: ContextSet
+  let internet: InternetLayer
+  let bindings: PortBindings
+  /// What applications allocate from; its counters are for everyone.
+  public let buffers: ApplicationBuffers
+  let configuration: SocketConfiguration
+  private let hashKey: HashKey
+  private let sequences: InitialSequenceGenerator
+  private let ports: EphemeralPorts
+  private let records: UnsafeMutablePointer<SocketContext>
+  private let slabs: UnsafeMutablePointer<SlotPool>
+  private let shards: UnsafeMutablePointer<ConnectionShardRef>
+  private let turn = SharedCounter()
+  private let closing = AtomicWord(0)
+  /// Wake-ups of this stack.
+  public let wakeAccount = WakeAccount()
+
+  /// Registers TCP and UDP with `internet`. Before the contexts start.
+  public init(
+    contexts: ContextSet, internet: InternetLayer, configuration: SocketConfiguration = SocketConfiguration()
+  ) {
+    self.contexts = contexts
+    self.internet = internet
+    self.configuration = configuration
+    let seed = configuration.seed
+    hashKey = seed.map { HashKey(seed: $0) } ?? HashKey()
+    sequences = InitialSequenceGenerator(key: seed.map { HashKey(seed: $0 &+ 1) } ?? HashKey())
+    ports = EphemeralPorts(
+      configuration.ephemeralPorts, key: seed.map { HashKey(seed: $0 &+ 2) } ?? HashKey())
+    bindings = PortBindings(hashKey: hashKey, grace: contexts.grace)
+    buffers = ApplicationBuffers(
+      packetLimit: configuration.applicationPackets, chunkLimit: configuration.applicationChunks)
+    let count = contexts.count
+    unsafe records = .allocate(capacity: count)
+    unsafe slabs = .allocate(capacity: count)
+    unsafe shards = .allocate(capacity: count)
+    for index in 0..<count {
+      unsafe (slabs + index).initialize(
+        to: SlotPool(
+          slotBytes: ConnectionBlock.bytes, slotsPerSlab: 64, limit: configuration.connectionLimit))
+      unsafe slabs[index].ref.owner = contexts.core(index)
+      unsafe (shards + index).initialize(
+        to: ConnectionShardRef.make(home: contexts.port(index), grace: contexts.grace))
+    }
+    for index in 0..<count {
+      unsafe (records + index).initialize(
+        to: SocketContext(
+          layer: Unmanaged.passUnretained(self), internet: Unmanaged.passUnretained(internet),
+          connections: slabs[index].ref, shards: shards, contextCount: count, hashKey: hashKey,
+          counters: SocketCounters()))
+      unsafe contexts.attach(UnsafeMutableRawPointer(records + index), .sockets, to: index)
+    }
+    Self.register(in: &contexts.handlers)
+    internet.setTransport(
+      TransportHandler(
+        receive: { packet, cx in SocketInput.tcp(packet, &cx) },
+        fail: { failure, cx in SocketErrors.tcp(failure, &cx) }), for: .tcp)
+    internet.setTransport(
+      TransportHandler(
+        receive: { packet, cx in SocketInput.udp(packet, &cx) },
+        fail: { failure, cx in SocketErrors.udp(failure, &cx) }), for: .udp)
+  }
+
+  deinit {
+    for index in 0..<contexts.count {
+      for connection in unsafe records[index].made { connection.destroy() }
+      unsafe shards[index].destroy()
+    }
+    unsafe records.deinitialize(count: contexts.count)
+    unsafe slabs.deinitialize(count: contexts.count)
+    unsafe records.deallocate()
+    unsafe slabs.deallocate()
+    unsafe shards.deallocate()
+  }
+
+  private static func register(in handlers: inout Handlers) {
+    handlers.register(SocketKind.connection, at: .net) { item, cx in
+      unsafe GateRef<ConnectionBlock>(item.raw).resume(budget: ConnectionBlock.budget, &cx)
+    }
+    handlers.register(SocketKind.shard, at: .net) { item, cx in
+      unsafe GateRef<ConnectionShard>(item.raw).resume(budget: ConnectionShard.budget, &cx)
+    }
+    handlers.register(SocketKind.finish, at: .net) { item, cx in
+      SocketContextRef(cx).finishAtHome(ConnectionRef.fromCommand(item), &cx)
+    }
+    handlers.register(SocketKind.timerRequest, at: .net) { item, cx in
+      SocketContextRef.runTimerRequest(item, &cx)
+    }
+    handlers.register(SocketKind.datagram, at: .net) { item, cx in DatagramSocket.transmit(item, &cx) }
+    handlers.registerTimer(SocketKind.connectionTimer) { timer, cx in
+      guard let raw = unsafe UnsafeMutableRawPointer(bitPattern: timer.owner) else { return }
+      // A posted bit; a closed gate means that the connection ended meanwhile (T2, TM-STALE).
+      _ = unsafe ConnectionRef(raw).gate.submit(events: .timer, &cx)
+    }
+    handlers.registerReclaim(SocketKind.listenerMemory) { item in unsafe ListenerRef(item.raw).destroy() }
+    handlers.registerReclaim(SocketKind.datagramMemory) { item in unsafe DatagramRef(item.raw).destroy() }
+  }
+
+  // MARK: What the parts share
+
+  /// Contexts in turn, for work without a home.
+  func nextContext() -> Int {
+    turn.increment()
+    return Int(truncatingIfNeeded: turn.value) % contexts.count
+  }
+
+  func initialSequence(_ key: FlowKey, now: Instant) -> SequenceNumber {
+    sequences.iss(local: key.local, remote: key.remote, now: now)
+  }
+  func timestampOffset(_ key: FlowKey) -> UInt32 {
+    sequences.timestampOffset(local: key.local, remote: key.remote)
+  }
+
+  /// How a connection to `key` behaves: segment sizes follow from the route.
+  func configuration(for key: FlowKey, limits: BufferLimits) -> TCPConfiguration {
+    var tcp = configuration.tcp
+    let isIPv4 = key.remoteAddress.isIPv4
+    let mtu =
+      internet.route(to: key.remoteAddress, sourceHint: key.localAddress)?.mtu ?? (isIPv4 ? 576 : 1280)
+    tcp.maximumSegment = UInt16(clamping: min(mtu, Packet.capacity - 64) - (isIPv4 ? 40 : 60))
+    tcp.peerSegmentDefault = isIPv4 ? 536 : 1220
+    tcp.receiveBuffer = UInt32(limits.receive)
+    return tcp
+  }
+
+  /// Frees memory that readers may still look at (PCB-GRACE). Any context or application thread.
+  func freeAfterGrace(_ item: ItemRef) {
+    contexts.perform(on: 0) { cx in cx.retire(item) }
+  }
+
+  // MARK: Making sockets
+
+  /// Listens on an address and port; port 0 takes a free one. `backlog` bounds the connections that wait
+  /// for accept, and the ones that are still being made. Control work: the answer says what became of it.
+  public func listen(
+    on address: SocketAddress, backlog: Int = 128, limits: BufferLimits = BufferLimits()
+  ) -> Answer<Result<ListeningSocket, SocketError>> {
+    let answer = Answer<Result<ListeningSocket, SocketError>>(wakeAccount)
+    contexts.perform(on: 0) { [self] cx in
+      answer.complete(bindListener(address, backlog: max(1, min(backlog, 65535)), limits), &cx)
+    }
+    return answer
+  }
+
+  private func bindListener(
+    _ address: SocketAddress, backlog: Int, _ limits: BufferLimits
+  ) -> Result<ListeningSocket, SocketError> {
+    if closing.load() != 0 { return .failure(.networkDown) }
+    guard !address.address.isMulticast else { return .failure(.invalidAddress) }
+    guard isLocal(address.address) else { return .failure(.addressNotAvailable) }
+    for port in candidates(address.port) {
+      let key = BindingKey(address: address.address, port: port, protocol: .tcp)
+      let listener = ListenerRef.make(key, backlog: backlog, limits: limits, layer: self)
+      if bindings.insert(listener.bound) {
+        return .success(
+          ListeningSocket(listener, address: SocketAddress(address.address, port: port), layer: self))
+      }
+      listener.destroy()
+    }
+    return .failure(.addressInUse)
+  }
+
+  /// Begins a connection. The socket may still be connecting: wait at its ``StreamSocket/writePoint`` with
+  /// need 0, then look at its failure. `local` names the address, or the port, to connect from.
+  public func connect(
+    to remote: SocketAddress, from local: SocketAddress? = nil, limits: BufferLimits = BufferLimits()
+  ) -> Answer<Result<StreamSocket, SocketError>> {
+    let answer = Answer<Result<StreamSocket, SocketError>>(wakeAccount)
+    contexts.perform(on: nextContext()) { [self] cx in
+      answer.complete(beginConnection(remote, local, limits, &cx), &cx)
+    }
+    return answer
+  }
+
+  private func beginConnection(
+    _ remote: SocketAddress, _ local: SocketAddress?, _ limits: BufferLimits, _ cx: inout SoftInterrupt
+  ) -> Result<StreamSocket, SocketError> {
+    if closing.load() != 0 { return .failure(.networkDown) }
+    guard remote.port != 0, !remote.address.isMulticast, !remote.address.isUnspecified else {
+      return .failure(.invalidAddress)
+    }
+    let hint = local.flatMap { $0.address.isUnspecified ? nil : $0.address }
+    guard let route = internet.route(to: remote.address, sourceHint: hint, zone: remote.zone) else {
+      return .failure(hint == nil ? .networkUnreachable : .addressNotAvailable)
+    }
+    let sockets = SocketContextRef(cx)
+    var key = FlowKey(
+      localAddress: route.source, localPort: 0, remoteAddress: remote.address, remotePort: remote.port)
+    guard let port = freePort(&key, wanted: local?.port ?? 0, home: nil, sockets) else {
+      return .failure(local?.port ?? 0 == 0 ? .addressNotAvailable : .addressInUse)
+    }
+    let engine = TCPConnection.active(
+      iss: initialSequence(key, now: cx.now), timestampOffset: timestampOffset(key),
+      configuration: configuration(for: key, limits: limits), now: cx.now)
+    guard let connection = sockets.make(key, limits: limits, engine: engine) else {
+      return .failure(.noBufferSpace)
+    }
+    unsafe connection.owned.pointee.isPortFixed = port.isFixed
+    connection.retain()  // the handle's
+    let socket = StreamSocket(connection, layer: self)
+    sockets.insert(connection, &cx)
+    return .success(socket)
+  }
+
+  /// A port whose 4-tuple nobody has now; whether it is still free is decided by the shard (PCB-UNIQ).
+  func freePort(
+    _ key: inout FlowKey, wanted: UInt16, home: Int?, _ sockets: SocketContextRef
+  ) -> (port: UInt16, isFixed: Bool)? {
+    if wanted != 0 {
+      key.localPort = wanted
+      return (wanted, true)
+    }
+    for port in ports.sequence(for: key) {
+      key.localPort = port
+      let hash = key.hash(hashKey)
+      let itsHome = sockets.home(hash: hash)
+      if let home, home != itsHome { continue }
+      let isBound = bindings.find(BindingKey(address: key.localAddress, port: port, protocol: .tcp)) != nil
+      if !isBound, sockets.shard(itsHome).find(hash: hash, key) == nil { return (port, false) }
+    }
+    return nil
+  }
+
+  /// Binds a datagram socket; port 0 takes a free one. With a `peer` it hears only from there.
+  public func bindDatagram(
+    to address: SocketAddress, peer: SocketAddress? = nil
+  ) -> Answer<Result<DatagramSocket, SocketError>> {
+    let answer = Answer<Result<DatagramSocket, SocketError>>(wakeAccount)
+    contexts.perform(on: 0) { [self] cx in answer.complete(bind(address, peer), &cx) }
+    return answer
+  }
+
+  private func bind(_ address: SocketAddress, _ peer: SocketAddress?) -> Result<DatagramSocket, SocketError> {
+    if closing.load() != 0 { return .failure(.networkDown) }
+    guard !address.address.isMulticast else { return .failure(.invalidAddress) }
+    guard isLocal(address.address) else { return .failure(.addressNotAvailable) }
+    if let peer, peer.port == 0 || peer.address.isUnspecified { return .failure(.invalidAddress) }
+    for port in candidates(address.port) {
+      let key = BindingKey(address: address.address, port: port, protocol: .udp)
+      let datagram = DatagramRef.make(key, peer: peer, layer: self)
+      if bindings.insert(datagram.bound) {
+        return .success(
+          DatagramSocket(datagram, localAddress: SocketAddress(address.address, port: port), layer: self))
+      }
+      datagram.destroy()
+    }
+    return .failure(.addressInUse)
+  }
+
+  private func isLocal(_ address: IPAddress) -> Bool {
+    address.isUnspecified || internet.isOwn(address)
+  }
+  private func candidates(_ port: UInt16) -> [UInt16] { port != 0 ? [port] : ports.anyOrder() }
+
+  // MARK: Closing
+
+  /// Takes a listener or datagram socket out of the bindings, and waits until it is out: the port is free
+  /// when this returns. On a stack whose contexts do not run (stepped by hand) it is taken out by the next
+  /// step. Application context.
+  func unbind(_ bound: BoundRef, _ finished: @escaping @Sendable (inout SoftInterrupt) -> Void) {
+    contexts.perform(on: 0) { [self] cx in
+      bindings.remove(bound)
+      finished(&cx)
+    }
+  }
+
+  /// Nothing new from here on: listen, bind and connect fail with `.networkDown`.
+  public func stopIntake() { closing.store(1) }
+
+  /// Aborts every connection; with ``stopIntake()`` the first half of a shutdown (RS-QUIESCE). Each context
+  /// does it for its shard.
+  public func abortAll() {
+    for index in 0..<contexts.count {
+      contexts.perform(on: index) { cx in
+        unsafe SocketContextRef(cx).shard(cx.index).state.pointee.forEach { item in
+          unsafe _ = ConnectionRef(item.raw).gate.post(events: .abort)
+        }
+      }
+    }
+  }
+}
+
+extension SocketLayer {
+  /// Connections of context `index`, in all states, and those that wait for a grace period. Any thread.
+  public func connectionsInUse(_ index: Int) -> Int { unsafe slabs[index].ref.inUse }
+  /// Entries in the connection table's shard of context `index`. Any thread.
+  public func connectionsFindable(_ index: Int) -> Int { unsafe shards[index].state.pointee.count }
+  /// Bound listeners and datagram sockets. Any thread.
+  public var bindingCount: Int { bindings.count }
+  /// The counters of context `index`.
+  public func counters(_ index: Int) -> SocketCounters { unsafe records[index].counters }
+}

@@ -1,0 +1,30 @@
+import Foundation
+import Testing
+
+@Suite("The README")
+struct ReadmeTests {
+  private func lines(_ path: String) throws -> [String] {
+    try String(contentsOf: House.packageRoot.appendingPathComponent(path), encoding: .utf8)
+      .split(separator: "\n").map(String.init)
+  }
+
+  @Test("promises the two commands that CI runs, the tests last")
+  func commands() throws {
+    let first = "swift run -c release sluice run -- curl -s http://10.0.2.2/"
+    let readme = try lines("README.md")
+    let checks = try lines(".ci/run")
+    #expect(readme.contains(first) && readme.contains("swift test"))
+    #expect(checks.contains { $0.contains(first) })
+    #expect(checks.last == "swift test")
+  }
+
+  @Test("maps every target that is not a test")
+  func map() throws {
+    let readme = try lines("README.md")
+    let targets = try House.current.get().description.targets.filter { !$0.isTest }
+    for target in targets {
+      #expect(readme.contains { $0.hasPrefix("| `\(target.name)` |") }, "\(target.name) is not in the map")
+    }
+    #expect(!targets.isEmpty)
+  }
+}

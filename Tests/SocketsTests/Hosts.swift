@@ -1,0 +1,121 @@
+// Two hosts joined by a link in memory, stepped by hand in virtual time: what the tests of sockets share.
+
+import Buffers
+import Devices
+import Exclusion
+import Internet
+import SoftInterrupts
+import Sockets
+import TCP
+import Testing
+import Timing
+import Wire
+
+/// A stack without threads.
+final class Host {
+  let contexts: ContextSet
+  let internet: InternetLayer
+  let sockets: SocketLayer
+  let ipv4: IPAddress
+  let ipv6: IPAddress
+
+  init(
+    _ number: UInt8, device: any Device, clock: VirtualClock, contexts count: Int = 1,
+    _ adjust: (inout SocketConfiguration) -> Void = { _ in }
+  ) throws {
+    contexts = try ContextSet(ContextConfiguration(contexts: count, timeSource: clock))
+    internet = InternetLayer(contexts: contexts, configuration: InternetConfiguration(seed: UInt64(number)))
+    var configuration = SocketConfiguration()
+    configuration.seed = UInt64(number)
+    adjust(&configuration)
+    sockets = SocketLayer(contexts: contexts, internet: internet, configuration: configuration)
+    ipv4 = IPAddress(IPv4Address(10, 0, 0, number))
+    ipv6 = IPAddress("fd00::\(number)")!
+    let loopback = try internet.addInterface(
+      InterfaceDescription(device: LoopbackDevice(queues: count), isLoopback: true))
+    let link = try internet.addInterface(InterfaceDescription(device: device))
+    let (ipv4, ipv6) = (ipv4, ipv6)
+    try internet.configure { tables in
+      try tables.addAddress(InterfaceAddress(IPPrefix("127.0.0.1/8")!, interface: loopback))
+      try tables.addAddress(InterfaceAddress(IPPrefix("::1/128")!, interface: loopback))
+      try tables.addAddress(InterfaceAddress(IPPrefix(ipv4, length: 24)!, interface: link))
+      try tables.addAddress(InterfaceAddress(IPPrefix(ipv6, length: 64)!, interface: link))
+    }
+  }
+}
+
+/// Two hosts and the time.
+final class Network {
+  let clock = VirtualClock()
+  let scheduler: ManualScheduler
+  let link: LinkPair
+  let left: Host
+  let right: Host
+
+  init(contexts: Int = 1, ringSlots: Int = 256, _ adjust: (inout SocketConfiguration) -> Void = { _ in })
+    throws
+  {
+    link = LinkPair(
+      left: .ethernet(MACAddress(0x02_00_00_00_00_01)), right: .ethernet(MACAddress(0x02_00_00_00_00_02)),
+      queues: contexts, ringSlots: ringSlots)
+    left = try Host(1, device: link.left, clock: clock, contexts: contexts, adjust)
+    right = try Host(2, device: link.right, clock: clock, contexts: contexts, adjust)
+    scheduler = ManualScheduler(clock: clock)
+    scheduler.add(left.contexts)
+    scheduler.add(right.contexts)
+  }
+
+  func address(of host: Host, _ port: UInt16, isIPv4: Bool) -> SocketAddress {
+    SocketAddress(isIPv4 ? host.ipv4 : host.ipv6, port: port)
+  }
+
+  /// Runs until the answer is there.
+  func wait<Value>(_ answer: Answer<Result<Value, SocketError>>) throws -> Value {
+    #expect(scheduler.run { answer.isReady })
+    return try #require(answer.take()).get()
+  }
+
+  /// A listener on the right, a connection from the left, and its child.
+  func connect(isIPv4: Bool = true, port: UInt16 = 7) throws -> (
+    listener: ListeningSocket, client: StreamSocket, server: StreamSocket
+  ) {
+    let address = address(of: right, port, isIPv4: isIPv4)
+    let listener = try wait(right.sockets.listen(on: address))
+    let client = try wait(left.sockets.connect(to: address))
+    #expect(scheduler.run { client.isWritable(need: 0) })
+    try #require(client.failure == nil)
+    return (listener, client, try accept(listener))
+  }
+
+  func accept(_ listener: ListeningSocket) throws -> StreamSocket {
+    var accepted: StreamSocket?
+    _ = scheduler.run(limit: 10_000) {
+      accepted = try? listener.tryAccept().get()
+      return accepted != nil
+    }
+    return try #require(accepted)
+  }
+
+  /// Everything that both hosts allocated is back (RS-LEAK), once TIME-WAIT is over.
+  func expectNothingLeft() {
+    scheduler.run(milliseconds: 130_000)
+    for host in [left, right] {
+      for index in 0..<host.contexts.count {
+        #expect(host.contexts.pool(index).inUse == 0, "packets")
+        #expect(host.sockets.connectionsInUse(index) == 0, "connections")
+      }
+      #expect(host.sockets.buffers.chunks.inUse == 0, "chunks")
+      #expect(host.sockets.buffers.packets.inUse == 0, "application packets")
+    }
+  }
+}
+
+extension StreamSocket {
+  func writeAll(_ bytes: [UInt8]) -> WriteOutcome { unsafe bytes.withUnsafeBytes { unsafe tryWrite($0) } }
+  func readSome(_ limit: Int = 65536) -> (ReadOutcome, [UInt8]) {
+    var buffer = [UInt8](repeating: 0, count: limit)
+    let outcome = unsafe buffer.withUnsafeMutableBytes { unsafe tryRead(into: $0) }
+    if case .bytes(let count) = outcome { return (outcome, Array(buffer[..<count])) }
+    return (outcome, [])
+  }
+}

@@ -1,0 +1,135 @@
+import Testing
+import Wire
+
+/// Sequence numbers and options.
+struct TCPOptionsTests {
+  private func parse(_ text: String) throws(WireError) -> TCPOptions {
+    try reading(hex(text)) { bytes throws(WireError) in try TCPOptions.parse(bytes) }
+  }
+
+  private func bytes(_ options: TCPOptions) -> [UInt8] {
+    emitting(options.byteCount) { options.emit(into: &$0, at: 0) }
+  }
+
+  @Test func unknownOptionsAreSkipped() throws {
+    // An AccECN option, an experiment and a multipath one around a known one.
+    let options = try parse("ae05000001 fd04abcd 020405b4 1e03ff 00")
+    #expect(options.mss == 1460 && options.windowScale == nil && !options.sackPermitted)
+    #expect(options.sack.isEmpty && options.timestamps == nil)
+  }
+
+  @Test func knownOptionsOfAnotherLengthAreSkipped() throws {
+    let options = try parse("0203ff 0302 0403ff 0502 0805000000 2203ff 1c03ff 1303ff 1d02")
+    #expect(options.isEmpty)
+    #expect(try parse("050f 00000001 00000002 00000003 ff").sack.isEmpty)
+  }
+
+  @Test func whatFollowsTheEndOfTheListDoesNotCount() throws {
+    #expect(try parse("00 020405b4").isEmpty)
+    #expect(try parse("01 01 00 02").isEmpty)
+  }
+
+  @Test func impossibleLengthsAreErrors() {
+    #expect(throws: WireError.badOption(kind: 2, offset: 0)) { try parse("02") }
+    #expect(throws: WireError.badOption(kind: 2, offset: 0)) { try parse("0200") }
+    #expect(throws: WireError.badOption(kind: 2, offset: 1)) { try parse("01 0201") }
+    #expect(throws: WireError.badOption(kind: 2, offset: 0)) { try parse("0204 05") }
+    #expect(throws: WireError.badOption(kind: 200, offset: 4)) { try parse("020405b4 c8ff") }
+  }
+
+  @Test func aWindowScaleAbove14Counts14() throws {
+    #expect(try parse("0303ff").windowScale == 14)
+    #expect(try parse("03030e").windowScale == 14)
+    #expect(try parse("030300").windowScale == 0)
+  }
+
+  @Test func theTimestampsOfADataSegmentAreFound() throws {
+    let expected = TCPTimestamps(value: 1, echo: 2)
+    #expect(try parse("0101080a 00000001 00000002").timestamps == expected)
+    #expect(try parse("080a 00000001 00000002 0101").timestamps == expected)
+    var options = TCPOptions()
+    options.timestamps = expected
+    #expect(bytes(options) == hex("0101080a 00000001 00000002"))
+  }
+
+  @Test func optionsAreWrittenInLinuxsOrder() {
+    var options = VectorTests.synOptions
+    #expect(bytes(options) == hex("020405b4 0402080a 2bc3d0f1 00000000 01030307"))
+    options.timestamps = nil
+    #expect(bytes(options) == hex("020405b4 01010402 01030307"))
+    options = TCPOptions()
+    options.timestamps = TCPTimestamps(value: 1, echo: 2)
+    options.sack.append(SACKBlock(left: .init(16), right: .init(32)))
+    #expect(bytes(options) == hex("0101080a 00000001 00000002 0101050a 00000010 00000020"))
+    options = TCPOptions()
+    options.fastOpenCookie = InlineBytes()
+    #expect(bytes(options) == hex("22020101"))
+    options.userTimeout = TCPUserTimeout(rawValue: 0x8002)
+    #expect(bytes(options) == hex("22020101 1c048002"))
+    #expect(options.userTimeout?.seconds == 120)
+  }
+
+  @Test func sackBlocksGiveWayToTimestamps() throws {
+    var options = TCPOptions()
+    for index in 0..<4 as Range<UInt32> {
+      options.sack.append(SACKBlock(left: .init(index * 10), right: .init(index * 10 + 5)))
+    }
+    let fifth = options.sack.append(SACKBlock(left: .init(0), right: .init(0)))
+    #expect(!fifth)
+    #expect(options.byteCount == 36)
+    options.timestamps = TCPTimestamps(value: 1, echo: 2)
+    #expect(options.byteCount == 40)
+    let written = bytes(options)
+    let again = try reading(written) { bytes throws(WireError) in try TCPOptions.parse(bytes) }
+    #expect(again.sack.count == 3 && again.sack[2] == options.sack[2] && again.timestamps != nil)
+    options.md5Digest = InlineBytes()
+    #expect(options.byteCount == 32, "a digest and timestamps leave no room for a block")
+  }
+
+  @Test func aSegmentIsSignedInOneWay() throws {
+    let digest = String(repeating: "ab", count: 16)
+    #expect(try parse("1312" + digest).md5Digest?.count == 16)
+    let authentication = try #require(try parse("1d10 0102 000102030405060708090a0b").authentication)
+    #expect(authentication.keyIdentifier == 1 && authentication.nextKeyIdentifier == 2)
+    #expect(authentication.code.count == 12 && authentication.code[11] == 11)
+    #expect(throws: WireError.badOption(kind: 29, offset: 18)) { try parse("1312" + digest + "1d040000") }
+    #expect(throws: WireError.badOption(kind: 19, offset: 4)) { try parse("1d040000 1312" + digest) }
+    var options = TCPOptions()
+    options.md5Digest = InlineBytes()
+    options.authentication = authentication
+    #expect(options.md5Digest == nil && options.authentication == authentication)
+    options.md5Digest = nil
+    #expect(options.authentication == authentication)
+    options.authentication = nil
+    #expect(options.isEmpty)
+  }
+
+  @Test func whatIsRemovedLeavesNothingBehind() {
+    var options = VectorTests.synOptions
+    options.mss = nil
+    options.windowScale = nil
+    options.sackPermitted = false
+    options.timestamps = nil
+    #expect(options == TCPOptions() && options.byteCount == 0)
+  }
+
+  // MARK: Sequence numbers
+
+  @Test func sequenceNumbersAreComparedAcrossTheWrap() {
+    let last = SequenceNumber(0xFFFF_FFFF)
+    let zero = SequenceNumber(0)
+    #expect(last < zero && zero > last && last <= zero && zero >= last && last <= last)
+    #expect(last + 1 == zero && zero - 1 == last && zero - last == 1 && last - zero == -1)
+    #expect(last.distance(to: SequenceNumber(9)) == 10)
+    #expect(SequenceNumber(5).isWithin(7, from: last) && !SequenceNumber(6).isWithin(7, from: last))
+    #expect(!last.isWithin(0, from: last) && last.isWithin(1, from: last))
+    #expect(SequenceNumber.later(last, zero) == zero && SequenceNumber.earlier(last, zero) == last)
+    // Half the space apart, each comes before the other: no order is total here.
+    let half = SequenceNumber(0x8000_0000)
+    #expect(zero < half && half < zero)
+    #expect(zero - half == -0x8000_0000)
+    var moving = last
+    moving += 3
+    #expect(moving == SequenceNumber(2))
+  }
+}
