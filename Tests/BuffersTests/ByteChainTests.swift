@@ -104,85 +104,49 @@ import Testing
     var generator = Generator(seed: seed)
     let chunks = ChunkPool(limit: 400)
     do {
-      var chains = Chains()
-      var models: [[UInt8]] = []
-      for _ in 0..<4 {
-        chains.add(ByteChain())
-        models.append([])
-      }
-      for _ in 0..<500 {
+      var chains = InlineArray<4, ByteChain> { _ in ByteChain() }
+      var models: [[UInt8]] = [[], [], [], []]
+      for _ in 0..<600 {
         let at = generator.below(4)
-        switch generator.below(9) {
+        switch generator.below(10) {
         case 0...2 where models[at].count < 60_000:
           let length = [5, 100, 3000, 9000][generator.below(4)]
           let content = pattern(1 + generator.below(length), seed: generator.below(256))
           guard let more = chunks.ref.chain(content) else { continue }
-          chains.append(more, to: at)
+          chains[at].append(more)
           models[at] += content
         case 3:
           let amount = generator.below(models[at].count + 1)
-          chains.change(at) { $0.dropFirst(amount) }
+          chains[at].dropFirst(amount)
           models[at].removeFirst(amount)
         case 4 where !models[at].isEmpty:
           let offset = generator.below(models[at].count)
           let count = generator.below(models[at].count - offset + 1)
-          let other = (at + 1 + generator.below(3)) % 4
+          let other = generator.below(4)
           guard models[other].count < 60_000 else { continue }
-          var slice: ByteChain? = nil
-          chains.change(at) { slice = $0.slice(offset: offset, count: count, from: chunks.ref) }
-          guard let shared = slice.take() else { continue }
-          #expect(shared.count == count)
+          guard let slice = chains[at].slice(offset: offset, count: count, from: chunks.ref) else { continue }
+          #expect(slice.count == count)
           models[other] += models[at][offset..<offset + count]
-          chains.append(shared, to: other)
-        case 5:
-          chains.change(at) { $0.seek(to: generator.below($0.count + 1)) }
-        case 6 where !models[at].isEmpty:
-          chains.change(at) { chain in
-            let item = chain.takeAll().intoItem()
-            chain = ByteChain(item: item)
-          }
+          chains[other].append(slice)
+        case 5, 6:
+          chains[at].seek(to: generator.below(models[at].count + 1))
+        case 7 where !models[at].isEmpty && generator.below(8) == 0:
+          let item = chains[at].takeAll().intoItem()
+          chains[at] = ByteChain(item: item)
         default:
           guard !models[at].isEmpty else { continue }
           let offset = generator.below(models[at].count)
           let count = generator.below(models[at].count - offset + 1)
-          chains.change(at) { chain in
-            #expect(chain.copied(offset: offset, count: count) == Array(models[at][offset..<offset + count]))
-          }
+          #expect(
+            chains[at].copied(offset: offset, count: count) == Array(models[at][offset..<offset + count]))
         }
-        chains.change(at) { chain in
-          #expect(chain.count == models[at].count)
-          #expect((chain.count == 0) == (chain.occupied == 0))
-        }
+        #expect(chains[at].count == models[at].count)
+        #expect((chains[at].count == 0) == (chains[at].occupied == 0))
       }
-      for at in 0..<4 {
-        var bytes: [UInt8] = []
-        chains.change(at) { bytes = $0.allBytes() }
-        #expect(bytes == models[at])
-      }
+      for at in 0..<4 { #expect(chains[at].allBytes() == models[at]) }
     }
     #expect(chunks.ref.counters.inUse == 0)
     #expect(chunks.ref.viewCounters.inUse == 0)
-  }
-
-  /// Four chains: arrays do not hold what cannot be copied.
-  struct Chains: ~Copyable {
-    private var items: [ItemRef?] = []
-    mutating func add(_ chain: consuming ByteChain) { items.append(chain.isEmpty ? nil : chain.intoItem()) }
-    mutating func append(_ more: consuming ByteChain, to index: Int) {
-      var chain = take(index)
-      chain.append(more)
-      if !chain.isEmpty { items[index] = chain.intoItem() }
-    }
-    mutating func change(_ index: Int, _ body: (inout ByteChain) -> Void) {
-      var chain = take(index)
-      body(&chain)
-      if !chain.isEmpty { items[index] = chain.intoItem() }
-    }
-    private mutating func take(_ index: Int) -> ByteChain {
-      guard let item = items[index].take() else { return ByteChain() }
-      return ByteChain(item: item)
-    }
-    deinit { for item in items { if let item { _ = ByteChain(item: item) } } }
   }
 }
 
