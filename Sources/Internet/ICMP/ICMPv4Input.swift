@@ -52,7 +52,7 @@ extension InternetLayer {
     let zone = theirs.isLinkLocal ? packet.metadata.interface : 0
     var trafficClass = TrafficClass(rawValue: packet.metadata.trafficClass)
     trafficClass.notification = .notCapable
-    _ = send(
+    send(
       packet, from: ours, to: theirs, protocol: number, trafficClass: trafficClass, zone: zone, &cx)
   }
 

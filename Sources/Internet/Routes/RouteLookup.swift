@@ -22,6 +22,9 @@ extension InternetLayer {
     try? findRoute(to: destination, sourceHint: sourceHint, zone: zone)
   }
 
+  /// Whether nothing has changed since `route` was looked up. Any context.
+  public func isCurrent(_ route: RouteDecision) -> Bool { route.generation == generation }
+
   func findRoute(
     to destination: IPAddress, sourceHint: IPAddress?, zone: UInt16
   ) throws(RouteError) -> RouteDecision {

@@ -30,15 +30,17 @@ extension NetworkSnapshot {
     if scopeA != scopeB {
       return scopeA < scopeB ? scopeA >= wanted : scopeB < wanted
     }
-    // Rule 5: the outgoing interface; and there, the link of the next hop (rule 5.5).
+    // Rule 5: the outgoing interface.
     if (a.interface == interface) != (b.interface == interface) { return a.interface == interface }
-    let (linkA, linkB) = (a.prefix.contains(nextHop), b.prefix.contains(nextHop))
-    if linkA != linkB { return linkA }
     // Rule 6: the same label.
     let label = destination.policyLabel
     if (a.address.policyLabel == label) != (b.address.policyLabel == label) {
       return a.address.policyLabel == label
     }
+    // The link of the next hop: what is left of rule 5.5 without router advertisements. After the labels,
+    // so that a gateway with a unique local address does not lend it to the outside.
+    let (linkA, linkB) = (a.prefix.contains(nextHop), b.prefix.contains(nextHop))
+    if linkA != linkB { return linkA }
     // Rule 8: the longest common prefix, which counts at most the source's own prefix.
     return commonBits(a, destination) > commonBits(b, destination)
   }

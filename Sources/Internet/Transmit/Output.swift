@@ -30,13 +30,14 @@ extension InternetLayer {
   ///   - hopLimit: nil for the configured one.
   ///   - route: what a look-up said earlier. Out of date, it is looked up again (keeps RT-GEN).
   ///   - zone: index of the interface to leave by if there is no `route`, or 0.
+  @discardableResult
   public func send(
     _ packet: consuming Packet, from source: IPAddress, to destination: IPAddress,
     protocol number: IPProtocol, hopLimit: UInt8? = nil, trafficClass: TrafficClass = .bestEffort,
     route: RouteDecision? = nil, zone: UInt16 = 0, _ cx: inout SoftInterrupt
   ) -> SendOutcome {
     let way: RouteDecision
-    if let route, route.generation == generation {
+    if let route, isCurrent(route) {
       way = route
     } else {
       if route != nil { count(.routesRefreshed, cx) }
