@@ -55,20 +55,20 @@ public enum TurnQueueLevel: LockLevel {
 // swift-format-ignore
 extension OrderedMutex where Level == SocketLevel, State: ~Copyable {
   /// Runs `body` with the socket locked.
-  @inlinable @inline(__always) public func withLock<H: BeforeSocket, R: ~Copyable, E: Error>(_ held: inout Held<H>, _ body: (inout sending State, inout Held<SocketLevel>) throws(E) -> sending R) throws(E) -> sending R { try _lock(&held, body) }
+  @inlinable @inline(__always) public func withLock<H: BeforeSocket, R: ~Copyable, E: Error>(_ held: inout Held<H>, _ body: (inout State, inout Held<SocketLevel>) throws(E) -> R) throws(E) -> R { try _lock(&held, body) }
 }
 // swift-format-ignore
 extension OrderedMutex where Level == HandleTableLevel, State: ~Copyable {
   /// Runs `body` with the handle table locked.
-  @inlinable @inline(__always) public func withLock<H: BeforeHandleTable, R: ~Copyable, E: Error>(_ held: inout Held<H>, _ body: (inout sending State, inout Held<HandleTableLevel>) throws(E) -> sending R) throws(E) -> sending R { try _lock(&held, body) }
+  @inlinable @inline(__always) public func withLock<H: BeforeHandleTable, R: ~Copyable, E: Error>(_ held: inout Held<H>, _ body: (inout State, inout Held<HandleTableLevel>) throws(E) -> R) throws(E) -> R { try _lock(&held, body) }
 }
 // swift-format-ignore
 extension OrderedMutex where Level == MemoryLevel, State: ~Copyable {
   /// Runs `body` with the pool locked.
-  @inlinable @inline(__always) public func withLock<H: BeforeMemory, R: ~Copyable, E: Error>(_ held: inout Held<H>, _ body: (inout sending State, inout Held<MemoryLevel>) throws(E) -> sending R) throws(E) -> sending R { try _lock(&held, body) }
+  @inlinable @inline(__always) public func withLock<H: BeforeMemory, R: ~Copyable, E: Error>(_ held: inout Held<H>, _ body: (inout State, inout Held<MemoryLevel>) throws(E) -> R) throws(E) -> R { try _lock(&held, body) }
 }
 // swift-format-ignore
 extension OrderedMutex where Level == TurnQueueLevel, State: ~Copyable {
   /// Runs `body` with the queue locked.
-  @inlinable @inline(__always) public func withLock<H: BeforeTurnQueue, R: ~Copyable, E: Error>(_ held: inout Held<H>, _ body: (inout sending State, inout Held<TurnQueueLevel>) throws(E) -> sending R) throws(E) -> sending R { try _lock(&held, body) }
+  @inlinable @inline(__always) public func withLock<H: BeforeTurnQueue, R: ~Copyable, E: Error>(_ held: inout Held<H>, _ body: (inout State, inout Held<TurnQueueLevel>) throws(E) -> R) throws(E) -> R { try _lock(&held, body) }
 }

@@ -4,13 +4,15 @@ import CLinux
 /// accepts only a token of a level before its own, and there is none for soft-interrupt context.
 ///
 /// The lock is a futex word of our own rather than the library's `Mutex`, whose insides the thread sanitizer
-/// cannot see.
-@safe @frozen public struct OrderedMutex<Level: LockLevel, State: ~Copyable>: ~Copyable, @unchecked Sendable {
+/// cannot see. The state must be `Sendable`, best a non-copyable struct: a reference to something that is not
+/// could leave the lock unnoticed, because region checking does not see it go (6.3).
+@safe @frozen
+public struct OrderedMutex<Level: LockLevel, State: ~Copyable & Sendable>: ~Copyable, @unchecked Sendable {
   /// The lock word, then the state, apart from it so that changing one is not taken for a change of the other.
   @usableFromInline let storage: UnsafeMutableRawPointer
 
   /// Unlocked. `state` becomes the lock's.
-  public init(_ state: consuming sending State) {
+  public init(_ state: consuming State) {
     let offset = Self.stateOffset
     unsafe storage = .allocate(
       byteCount: offset + max(MemoryLayout<State>.size, 1),
@@ -28,8 +30,8 @@ import CLinux
   /// The stanzas of `LockLevels.swift` add the order; nothing else calls this.
   @inlinable @inline(__always)
   package func _lock<H: LockLevel, R: ~Copyable, E: Error>(
-    _ held: inout Held<H>, _ body: (inout sending State, inout Held<Level>) throws(E) -> sending R
-  ) throws(E) -> sending R {
+    _ held: inout Held<H>, _ body: (inout State, inout Held<Level>) throws(E) -> R
+  ) throws(E) -> R {
     #if LockDep
       LockDep.acquire(Level.self)
       defer { LockDep.release(Level.self) }
@@ -38,7 +40,7 @@ import CLinux
     defer { unsafe releaseLock(storage) }
     var token = Held<Level>(_proof: ())
     // The mutex is held: nobody else sees the state until `body` returns.
-    nonisolated(unsafe) let state = unsafe (storage + Self.stateOffset).assumingMemoryBound(to: State.self)
+    let state = unsafe (storage + Self.stateOffset).assumingMemoryBound(to: State.self)
     return try unsafe body(&state.pointee, &token)
   }
 }
