@@ -35,7 +35,8 @@ struct Compiler {
   private static let candidates: [String] = {
     var found: [String] = []
     let maps = (try? String(contentsOfFile: "/proc/self/maps", encoding: .utf8)) ?? ""
-    if let line = maps.split(separator: "\n").first(where: { $0.hasSuffix("/lib/swift/linux/libswiftCore.so") }),
+    let lines = maps.split(separator: "\n")
+    if let line = lines.first(where: { $0.hasSuffix("/lib/swift/linux/libswiftCore.so") }),
       let slash = line.firstIndex(of: "/")
     {
       let library = URL(fileURLWithPath: String(line[slash...]))

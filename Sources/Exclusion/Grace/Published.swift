@@ -11,7 +11,7 @@
     unsafe current = AtomicWord(UInt64(UInt(bitPattern: Unmanaged.passRetained(value).toOpaque())))
   }
   deinit {
-    for unsafe (value, _) in unsafe retired.pointee { unsafe value.release() }
+    unsafe retired.pointee.forEach { unsafe $0.value.release() }
     unsafe unmanaged.release()
     unsafe retired.deinitialize(count: 1)
     unsafe retired.deallocate()

@@ -30,7 +30,7 @@
     unsafe current = AtomicWord(UInt64(UInt(bitPattern: Self.makeArray(for: capacity))))
   }
   deinit {
-    for unsafe (array, _) in unsafe writer.pointee.retired { unsafe array.deallocate() }
+    unsafe writer.pointee.retired.forEach { unsafe $0.array.deallocate() }
     unsafe array.deallocate()
     unsafe writer.deinitialize(count: 1)
     unsafe writer.deallocate()

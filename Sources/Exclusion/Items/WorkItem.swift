@@ -96,7 +96,9 @@
   }
 
   /// Two references to the same slot.
-  @inlinable @inline(__always) public static func == (a: ItemRef, b: ItemRef) -> Bool { a.address == b.address }
+  @inlinable @inline(__always) public static func == (a: ItemRef, b: ItemRef) -> Bool {
+    a.address == b.address
+  }
   /// By address.
   @inlinable public func hash(into hasher: inout Hasher) { hasher.combine(address) }
 }

@@ -14,7 +14,9 @@ public import Synchronization
   /// Acquires: what the writer did before its release is visible afterwards.
   @inlinable @inline(__always) public func load() -> UInt64 { word.load(ordering: .acquiring) }
   /// Orders nothing.
-  @inlinable @inline(__always) public func storeRelaxed(_ value: UInt64) { word.store(value, ordering: .relaxed) }
+  @inlinable @inline(__always) public func storeRelaxed(_ value: UInt64) {
+    word.store(value, ordering: .relaxed)
+  }
   /// Releases: what this thread did before is visible to who acquires the value.
   @inlinable @inline(__always) public func store(_ value: UInt64) { word.store(value, ordering: .releasing) }
   /// Acquires and releases; returns the old value.

@@ -63,7 +63,7 @@ public struct Turn: ~Copyable, Sendable {
 
 /// Who waits for the turn, oldest first. Not private: the compiler emits a broken reference to a private
 /// non-copyable type from modules that destroy a `Turn`.
-@usableFromInline struct TurnQueue: ~Copyable {
+@usableFromInline struct TurnQueue: ~Copyable, Sendable {
   var entries: [(number: UInt64, target: WakeTarget)] = []
   var head = 0
   var lastNumber: UInt64 = 0
