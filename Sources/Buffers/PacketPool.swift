@@ -47,6 +47,8 @@ public import Exclusion
 
   /// The pool's numbers; any thread.
   public var counters: PoolCounters { unsafe core.pointee.counters }
+  /// Whether less than an eighth of the limit is left: whoever holds much should hold back. Any thread.
+  public var isLow: Bool { unsafe core.pointee.isLow }
   /// Packets that are allocated; any thread.
   public var inUse: Int { unsafe core.pointee.inUse }
 

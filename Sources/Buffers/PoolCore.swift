@@ -49,6 +49,8 @@ import Exclusion
     unsafe core.deallocate()
   }
 
+  /// Less than an eighth is left. (a)
+  var isLow: Bool { inUse > bound - bound / 8 }
   /// A slot, or nil at the limit, or short of it by the reserve. (h)
   borrowing func allocate(fromReserve: Bool) -> ItemRef? {
     let used = slots.ref.inUse

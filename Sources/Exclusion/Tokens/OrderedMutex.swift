@@ -27,6 +27,14 @@ public struct OrderedMutex<Level: LockLevel, State: ~Copyable & Sendable>: ~Copy
 
   @inlinable static var stateOffset: Int { max(MemoryLayout<State>.alignment, MemoryLayout<UInt64>.size) }
 
+  /// The state for who can prove, by exclusive access, that nobody else has the lock or can get it: a
+  /// `deinit`. Takes no lock, so it needs no token.
+  public mutating func withExclusiveState<R: ~Copyable, E: Error>(
+    _ body: (inout State) throws(E) -> R
+  ) throws(E) -> R {
+    try unsafe body(&(storage + Self.stateOffset).assumingMemoryBound(to: State.self).pointee)
+  }
+
   /// The stanzas of `LockLevels.swift` add the order; nothing else calls this.
   @inlinable @inline(__always)
   package func _lock<H: LockLevel, R: ~Copyable, E: Error>(

@@ -59,6 +59,8 @@ struct ConnectionShared: ~Copyable {
   let publishedState = AtomicWord(0)
   /// (a) Bytes that a writer may still submit.
   let sendCredit: AtomicWord
+  /// (a) Bytes submitted so far; added to before the chain is posted.
+  let submitted = AtomicWord(0)
   /// (a) Bytes appended for the reader; one writer, the owner.
   let produced = AtomicWord(0)
   /// (a) Bytes the reader took; one writer, the reader.
@@ -111,6 +113,12 @@ struct ConnectionOwned: ~Copyable {
   var isDropped = false
   /// The application has closed its last handle; nobody reads.
   var isOrphan = false
+  /// It left bytes unread.
+  var hadUnread = false
+  /// Bytes of chains that were taken off the gate.
+  var enqueued: UInt64 = 0
+  /// What must wait for chains that are still on their way: bits overtake items at a gate.
+  var deferred: GateEvents = []
   /// `connected` was reported.
   var wasConnected = false
   /// The shard has not answered the insert yet; its item is in use.

@@ -31,8 +31,8 @@ extension ConnectionBlock: GatedBlock {
     if events.contains(.timer) { connection.timerFired(&cx) }
     if events.contains(.window) { connection.windowOpened(&cx) }
     if events.contains(.reported) { connection.errorReported(&cx) }
-    if events.contains(.shutdownSend) { connection.runEngine(&cx) { $0.shutdownSend(now: $1, sink: &$2) } }
-    if events.contains(.close) { connection.closed(&cx) }
+    if events.contains(.close) { connection.readerLeft() }
+    connection.endSending(events.intersection([.shutdownSend, .close]), &cx)
     if events.contains(.abort) { connection.aborted(&cx) }
   }
 
@@ -113,12 +113,18 @@ extension ConnectionRef {
     let shared = unsafe shared
     // A child whose accept queue is full stays half open: the final ACK is dropped, and will come again
     // with the peer's next segment or our next SYN-ACK (Q4, AQ-BOUND).
-    if unsafe owned.pointee.engine.state == .synReceived, !hasRoomInAcceptQueue() {
+    if unsafe owned.pointee.engine.state == .synReceived, !header.flags.contains(.rst),
+      !hasRoomInAcceptQueue()
+    {
       sockets.counters.acceptQueueFull.increment()
       return
     }
     // Sparse slots are bounded too: a window of one-byte segments must not hold a window of slots.
-    if packet.count > 0, unsafe slotsHeld > shared.pointee.receiveLimit >> 9 + 64 {
+    // And when the pool runs low, those who hold much of it wait, so that everyone's acknowledgments pass.
+    let held = slotsHeld
+    let sparse = unsafe shared.pointee.receiveLimit >> 9 + 64
+    let isPoolLow = cx.pool.isLow && held > 16
+    if packet.count > 0, held > sparse || isPoolLow {
       sockets.counters.receiveQueueFull.increment()
       return
     }
@@ -137,12 +143,14 @@ extension ConnectionRef {
   }
 
   fileprivate func enqueue(_ chain: consuming ByteChain, _ cx: inout SoftInterrupt) {
-    guard unsafe !owned.pointee.isDropped else { return }
     let bytes = chain.count
+    unsafe owned.pointee.enqueued &+= UInt64(bytes)
+    guard unsafe !owned.pointee.isDropped else { return }
     // After our FIN nothing is taken (P3): shutdown came between the write and this.
     guard unsafe owned.pointee.engine.canEnqueue else { return }
     unsafe owned.pointee.sendChain.append(chain)
     runEngine(&cx) { $0.enqueue(bytes, now: $1, sink: &$2) }
+    endSending([], &cx)
   }
 
   fileprivate func windowOpened(_ cx: inout SoftInterrupt) {
@@ -184,16 +192,32 @@ extension ConnectionRef {
     runEngine(&cx) { $0.reconfigure(wanted, now: $1, sink: &$2) }
   }
 
-  /// The last handle was closed. Unread data means that the peer must learn of the loss: RST (RFC 9293
-  /// section 3.10.4, RFC 2525 section 2.17).
-  fileprivate func closed(_ cx: inout SoftInterrupt) {
+  /// The handle was closed: nobody reads from here on.
+  fileprivate func readerLeft() {
     unsafe owned.pointee.isOrphan = true
-    let hadUnread = available > 0
+    unsafe owned.pointee.hadUnread = available > 0
     discardReceived()
-    if options.contains(.abortOnClose) {
+  }
+
+  /// Shutdown and close come after every byte that was submitted before them, though their bits overtook the
+  /// chains. Unread data means that the peer must learn of the loss: RST (RFC 9293 section 3.10.4, RFC 2525
+  /// section 2.17).
+  fileprivate func endSending(_ events: GateEvents, _ cx: inout SoftInterrupt) {
+    let (owned, shared) = unsafe (owned, shared)
+    unsafe owned.pointee.deferred.formUnion(events)
+    guard unsafe !owned.pointee.deferred.isEmpty else { return }
+    let isReset = unsafe owned.pointee.hadUnread || options.contains(.abortOnClose)
+    let isClosing = unsafe owned.pointee.deferred.contains(.close)
+    guard unsafe owned.pointee.enqueued == shared.pointee.submitted.load() || (isClosing && isReset) else {
+      return
+    }
+    unsafe owned.pointee.deferred = []
+    if !isClosing {
+      runEngine(&cx) { $0.shutdownSend(now: $1, sink: &$2) }
+    } else if options.contains(.abortOnClose) {
       runEngine(&cx) { $0.abort(now: $1, sink: &$2) }
     } else {
-      runEngine(&cx) { $0.close(hasUnread: hadUnread, now: $1, sink: &$2) }
+      runEngine(&cx) { $0.close(hasUnread: isReset, now: $1, sink: &$2) }
     }
   }
 

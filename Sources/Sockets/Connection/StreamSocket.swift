@@ -40,7 +40,8 @@ public final class StreamSocket: Sendable {
     self.layer = layer
   }
   deinit {
-    close()
+    // Nobody waits any more: there is nobody to wake, and this may run anywhere.
+    _ = beginClose(.close)
     connection.release()
   }
 
@@ -144,6 +145,7 @@ public final class StreamSocket: Sendable {
     }
     let item = chain.intoItem()
     item.kind = SocketKind.chain
+    unsafe shared.pointee.submitted.add(UInt64(count))
     switch connection.gate.post(item) {
     case .ran, .posted: return .bytes(count)
     case .closed, .dropped:
@@ -178,18 +180,19 @@ public final class StreamSocket: Sendable {
   }
   /// Ends the connection at once: RST, unsent data is forgotten.
   public func abort() {
-    guard closing.exchange(1) == 0 else { return }
-    connection.set(.handleClosed)
-    _ = connection.gate.post(events: .abort)
-    wakeAll()
+    if beginClose(.abort) { wakeAll() }
   }
   /// Closes in order: what was submitted is still sent. Cannot fail; again it does nothing (SO-NOFAIL). Threads
   /// and tasks that wait on the socket return with `.closed` (SO-RESTART).
   public func close() {
-    guard closing.exchange(1) == 0 else { return }
+    if beginClose(.close) { wakeAll() }
+  }
+
+  private func beginClose(_ event: GateEvents) -> Bool {
+    guard closing.exchange(1) == 0 else { return false }
     connection.set([.handleClosed, .sendShutdown])
-    _ = connection.gate.post(events: .close)
-    wakeAll()
+    _ = connection.gate.post(events: event)
+    return true
   }
 
   private func wakeAll() {

@@ -35,7 +35,8 @@ public final class DatagramSocket: Sendable {
     peer = unsafe datagram.state.pointee.peer
   }
   deinit {
-    close()
+    // Nobody waits any more: there is nobody to wake, and this may run anywhere.
+    _ = beginClose()
     datagram.release()
   }
 
@@ -161,9 +162,7 @@ public final class DatagramSocket: Sendable {
 
   /// Frees the port; who waits returns with `.closed`. Cannot fail; again it does nothing.
   public func close() {
-    guard closing.exchange(1) == 0 else { return }
-    unsafe datagram.state.pointee.isClosed.store(1)
-    layer.unbind(datagram.bound) { _ in }
+    guard beginClose() else { return }
     withApplication { held in
       if let target = unsafe datagram.state.pointee.reader.waiter.claim(where: { _ in true }) {
         wake(target, &held)
@@ -172,5 +171,12 @@ public final class DatagramSocket: Sendable {
         wake(target, &held)
       }
     }
+  }
+
+  private func beginClose() -> Bool {
+    guard closing.exchange(1) == 0 else { return false }
+    unsafe datagram.state.pointee.isClosed.store(1)
+    layer.unbind(datagram.bound) { _ in }
+    return true
   }
 }

@@ -30,7 +30,7 @@ struct ListenerState: ~Copyable {
   /// (a) One accepter at a time waits here.
   var accepter = WaitPair()
   /// (l) Children taken from the shards, oldest first.
-  let taken = OrderedMutex<SocketLevel, ItemList>(ItemList())
+  var taken = OrderedMutex<SocketLevel, ItemList>(ItemList())
 }
 
 /// A handle to a listener's memory; who keeps it holds a reference or is inside a grace section.

@@ -15,7 +15,13 @@ public final class ListeningSocket: Sendable {
     self.layer = layer
   }
   deinit {
-    close()
+    // No call is in flight and nobody waits: the list needs no lock, which a context, where the last
+    // reference of an unwanted answer may end, could not take.
+    if closing.exchange(1) == 0 {
+      var orphans = stopQueueing()
+      unsafe listener.state.pointee.taken.withExclusiveState { orphans.append(contentsOf: takeOut(&$0)) }
+      abort(&orphans)
+    }
     listener.release()
   }
 
@@ -46,6 +52,20 @@ public final class ListeningSocket: Sendable {
   /// fail; again it does nothing.
   public func close() {
     guard closing.exchange(1) == 0 else { return }
+    var orphans = stopQueueing()
+    withApplication { held in
+      unsafe listener.state.pointee.taken.withLock(&held) { taken, _ in
+        orphans.append(contentsOf: takeOut(&taken))
+      }
+    }
+    abort(&orphans)
+    if let target = unsafe listener.state.pointee.accepter.waiter.claim(where: { _ in true }) {
+      withApplication { held in wake(target, &held) }
+    }
+  }
+
+  /// Closes the shards, in which order is of no matter: from here on a child finds them closed.
+  private func stopQueueing() -> ItemList {
     unsafe listener.state.pointee.isClosed.store(1)
     let listener = listener
     layer.unbind(listener.bound) { cx in listener.abortIncomplete(&cx) }
@@ -53,19 +73,19 @@ public final class ListeningSocket: Sendable {
     for shard in 0..<(unsafe listener.state.pointee.shardCount) {
       unsafe orphans.append(contentsOf: listener.state.pointee.shards[shard].close())
     }
-    withApplication { held in
-      unsafe listener.state.pointee.taken.withLock(&held) { taken, _ in
-        while let item = taken.popFirst() { orphans.prepend(item) }
-      }
-    }
+    return orphans
+  }
+  private func takeOut(_ list: inout ItemList) -> ItemList {
+    var taken = ItemList()
+    swap(&taken, &list)
+    return taken
+  }
+  private func abort(_ orphans: inout ItemList) {
     while let item = orphans.popFirst() {
       let child = ConnectionRef.fromAccept(item)
       child.set(.handleClosed)
       _ = child.gate.post(events: .abort)
       child.release()
-    }
-    if let target = unsafe listener.state.pointee.accepter.waiter.claim(where: { _ in true }) {
-      withApplication { held in wake(target, &held) }
     }
   }
 

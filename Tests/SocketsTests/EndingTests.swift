@@ -1,0 +1,129 @@
+import Exclusion
+import Testing
+import Wire
+
+@testable import Sockets
+
+@Suite struct EndingTests {
+  /// L2: data that was submitted before close is delivered after it; the protocol keeps the connection until
+  /// its last ACK.
+  @Test func L2_closeDeliversWhatWasSubmitted() throws {
+    let network = try Network()
+    do {
+      let (_, client, server) = try network.connect()
+      let data = [UInt8](repeating: 7, count: 200_000)
+      #expect(client.writeAll(data) == .bytes(200_000))
+      client.close()
+      #expect(client.writeAll([1]) == .failed(.closed))
+      #expect(client.readSome().0 == .failed(.closed))
+      var received = 0
+      while true {
+        #expect(network.scheduler.run { server.isReadable(need: 1) })
+        let (outcome, bytes) = server.readSome()
+        received += bytes.count
+        if outcome == .endOfStream { break }
+        guard case .bytes = outcome else { Issue.record("\(outcome)"); break }
+      }
+      #expect(received == data.count)
+    }
+    network.expectNothingLeft()
+  }
+
+  /// RFC 2525 section 2.17: the peer learns that bytes were thrown away.
+  @Test func closeWithUnreadDataResets() throws {
+    let network = try Network()
+    do {
+      let (_, client, server) = try network.connect()
+      _ = client.writeAll([1, 2, 3])
+      #expect(network.scheduler.run { server.isReadable(need: 1) })
+      server.close()
+      #expect(network.scheduler.run { client.isReadable(need: 1) })
+      #expect(client.readSome().0 == .failed(.connectionReset))
+      #expect(client.takeError() == .connectionReset)
+      #expect(client.takeError() == nil, "SO_ERROR is taken once")
+    }
+    network.expectNothingLeft()
+  }
+
+  @Test func abortResetsTheOtherSide() throws {
+    let network = try Network()
+    do {
+      let (_, client, server) = try network.connect(isIPv4: false)
+      client.abort()
+      #expect(network.scheduler.run { server.isReadable(need: 1) })
+      #expect(server.readSome().0 == .failed(.connectionReset))
+      #expect(server.writeAll([1]) == .failed(.connectionReset))
+    }
+    network.expectNothingLeft()
+  }
+
+  /// T3: deadlines are times. Nobody answers for the address: the neighbour fails first.
+  @Test func T3_connectingToNobodyFailsInTime() throws {
+    let network = try Network()
+    do {
+      let nobody = SocketAddress(IPAddress(IPv4Address(10, 0, 0, 99)), port: 80)
+      let client = try network.wait(network.left.sockets.connect(to: nobody))
+      #expect(network.scheduler.run(limit: 200_000) { client.isWritable(need: 0) })
+      #expect(client.failure == .hostUnreachable || client.failure == .timedOut)
+    }
+    network.expectNothingLeft()
+  }
+
+  @Test func halfClosedConnectionsGoOnTheOtherWay() throws {
+    let network = try Network()
+    do {
+      let (_, client, server) = try network.connect()
+      client.shutdownSend()
+      #expect(network.scheduler.run { server.isReadable(need: 1) })
+      #expect(server.readSome().0 == .endOfStream)
+      for round in 0..<10 {
+        #expect(server.writeAll([UInt8](repeating: UInt8(round), count: 1000)) == .bytes(1000))
+        #expect(network.scheduler.run { client.isReadable(need: 1000) })
+        #expect(client.readSome().1.count == 1000)
+      }
+    }
+    network.expectNothingLeft()
+  }
+
+  /// A reader that is gone does not stop the peer: what arrives after shutdown is thrown away, the window
+  /// stays open.
+  @Test func shutdownOfTheReceivingSideKeepsTheWindowOpen() throws {
+    let network = try Network()
+    do {
+      let (_, client, server) = try network.connect()
+      server.shutdownReceive()
+      #expect(server.readSome().0 == .endOfStream)
+      var sent = 0
+      while sent < 2 << 20 {
+        #expect(network.scheduler.run { client.isWritable(need: 1) })
+        guard case .bytes(let count) = client.writeAll([UInt8](repeating: 0, count: 65536)) else { break }
+        sent += count
+      }
+      #expect(sent >= 2 << 20)
+    }
+    network.expectNothingLeft()
+  }
+
+  /// The window closes when nobody reads and opens when somebody does; nothing is lost.
+  @Test func aSlowReaderStopsTheSenderWithoutLoss() throws {
+    let network = try Network()
+    do {
+      let (_, client, server) = try network.connect()
+      var sent = 0
+      for _ in 0..<100 {
+        if case .bytes(let count) = client.writeAll([UInt8](repeating: 1, count: 65536)) { sent += count }
+        network.scheduler.run(milliseconds: 20)
+      }
+      #expect(sent < 1 << 20, "two buffers' worth at most")
+      var received = 0
+      while received < sent {
+        #expect(network.scheduler.run { server.isReadable(need: 1) })
+        let (outcome, bytes) = server.readSome(3000)
+        guard case .bytes = outcome else { Issue.record("\(outcome)"); break }
+        received += bytes.count
+      }
+      #expect(received == sent)
+    }
+    network.expectNothingLeft()
+  }
+}
