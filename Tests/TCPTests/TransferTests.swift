@@ -94,7 +94,8 @@ import Wire
     profile.jitter = .milliseconds(3)
     let offset = UInt32(seed - 400) * 20_000
     transfer(
-      seed: seed, profile, up: 250_000, down: 250_000, clientISS: 0 &- offset, serverISS: 0x8000_0000 &- offset)
+      seed: seed, profile, up: 250_000, down: 250_000, clientISS: 0 &- offset,
+      serverISS: 0x8000_0000 &- offset)
   }
 
   @Test(arguments: 500..<520 as Range<UInt64>) func closingInEveryOrder(seed: UInt64) {

@@ -136,8 +136,8 @@ extension TCPConnection {
   }
 
   /// Changes what a socket option may change on a live connection: Nagle, delayed acknowledgments, keep-alive,
-  /// user timeout and the attempts. What the SYNs have settled (segment size, scales, timestamps, the receive
-  /// buffer) stays as it is.
+  /// user timeout and the attempts. What the SYNs have settled (segment size, scales, timestamps, selective
+  /// acknowledgments, the receive buffer) stays as it is.
   ///
   /// - Parameters:
   ///   - new: the new settings.
@@ -152,6 +152,7 @@ extension TCPConnection {
     configuration.receiveBuffer = old.receiveBuffer
     configuration.windowScaling = old.windowScaling
     configuration.timestamps = old.timestamps
+    configuration.selectiveAcknowledgments = old.selectiveAcknowledgments
     if new.keepaliveIdle != old.keepaliveIdle, state.isSynchronized, state != .timeWait {
       deadlines.keepalive.disarm()
       if new.keepaliveIdle > .zero {

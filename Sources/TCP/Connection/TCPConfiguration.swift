@@ -17,6 +17,8 @@ import Timing
   public var windowScaling = true
   /// Offer timestamps, RFC 7323 section 3.
   public var timestamps = true
+  /// Tell the peer what arrived ahead of holes: RFC 2018, the receiver's side.
+  public var selectiveAcknowledgments = true
   /// Drop segments that lack the negotiated timestamps (RFC 7323 section 3.2, a SHOULD; Linux takes them).
   public var requiresTimestamps = true
   /// Send small segments at once: switches the Nagle algorithm off (RFC 9293 section 3.7.4).

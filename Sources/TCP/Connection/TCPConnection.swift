@@ -27,6 +27,8 @@ public struct TCPConnection: ~Copyable {
   var isOrphan = false
   /// Both SYNs carried a window scale.
   var isScaled = false
+  /// Both SYNs permitted selective acknowledgments.
+  var isSelective = false
   /// Retransmissions of the same sequence number in a row.
   var attempts: UInt8 = 0
   /// Window probes in a row without answer.

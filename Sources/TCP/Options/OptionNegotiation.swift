@@ -32,6 +32,7 @@ extension TCPConnection {
     } else {
       timestamps.isEnabled = false
     }
+    isSelective = configuration.selectiveAcknowledgments && options.sackPermitted
     send.setWindow(
       UInt32(segment.window), sequence: segment.sequence, acknowledgment: segment.acknowledgment)
   }
@@ -44,6 +45,7 @@ extension TCPConnection {
     if isAnswer ? timestamps.isEnabled : configuration.timestamps {
       options.timestamps = timestamps.option(now: now, acknowledges: isAnswer)
     }
+    options.sackPermitted = isAnswer ? isSelective : configuration.selectiveAcknowledgments
     return options
   }
 

@@ -14,6 +14,8 @@ extension TCPConnection {
     if timestamps.isEnabled {
       options.timestamps = timestamps.option(now: now, acknowledges: acknowledges)
     }
+    // RFC 2018 section 4. Segments with text have no room to spare: they are full as they are.
+    if isSelective, payloadCount == 0, !reassembly.isEmpty { options.sack = reassembly.blocks() }
     let window = receive.offer(segment: Int(configuration.maximumSegment))
     if acknowledges {
       receive.lastAcknowledgment = receive.next

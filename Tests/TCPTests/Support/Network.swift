@@ -134,6 +134,8 @@ final class SimulatedNetwork {
   private(set) var segments = 0
   /// Decides the fate of a segment before chance does: true loses it.
   var shouldDrop: ((_ toServer: Bool, TCPOutgoing) -> Bool)?
+  /// Changes a segment on its way.
+  var mutate: ((inout TCPSegment) -> Void)?
   /// Steps made.
   private(set) var steps = 0
 
@@ -183,14 +185,14 @@ final class SimulatedNetwork {
     for _ in 0..<copies {
       let jitter = profile.jitter == .zero ? 0 : random.next() % UInt64(profile.jitter.count)
       order += 1
+      var arriving = TCPSegment(
+        sequence: segment.sequence, acknowledgment: segment.acknowledgment, flags: segment.flags,
+        window: segment.window, options: segment.options)
+      mutate?(&arriving)
       insert(
         Event(
           time: (departure + profile.delay).adding(nanoseconds: jitter), order: order,
-          toServer: toServer,
-          segment: TCPSegment(
-            sequence: segment.sequence, acknowledgment: segment.acknowledgment, flags: segment.flags,
-            window: segment.window, options: segment.options),
-          payload: payload))
+          toServer: toServer, segment: arriving, payload: payload))
     }
   }
 

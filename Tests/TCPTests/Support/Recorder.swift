@@ -28,7 +28,7 @@ final class TestPool {
   var inUse: Int { pool.ref.inUse }
 
   func packet(_ bytes: some Collection<UInt8>) -> Packet? {
-    guard !bytes.isEmpty, var packet = pool.ref.allocate() else { return nil }
+    guard !bytes.isEmpty, var packet = pool.ref.allocate(headroom: 0) else { return nil }
     packet.append(bytes.count)
     var span = packet.mutableBytes
     var offset = 0

@@ -103,6 +103,10 @@ final class Script {
 
   var state: TCPState { connection.state }
   var info: TCPInfo { connection.info }
+  var nextDeadline: Instant? { connection.nextDeadline }
+  var canEnqueue: Bool { connection.canEnqueue }
+  var queuedBytes: Int { connection.queuedBytes }
+  var softError: TCPError? { connection.softError }
 
   /// What was sent since the last look.
   func take() -> [Sent] {

@@ -1,0 +1,219 @@
+import TCP
+import Testing
+import Timing
+import Wire
+
+/// RFC 6298, RFC 9293 section 3.8.
+@Suite struct RetransmissionTests {
+  /// Acknowledges `count` bytes in one round trip of `milliseconds`.
+  private func roundTrip(_ script: Script, from: Int, milliseconds: Int64) {
+    script.enqueue(100)
+    script.now = script.now + .milliseconds(milliseconds)
+    script.inject(.ack, 1, ack: from + 100)
+  }
+
+  @Test func timeoutFollowsTheMeasurements() {
+    let script = Script.established()
+    // The handshake took no time: one nanosecond counts.
+    roundTrip(script, from: 1, milliseconds: 80)
+    // SRTT = 80/8; RTTVAR = 80/4 (the first was half of nothing).
+    #expect(script.info.smoothedRoundTrip.milliseconds == 10)
+    #expect(script.info.roundTripVariation.milliseconds >= 19)
+    #expect(script.info.retransmissionTimeout.milliseconds >= 209)
+  }
+
+  @Test func firstMeasurement() throws {
+    let script = Script(active: Script.plain)
+    script.now = script.now.adding(milliseconds: 100)
+    script.inject([.syn, .ack], 0, ack: 1)
+    #expect(script.info.smoothedRoundTrip == .milliseconds(100))
+    #expect(script.info.roundTripVariation == .milliseconds(50))
+    #expect(script.info.retransmissionTimeout == .milliseconds(300))
+    #expect(script.info.minimumRoundTrip == .milliseconds(100))
+  }
+
+  @Test func timeoutIsNeverBelowTheMinimum() {
+    let script = Script.established()
+    for index in 0..<50 { roundTrip(script, from: 1 + index * 100, milliseconds: 1) }
+    #expect(script.info.retransmissionTimeout >= .milliseconds(200))
+    #expect(script.info.retransmissionTimeout <= .milliseconds(202))
+  }
+
+  @Test func backoffDoublesUpToTheBoundAndThenGivesUp() {
+    let script = Script.established()
+    script.enqueue(100)
+    _ = script.take()
+    var intervals: [Int64] = []
+    while script.state == .established { intervals.append(script.fire()!.milliseconds) }
+    #expect(
+      intervals == [
+        200, 400, 800, 1600, 3200, 6400, 12800, 25600, 51200, 102_400, 120_000, 120_000, 120_000, 120_000,
+        120_000, 120_000,
+      ])
+    let sent = script.take()
+    #expect(sent.count == 15)
+    #expect(sent.allSatisfy { $0.sequence == 1 && $0.count == 100 && $0.isRetransmission })
+    #expect(script.last.error == .timedOut)
+    #expect(script.pool.inUse == 0)
+  }
+
+  @Test func karnsRule() {
+    let script = Script.established()
+    script.enqueue(100)
+    script.fire()
+    let before = script.info.smoothedRoundTrip
+    script.now = script.now.adding(milliseconds: 500)
+    script.inject(.ack, 1, ack: 101)
+    #expect(script.info.smoothedRoundTrip == before)
+    // The timeout stays backed off until something is measured.
+    #expect(script.info.backoff == 1)
+    script.enqueue(100)
+    script.now = script.now.adding(milliseconds: 10)
+    script.inject(.ack, 1, ack: 201)
+    #expect(script.info.backoff == 0)
+  }
+
+  @Test func timerRestartsWithNewDataAcknowledged() {
+    // RFC 6298 section 5.3.
+    let script = Script.established()
+    script.enqueue(3000)
+    script.wait(milliseconds: 150)
+    script.inject(.ack, 1, ack: 1001)
+    let deadline = script.nextDeadline!
+    #expect(deadline - script.now >= .milliseconds(200))
+    script.inject(.ack, 1, ack: 3001)
+    #expect(script.nextDeadline == nil)
+  }
+
+  @Test func afterATimeoutEverythingIsSentAgainInSlowStart() {
+    let script = Script.established()
+    script.enqueue(5000)
+    #expect(script.take().count == 5)
+    script.fire()
+    #expect(script.take().map(\.sequence) == [1])
+    #expect(script.info.congestionWindow == 1000)
+    #expect(script.info.slowStartThreshold == 2500)
+    script.inject(.ack, 1, ack: 1001)
+    #expect(script.take().map(\.sequence) == [1001, 2001])
+    // What had arrived is not sent again.
+    script.inject(.ack, 1, ack: 5001)
+    #expect(script.take().isEmpty)
+    #expect(script.nextDeadline == nil)
+    #expect(script.last.acknowledgedBytes == 4000)
+  }
+
+  @Test func thresholdIsHeldWhileTheSameSegmentTimesOut() {
+    let script = Script.established()
+    script.enqueue(10_000)
+    script.fire()
+    #expect(script.info.slowStartThreshold == 5000)
+    script.fire()
+    script.fire()
+    #expect(script.info.slowStartThreshold == 5000)
+  }
+
+  @Test func duplicateAcknowledgmentsAfterATimeoutAreNoLoss() {
+    // RFC 6582 section 3.2, step 4: they come from the segments that are sent twice.
+    let script = Script.established()
+    script.enqueue(8000)
+    script.fire()
+    script.inject(.ack, 1, ack: 1001)
+    _ = script.take()
+    for _ in 0..<5 { script.inject(.ack, 1, ack: 1001) }
+    #expect(!script.info.isRecovering)
+    #expect(!script.take().contains { $0.sequence == 1001 })
+  }
+
+  @Test func userTimeoutEndsUnacknowledgedData() {
+    var configuration = Script.plain
+    configuration.userTimeout = .seconds(3)
+    let script = Script.established(configuration)
+    script.enqueue(2000)
+    script.wait(milliseconds: 2900)
+    script.inject(.ack, 1, ack: 1001)
+    script.wait(milliseconds: 2999)
+    #expect(script.state == .established)
+    script.wait(milliseconds: 1)
+    #expect(script.state == .closed)
+    #expect(script.last.error == .timedOut)
+  }
+
+  @Test func userTimeoutEndsAClosedWindow() {
+    var configuration = Script.plain
+    configuration.userTimeout = .seconds(3)
+    let script = Script.established(configuration, window: 0)
+    script.enqueue(2000)
+    for _ in 0..<29 {
+      script.wait(milliseconds: 100)
+      script.inject(.ack, 1, ack: 1, window: 0)
+    }
+    #expect(script.state == .established)
+    script.wait(milliseconds: 100)
+    #expect(script.state == .closed)
+  }
+
+  @Test func userTimeoutCanBeSetLater() {
+    let script = Script.established()
+    script.enqueue(100)
+    script.reconfigure { $0.userTimeout = .seconds(2) }
+    script.wait(milliseconds: 2000)
+    #expect(script.state == .closed)
+  }
+
+  @Test func connectTimeoutByUserTimeout() {
+    var configuration = Script.plain
+    configuration.userTimeout = .milliseconds(4500)
+    let script = Script(active: configuration)
+    script.wait(milliseconds: 4499)
+    #expect(script.state == .synSent)
+    script.wait(milliseconds: 1)
+    #expect(script.last.error == .timedOut)
+  }
+
+  @Test func icmpEndsAnOpeningConnection() {
+    let script = Script.inState(.synSent)
+    script.icmp(.portUnreachable, 1)
+    #expect(script.state == .synSent)
+    script.icmp(.portUnreachable, 0)
+    #expect(script.last.error == .refused)
+    let soft = Script.inState(.synSent)
+    soft.icmp(.hostUnreachable, 0)
+    #expect(soft.last.error == .hostUnreachable)
+  }
+
+  @Test func icmpSoftErrorIsWaitedOutWhereWanted() {
+    var configuration = Script.plain
+    configuration.softErrorsEndHandshake = false
+    let script = Script(active: configuration)
+    script.icmp(.networkUnreachable, 0)
+    #expect(script.state == .synSent)
+    while script.state == .synSent { script.fire() }
+    #expect(script.last.error == .networkUnreachable)
+  }
+
+  @Test func icmpDoesNotEndAnOpenConnection() {
+    let script = Script.established()
+    script.enqueue(100)
+    script.icmp(.portUnreachable, 1)
+    script.icmp(.hostUnreachable, 500)
+    #expect(script.softError == nil)
+    script.icmp(.hostUnreachable, 1)
+    #expect(script.state == .established)
+    #expect(script.softError == .hostUnreachable)
+    while script.state == .established { script.fire() }
+    #expect(script.last.error == .hostUnreachable)
+  }
+
+  @Test func smallerPathSendsAgainAtOnce() {
+    let script = Script.established()
+    script.enqueue(3000)
+    _ = script.take()
+    script.path(500, 90_000)
+    #expect(script.take().isEmpty)
+    script.path(500, 1)
+    #expect(script.take().map(\.count) == Array(repeating: 500, count: 6))
+    #expect(script.info.congestionWindow == 10_000)
+    script.path(10, 1)
+    #expect(script.info.sendSegment == 48)
+  }
+}
