@@ -329,6 +329,7 @@ extension SocketLayer {
   public func connectionsInUse(_ index: Int) -> Int { unsafe slabs[index].ref.inUse }
   /// Entries in the connection table's shard of context `index`. Any thread.
   public func connectionsFindable(_ index: Int) -> Int { unsafe shards[index].state.pointee.count }
+  func shard(_ index: Int) -> ConnectionShardRef { unsafe shards[index] }
   /// Bound listeners and datagram sockets. Any thread.
   public var bindingCount: Int { bindings.count }
   /// The counters of context `index`.

@@ -89,6 +89,8 @@ public final class ListeningSocket: Sendable {
     }
   }
 
+  /// Whether ``tryAccept()`` would not have to wait (AQ-WAKE).
+  public var isAcceptable: Bool { listener.isAcceptable }
   /// What waits for accept.
   public var accepting: WaitPoint {
     unsafe withUnsafePointer(to: &listener.state.pointee.accepter) { unsafe WaitPoint($0, layer.wakeAccount) }

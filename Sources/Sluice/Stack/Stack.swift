@@ -1,0 +1,195 @@
+import Devices
+import Exclusion
+import Internet
+import LinuxDevices
+public import Sockets
+import SoftInterrupts
+import Timing
+public import Wire
+
+/// A TCP/IP stack in this process: contexts that run it, interfaces that it serves, and the sockets that are made
+/// with it.
+///
+/// Assembled by ``init(_:)``, it runs from ``start()`` to ``shutdown()``. Every other call may come from any
+/// thread and any task, also several at once.
+///
+/// ```swift
+/// let stack = try Stack(StackConfiguration())
+/// try stack.start()
+/// let listener = try await stack.listen(on: SocketAddress("127.0.0.1:7")!)
+/// for try await stream in listener.connections {
+///   for try await chunk in stream.chunks() { try await stream.write(chunk) }
+/// }
+/// ```
+public final class Stack: Sendable {
+  /// How it was made.
+  public let configuration: StackConfiguration
+  package let contexts: ContextSet
+  package let internet: InternetLayer
+  package let layer: SocketLayer
+  /// (c) All devices with the index of their interface, loopback first.
+  let devices: [(index: UInt16, device: any Device)]
+  let intake = Intake()
+  let endpoints = Endpoints()
+  private let running = AtomicWord(0)
+
+  /// Assembles a stack, at rest. Throws ``StackError``.
+  public init(_ configuration: StackConfiguration) throws(StackError) {
+    self.configuration = configuration
+    var set = ContextConfiguration(
+      contexts: configuration.contexts, packetLimit: configuration.packetLimit,
+      timeSource: configuration.time)
+    if !configuration.isManual { set.makePoller = { _ in try EpollPoller() } }
+    do {
+      contexts = try ContextSet(set)
+    } catch {
+      throw .resourcesRefused(reason: "\(error)")
+    }
+    let seed = configuration.sockets.seed
+    let internet = InternetLayer(
+      contexts: contexts,
+      configuration: seed.map { InternetConfiguration(seed: $0) } ?? InternetConfiguration())
+    self.internet = internet
+    layer = SocketLayer(contexts: contexts, internet: internet, configuration: configuration.sockets)
+    PacketCapture.register(in: &contexts.handlers)
+
+    let loopback = StackInterface(
+      LoopbackDevice(queues: configuration.contexts, mtu: configuration.loopbackMTU),
+      addresses: [
+        IPPrefix(IPAddress(IPv4Address.loopback), length: 8)!,
+        IPPrefix(host: IPAddress(IPv6Address.loopback)),
+      ])
+    var devices: [(UInt16, any Device)] = []
+    for (number, interface) in ([loopback] + configuration.interfaces).enumerated() {
+      let device = interface.capture?.attach(interface.device, contexts) ?? interface.device
+      devices.append((try Self.add(interface, device, isLoopback: number == 0, internet), device))
+    }
+    self.devices = devices
+  }
+
+  private static func add(
+    _ interface: StackInterface, _ device: any Device, isLoopback: Bool, _ internet: InternetLayer
+  ) throws(StackError) -> UInt16 {
+    let index: UInt16
+    do {
+      index = try internet.addInterface(InterfaceDescription(device: device, isLoopback: isLoopback))
+    } catch {
+      throw .resourcesRefused(reason: "\(error)")
+    }
+    do throws(NetworkChangeError) {
+      try internet.configure { tables throws(NetworkChangeError) in
+        for address in interface.addresses {
+          try tables.addAddress(InterfaceAddress(address, interface: index))
+        }
+        for route in interface.routes {
+          try tables.addRoute(Route(to: route.destination, interface: index, gateway: route.gateway))
+        }
+      }
+    } catch {
+      throw .addressRefused(interface: device.name, reason: "\(error)")
+    }
+    return index
+  }
+
+  deinit {
+    // A program that ends without a shutdown still joins its threads, before their memory goes.
+    if running.load() != 0 { contexts.stop() }
+  }
+
+  /// Starts the contexts; from now on the interfaces are served. Once. Throws ``StackError``.
+  public func start() throws(StackError) {
+    precondition(!configuration.isManual, "a stack that is stepped by hand is not started")
+    precondition(running.exchange(1) == 0, "a stack starts once")
+    do {
+      try contexts.start()
+    } catch {
+      throw .resourcesRefused(reason: "\(error)")
+    }
+  }
+
+  /// Whether the contexts run on threads now.
+  var isRunning: Bool { running.load() != 0 }
+  /// Stops the contexts' threads, if they run.
+  func stopContexts() {
+    if running.exchange(0) != 0 { contexts.stop() }
+  }
+
+  // MARK: Making sockets
+
+  /// Listens for TCP connections. On `[::]` IPv4 is taken as well, unless somebody listens on `0.0.0.0`.
+  ///
+  /// - Parameters:
+  ///   - address: one of this host's, or the unspecified one for all of a family. Port 0 takes a free port.
+  ///   - backlog: connections that may wait to be accepted, and as many that are still being made, 1...65535.
+  ///     Beyond that SYNs are dropped; the peer will send them again.
+  ///   - limits: buffers of the accepted connections; nil: those of the configuration.
+  /// - Throws: `.addressInUse`, `.addressNotAvailable`, `.invalidAddress`, `.networkDown` after a shutdown.
+  public nonisolated(nonsending) func listen(
+    on address: SocketAddress, backlog: Int = 128, limits: BufferLimits? = nil
+  ) async throws(SocketError) -> TCPListener {
+    try enter()
+    defer { intake.leave() }
+    var answer = TakeAnswer(
+      answer: layer.listen(on: address, backlog: backlog, limits: limits ?? configuration.buffers))
+    return made(try await suspend(&answer))
+  }
+
+  /// Connects. Waits for the peer's answer; a cancelled task gives up with a reset.
+  ///
+  /// - Parameters:
+  ///   - remote: whom to connect to.
+  ///   - local: the address, the port, or both to connect from; nil for the usual choice.
+  ///   - limits: buffers of the connection; nil: those of the configuration.
+  /// - Throws: `.connectionRefused`, `.timedOut`, `.hostUnreachable`, `.networkUnreachable`, `.invalidAddress`,
+  ///   `.addressNotAvailable`, `.addressInUse`, `.noBufferSpace`, `.cancelled`, `.networkDown` after a shutdown.
+  public nonisolated(nonsending) func connect(
+    to remote: SocketAddress, from local: SocketAddress? = nil, limits: BufferLimits? = nil
+  ) async throws(SocketError) -> TCPStream {
+    let socket = try await begin(to: remote, from: local, limits)
+    do {
+      var handshake = FinishConnecting(socket: socket)
+      try await suspend(&handshake)
+    } catch {
+      socket.abort()
+      throw error
+    }
+    return TCPStream(socket, self)
+  }
+
+  private nonisolated(nonsending) func begin(
+    to remote: SocketAddress, from local: SocketAddress?, _ limits: BufferLimits?
+  ) async throws(SocketError) -> StreamSocket {
+    try enter()
+    defer { intake.leave() }
+    var answer = TakeAnswer(
+      answer: layer.connect(to: remote, from: local, limits: limits ?? configuration.buffers))
+    return try await suspend(&answer)
+  }
+
+  /// Binds a UDP socket.
+  ///
+  /// - Parameters:
+  ///   - address: one of this host's, or the unspecified one for all of a family. Port 0 takes a free port.
+  ///   - peer: with a peer the socket hears only from there, sends there, and is told of its errors.
+  /// - Throws: `.addressInUse`, `.addressNotAvailable`, `.invalidAddress`, `.networkDown` after a shutdown.
+  public nonisolated(nonsending) func bind(
+    to address: SocketAddress, peer: SocketAddress? = nil
+  ) async throws(SocketError) -> UDPSocket {
+    try enter()
+    defer { intake.leave() }
+    var answer = TakeAnswer(answer: layer.bindDatagram(to: address, peer: peer))
+    return made(try await suspend(&answer))
+  }
+
+  func enter() throws(SocketError) {
+    guard intake.enter() else { throw .networkDown }
+  }
+  func made(_ socket: ListeningSocket) -> TCPListener {
+    endpoints.add(socket)
+    return TCPListener(socket, self)
+  }
+  func made(_ socket: DatagramSocket) -> UDPSocket {
+    endpoints.add(socket)
+    return UDPSocket(socket, self)
+  }
+}

@@ -1,0 +1,70 @@
+public import Devices
+public import Sockets
+import Timing
+public import Wire
+
+/// How a ``Stack`` is made.
+public struct StackConfiguration: Sendable {
+  /// Contexts, each with a thread of its own, 1...64. More than the machine has processors is of no use.
+  public var contexts = 1
+  /// Links to the outside; a loopback interface is there without being asked for.
+  public var interfaces: [StackInterface] = []
+  /// Largest packet of the loopback interface, in bytes, 1280...1500.
+  public var loopbackMTU = 1500
+  /// What a connection may buffer, unless its maker says otherwise.
+  public var buffers = BufferLimits()
+  /// Packets that each context may hold, 2 KiB each.
+  public var packetLimit = 16_384
+  /// Connections, datagrams and bytes that the sockets may hold, ports they choose from, how TCP behaves, and
+  /// the seed of hashes, sequence numbers and ports (nil: the system's random numbers).
+  public var sockets = SocketConfiguration()
+
+  /// The clock.
+  package var time: any TimeSource = RealClock()
+  /// Contexts are stepped by a `ManualScheduler` instead of running on threads.
+  package var isManual = false
+
+  /// One context, loopback only.
+  public init() {}
+}
+
+/// A link of a ``Stack``.
+public struct StackInterface: Sendable {
+  /// What carries the frames. Its queues are spread over the contexts.
+  public var device: any Device
+  /// Addresses of this host there, each with the prefix of the link.
+  public var addresses: [IPPrefix]
+  /// Routers on the link, by where they lead.
+  public var routes: [(destination: IPPrefix, gateway: IPAddress)]
+  /// Where a copy of every frame goes.
+  public var capture: PacketCapture?
+
+  /// A link with addresses. Prefixes of the link itself need no route.
+  public init(
+    _ device: any Device, addresses: [IPPrefix], routes: [(destination: IPPrefix, gateway: IPAddress)] = [],
+    capture: PacketCapture? = nil
+  ) {
+    self.device = device
+    self.addresses = addresses
+    self.routes = routes
+    self.capture = capture
+  }
+}
+
+/// Why a ``Stack`` could not be assembled or started.
+public enum StackError: Error, CustomStringConvertible {
+  /// The system refused descriptors, memory or threads.
+  case resourcesRefused(reason: String)
+  /// An address or route of an interface makes no sense.
+  case addressRefused(interface: String, reason: String)
+
+  /// What went wrong, and what to look at.
+  public var description: String {
+    switch self {
+    case .resourcesRefused(let reason):
+      "the stack's contexts could not be made: \(reason). Look at `ulimit -n` and `ulimit -u`."
+    case .addressRefused(let interface, let reason):
+      "interface \(interface): \(reason). Check its addresses and routes."
+    }
+  }
+}

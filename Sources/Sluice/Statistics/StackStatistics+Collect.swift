@@ -1,0 +1,157 @@
+import Buffers
+import Devices
+import Exclusion
+import Internet
+import Sockets
+import SoftInterrupts
+import TCP
+import Wire
+
+extension Stack {
+  /// What happened so far, and what there is. `connectionLimit` bounds the list of connections. Any thread;
+  /// allocates, so not for every packet.
+  public func statistics(connectionLimit: Int = 100) -> StackStatistics {
+    let all = 0..<contexts.count
+    let internet = internet.statistics()
+    let (connections, states) = layer.inventory(limit: connectionLimit)
+    let bindings = layer.bindingInventory()
+    return StackStatistics(
+      contexts: all.map(contextStatistics), gates: gateStatistics(), wakeups: wakeupStatistics(),
+      pools: poolStatistics(), tables: tableStatistics(internet), internet: internet,
+      sockets: socketStatistics(), links: devices.map { linkStatistics($0.device) }, connections: connections,
+      states: TCPState.allCases.map { (String(describing: $0), states[Int($0.rawValue)]) }, bindings: bindings
+    )
+  }
+
+  private func contextStatistics(_ index: Int) -> StackStatistics.Context {
+    let counters = contexts.counters(index)
+    // Ends are read before beginnings: a pass that ends meanwhile never shows as more ends than beginnings.
+    let exits = counters.exits.value
+    return StackStatistics.Context(
+      entries: counters.entries.value, exits: exits, sleeps: counters.sleeps.value,
+      kicks: contexts.port(index).kicks, netItems: counters.netItems.value, bioItems: counters.bioItems.value,
+      generalItems: counters.generalItems.value, budgetExhausted: counters.budgetExhausted.value,
+      framesReceived: counters.framesReceived.value, timersFired: counters.timersFired.value,
+      timersArmed: counters.timersArmed.value, worstTimerLateness: counters.worstTimerLateness.value,
+      slotsInLimbo: counters.slotsInLimbo.value)
+  }
+
+  private func gateStatistics() -> StackStatistics.Gates {
+    var sum = StackStatistics.Gates(entries: 0, posts: 0, handOvers: 0, closedFound: 0, dropped: 0)
+    for index in 0..<contexts.count {
+      let core = contexts.core(index)
+      sum.entries &+= core.gates.entries.value
+      sum.posts &+= core.gates.posts.value
+      sum.handOvers &+= core.gates.handOvers.value
+      sum.closedFound &+= core.gates.closedFound.value
+      sum.dropped &+= core.gates.dropped.value
+    }
+    return sum
+  }
+
+  private func wakeupStatistics() -> StackStatistics.Wakeups {
+    let account = layer.wakeAccount
+    return StackStatistics.Wakeups(
+      delivered: account.counters.delivered.value, wasted: account.counters.wasted.value,
+      overflowed: (0..<contexts.count).reduce(0) { $0 &+ contexts.core($1).wakes.overflowed.value })
+  }
+
+  private func poolStatistics() -> [StackStatistics.Pool] {
+    var pools = (0..<contexts.count).map { StackStatistics.Pool("packets\($0)", contexts.pool($0).counters) }
+    pools.append(StackStatistics.Pool("applicationPackets", layer.buffers.packets))
+    pools.append(StackStatistics.Pool("applicationChunks", layer.buffers.chunks))
+    pools.append(StackStatistics.Pool("applicationViews", layer.buffers.views))
+    for index in 0..<contexts.count {
+      let inUse = layer.connectionsInUse(index)
+      pools.append(
+        StackStatistics.Pool(
+          name: "connections\(index)", inUse: inUse, highWater: inUse, capacity: inUse,
+          limit: configuration.sockets.connectionLimit,
+          failures: layer.counters(index).connectionsRefused.value))
+    }
+    return pools
+  }
+
+  private func tableStatistics(_ internet: InternetStatistics) -> [StackStatistics.Table] {
+    [
+      .init(
+        name: "connections",
+        count: (0..<contexts.count).reduce(0) { $0 + layer.connectionsFindable($1) }),
+      .init(name: "bindings", count: layer.bindingCount),
+      .init(name: "neighbors", count: internet.interfaces.reduce(0) { $0 + $1.neighbors.count }),
+      .init(name: "routes", count: internet.routes.count),
+    ]
+  }
+
+  private func socketStatistics() -> [(name: String, count: UInt64)] {
+    var sums = layer.counters(0).all.map { (name: camelCase($0.name), count: $0.value) }
+    for index in 1..<max(1, contexts.count) {
+      for (place, counter) in layer.counters(index).all.enumerated() { sums[place].count &+= counter.value }
+    }
+    return sums
+  }
+
+  private func linkStatistics(_ device: any Device) -> StackStatistics.Link {
+    var link = StackStatistics.Link(
+      name: device.name, framesReceived: 0, bytesReceived: 0, receiveDrops: 0, receiveOutOfBuffers: 0,
+      receiveCalls: 0, framesSent: 0, bytesSent: 0, transmitDrops: 0, transmitCalls: 0)
+    for queue in 0..<device.queueCount {
+      let counters = device.counters(queue: queue)
+      link.framesReceived &+= counters.framesReceived.value
+      link.bytesReceived &+= counters.bytesReceived.value
+      link.receiveDrops &+= counters.receiveDrops.value
+      link.receiveOutOfBuffers &+= counters.receiveOutOfBuffers.value
+      link.receiveCalls &+= counters.receiveCalls.value
+      link.framesSent &+= counters.framesSent.value
+      link.bytesSent &+= counters.bytesSent.value
+      link.transmitDrops &+= counters.transmitDrops.value
+      link.transmitCalls &+= counters.transmitCalls.value
+    }
+    return link
+  }
+}
+
+extension StackStatistics.Pool {
+  fileprivate init(_ name: String, _ counters: PoolCounters) {
+    self.init(
+      name: name, inUse: counters.inUse, highWater: counters.highWater, capacity: counters.capacity,
+      limit: counters.limit, failures: counters.failures)
+  }
+}
+
+/// Which counters of the layers say that something was thrown away.
+enum DropReasons {
+  private static let events: [InternetEvent] = [
+    .frameTooShort, .frameNotForUs, .groupNotJoined, .frameFromGroup, .unknownVLAN, .unknownEtherType,
+    .ipv4Malformed, .ipv4BadChecksum, .ipv4SourceRoute, .ipv4MartianSource, .ipv4MartianDestination,
+    .ipv4NotForUs, .ipv4Fragment, .ipv4UnknownProtocol, .ipv6Malformed, .ipv6BadExtension, .ipv6MartianSource,
+    .ipv6MartianDestination, .ipv6NotForUs, .ipv6Fragment, .ipv6UnknownProtocol, .ipv6NoNextHeader,
+    .icmpMalformed, .icmpBadChecksum, .icmpEchoIgnored, .icmpErrorsIgnored, .icmpUnknownType, .arpMalformed,
+    .addressConflict, .ndInvalid, .ndIgnored, .neighborWaitOverflow, .neighborUnreachableDrops, .sendNoRoute,
+    .sendTooBig, .sendBadSource, .sendNoHeadroom, .poolExhausted,
+  ]
+  private static let socketCounters: Set<String> = [
+    "checksumErrors", "segmentsMalformed", "segmentsWithoutSocket", "segmentsWithoutBuffer",
+    "gateQueueFull", "receiveQueueFull", "listenOverflows", "acceptQueueFull", "duplicateSyns",
+    "connectionsRefused", "datagramsMalformed", "datagramsWithoutSocket", "datagramQueueFull",
+    "datagramsUnroutable",
+  ]
+
+  static func counted(in statistics: StackStatistics) -> [(name: String, count: UInt64)] {
+    var found = events.map { (name: String(describing: $0), count: statistics.internet[$0]) }
+    found += statistics.sockets.filter { socketCounters.contains($0.name) }
+    for link in statistics.links {
+      found.append(("\(link.name) receive", link.receiveDrops))
+      found.append(("\(link.name) transmit", link.transmitDrops))
+    }
+    return found
+  }
+}
+
+/// `a_name` as `aName`: one way of writing for all layers.
+private func camelCase(_ name: String) -> String {
+  let words = name.split(separator: "_")
+  return words.dropFirst().reduce(String(words.first ?? "")) {
+    $0 + $1.prefix(1).uppercased() + $1.dropFirst()
+  }
+}

@@ -1,0 +1,140 @@
+public import Internet
+public import Sockets
+
+/// What a stack did and has, at one moment. Counters of contexts that run meanwhile are each exact; together they
+/// may be a little apart.
+public struct StackStatistics: Sendable {
+  /// One context.
+  public struct Context: Sendable, Hashable {
+    /// Passes begun. Equal to ``exits`` when the context is at rest.
+    public var entries: UInt64
+    /// Passes ended.
+    public var exits: UInt64
+    /// Times that it went to sleep.
+    public var sleeps: UInt64
+    /// Times that a poster woke it.
+    public var kicks: UInt64
+    /// Items run at net and serial level.
+    public var netItems: UInt64
+    /// Items run at bio level.
+    public var bioItems: UInt64
+    /// Items run at general level.
+    public var generalItems: UInt64
+    /// Times that a level used up its budget and left work for the next pass.
+    public var budgetExhausted: UInt64
+    /// Frames received by its queues.
+    public var framesReceived: UInt64
+    /// Timers that expired.
+    public var timersFired: UInt64
+    /// Timers armed now.
+    public var timersArmed: UInt64
+    /// The most that a timer was late beyond its tick, in nanoseconds.
+    public var worstTimerLateness: UInt64
+    /// Retired memory that waits for a grace period.
+    public var slotsInLimbo: UInt64
+  }
+
+  /// The gates of all contexts: how often one was entered, found occupied, handed over.
+  public struct Gates: Sendable, Hashable {
+    /// Work run at once by who brought it.
+    public var entries: UInt64
+    /// Work left at an occupied gate.
+    public var posts: UInt64
+    /// Gates handed to their home with work left.
+    public var handOvers: UInt64
+    /// Closed gates met.
+    public var closedFound: UInt64
+    /// Segments dropped because too many waited.
+    public var dropped: UInt64
+  }
+
+  /// Wake-ups of threads and tasks.
+  public struct Wakeups: Sendable, Hashable {
+    /// Those that a waiting operation took.
+    public var delivered: UInt64
+    /// Those after which no operation could make progress: 0, or the stack has a bug (SB-EXACT).
+    public var wasted: UInt64
+    /// Those beyond the room of a context's buffer, which were kept all the same.
+    public var overflowed: UInt64
+  }
+
+  /// A pool of equal pieces of memory.
+  public struct Pool: Sendable, Hashable {
+    /// What it holds.
+    public var name: String
+    /// Pieces in use.
+    public var inUse: Int
+    /// The most that were in use.
+    public var highWater: Int
+    /// Pieces that memory was taken for.
+    public var capacity: Int
+    /// Pieces at most.
+    public var limit: Int
+    /// Times that it had none.
+    public var failures: UInt64
+  }
+
+  /// A table and its number of entries.
+  public struct Table: Sendable, Hashable {
+    /// What it holds.
+    public var name: String
+    /// Entries.
+    public var count: Int
+  }
+
+  /// A device's frames, all queues together.
+  public struct Link: Sendable, Hashable {
+    /// The device's name.
+    public var name: String
+    /// Frames received.
+    public var framesReceived: UInt64
+    /// Their bytes.
+    public var bytesReceived: UInt64
+    /// Frames lost or refused on receipt.
+    public var receiveDrops: UInt64
+    /// Times that there was no buffer to receive into.
+    public var receiveOutOfBuffers: UInt64
+    /// System calls for receiving.
+    public var receiveCalls: UInt64
+    /// Frames sent.
+    public var framesSent: UInt64
+    /// Their bytes.
+    public var bytesSent: UInt64
+    /// Frames that the link refused.
+    public var transmitDrops: UInt64
+    /// System calls for sending.
+    public var transmitCalls: UInt64
+  }
+
+  /// By number.
+  public var contexts: [Context]
+  /// All contexts together.
+  public var gates: Gates
+  /// Of the whole stack.
+  public var wakeups: Wakeups
+  /// Packets, chunks, connections.
+  public var pools: [Pool]
+  /// Connections, bindings, neighbours, routes.
+  public var tables: [Table]
+  /// Interfaces, routes, and every event of the network layer.
+  public var internet: InternetStatistics
+  /// Every counter of the socket layer with its name, all contexts together.
+  public var sockets: [(name: String, count: UInt64)]
+  /// Devices, in the order of the interfaces.
+  public var links: [Link]
+  /// Open connections, up to a limit, in no order.
+  public var connections: [ConnectionSummary]
+  /// Connections in each state, by its name.
+  public var states: [(name: String, count: Int)]
+  /// Listeners and datagram sockets.
+  public var bindings: [BindingSummary]
+
+  /// Sums of a context's counter.
+  public func total(_ counter: KeyPath<Context, UInt64>) -> UInt64 {
+    contexts.reduce(0) { $0 &+ $1[keyPath: counter] }
+  }
+  /// Frames and packets that somebody threw away, by reason.
+  public var drops: [(name: String, count: UInt64)] {
+    DropReasons.counted(in: self)
+  }
+}

@@ -1,0 +1,89 @@
+import Exclusion
+
+#if DEBUG
+  private typealias Continuation = CheckedContinuation<Void, Never>
+#else
+  private typealias Continuation = UnsafeContinuation<Void, Never>
+#endif
+
+/// What a waiting task sleeps on, as a `Parker` is for a thread. Its wake-up is a token: one that comes before
+/// the sleep is not lost.
+@safe final class Suspension: @unchecked Sendable {  // the continuation is handed over by `word`
+  private enum Bits {
+    /// The wake-up came and was not taken yet.
+    static let signalled: UInt64 = 1
+    /// The task was cancelled; it stays so.
+    static let cancelled: UInt64 = 2
+    /// The continuation is there; who clears this bit resumes it.
+    static let sleeping: UInt64 = 4
+    /// The sleeper wants to know of cancellation.
+    static let isCancellable: UInt64 = 8
+  }
+  private let word = AtomicWord(0)
+  /// Written by the sleeper before `sleeping` is set, taken by who clears it.
+  private var continuation: Continuation?
+
+  /// Why a sleep ended.
+  enum Awakening { case woken, cancelled }
+
+  /// Wakes the sleeper. This object must live until the wake-up was delivered or retracted.
+  var target: WakeTarget {
+    unsafe WakeTarget(
+      function: { context in
+        // Retained while it works: the sleeper may go on, and let go, before this returns.
+        unsafe Unmanaged<Suspension>.fromOpaque(context).takeUnretainedValue().raise(Bits.signalled)
+      }, context: Unmanaged.passUnretained(self).toOpaque())
+  }
+
+  private func raise(_ bit: UInt64) {
+    var seen = word.load()
+    while true {
+      let ends = seen & Bits.sleeping != 0 && (bit == Bits.signalled || seen & Bits.isCancellable != 0)
+      let after = ends ? (seen | bit) & ~(Bits.sleeping | Bits.isCancellable) : seen | bit
+      guard word.compareExchange(&seen, after) else { continue }
+      if ends {
+        let sleeper = continuation.take()
+        sleeper?.resume()
+      }
+      return
+    }
+  }
+
+  /// Suspends the task until the wake-up, or, if `isCancellable`, until its cancellation. A wake-up that is
+  /// there wins. One task at a time, nothing held.
+  nonisolated(nonsending) func sleep(isCancellable: Bool) async -> Awakening {
+    if word.load() & Bits.signalled == 0 {
+      if isCancellable {
+        await withTaskCancellationHandler {
+          await suspend(Bits.sleeping | Bits.isCancellable)
+        } onCancel: {
+          raise(Bits.cancelled)
+        }
+      } else {
+        await suspend(Bits.sleeping)
+      }
+    }
+    guard word.load() & Bits.signalled != 0 else { return .cancelled }
+    word.formAnd(~Bits.signalled)
+    return .woken
+  }
+
+  nonisolated(nonsending) private func suspend(_ bits: UInt64) async {
+    #if DEBUG
+      await withCheckedContinuation { enter($0, bits) }
+    #else
+      await withUnsafeContinuation { enter($0, bits) }
+    #endif
+  }
+
+  private func enter(_ sleeper: Continuation, _ bits: UInt64) {
+    continuation = sleeper
+    let reasons = Bits.signalled | (bits & Bits.isCancellable != 0 ? Bits.cancelled : 0)
+    var seen = word.load()
+    while seen & reasons == 0 {
+      if word.compareExchange(&seen, seen | bits) { return }
+    }
+    continuation = nil
+    sleeper.resume()
+  }
+}

@@ -1,0 +1,64 @@
+import ArgumentParser
+import Glibc
+
+/// `sluice`: the command line.
+struct SluiceCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "sluice",
+    abstract: "A TCP/IP stack in user space, and programs that talk to it.",
+    discussion: """
+      Examples:
+        sluice run -- curl -s http://10.0.2.2/
+        sluice run -- ping -c 3 10.0.2.2
+        sluice run --help
+      """,
+    version: "sluice \(Version.text)",
+    subcommands: [RunCommand.self])
+}
+
+/// Of this program.
+enum Version {
+  static let text = "0.1.0"
+}
+
+@main
+enum Main {
+  static func main() {
+    do {
+      var command = try SluiceCommand.parseAsRoot()
+      try command.run()
+    } catch let failure as Failure {
+      complain(failure.message)
+      exit(failure.code)
+    } catch let status as ExitCode {
+      exit(status.rawValue)
+    } catch {
+      if SluiceCommand.exitCode(for: error).isSuccess {
+        print(SluiceCommand.fullMessage(for: error))
+        exit(0)
+      }
+      complain("\(SluiceCommand.message(for: error)) See `sluice run --help`.")
+      exit(Failure.ownCode)
+    }
+  }
+}
+
+/// Why `sluice` itself gives up, in words that say what to do.
+struct Failure: Error {
+  var message: String
+  /// 125 for what is ours, 126 and 127 for a command that cannot be executed or found, as `env` has it.
+  var code = Self.ownCode
+
+  static let ownCode: Int32 = 125
+
+  init(_ message: String, code: Int32 = Failure.ownCode) {
+    self.message = message
+    self.code = code
+  }
+}
+
+/// One line on standard error.
+func complain(_ message: String) {
+  let line = Array("sluice: \(message)\n".utf8)
+  _ = unsafe write(STDERR_FILENO, line, line.count)
+}

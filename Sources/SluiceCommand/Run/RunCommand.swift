@@ -1,0 +1,90 @@
+import ArgumentParser
+import LinuxDevices
+
+/// `sluice run`.
+struct RunCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "run",
+    abstract: "Run a command in a network of its own, served by Sluice.",
+    usage: "sluice run [options] -- COMMAND …",
+    discussion: """
+      COMMAND runs in a fresh user and network namespace whose only way out is a link that Sluice serves. It has \
+      the addresses 10.0.2.100/24 and fd00:2::100/64. The gateway, 10.0.2.2 and fd00:2::2, answers ping and \
+      serves echo (7), discard (9) and chargen (19) on TCP and UDP, and HTTP on port 80: the live stack, as \
+      text for curl, as HTML for browsers, as JSON at /stats.json. No privilege is needed. Exit status, \
+      signals, terminal and standard streams pass through; nothing is left at the end.
+
+      Examples:
+        sluice run -- curl -s http://10.0.2.2/
+        sluice run -- curl -s 'http://[fd00:2::2]/stats.json'
+        sluice run -- ping -c 5 -i 0.2 10.0.2.2
+        sluice run --link veth -- sh -c 'head -c 1G /dev/zero | nc -N 10.0.2.2 9'
+        sluice run --pcap session.pcapng -- curl -s http://10.0.2.2/
+        sluice run -- bash
+
+      Exit status: the command's; 125 if sluice itself failed, 126 if the command cannot be executed, 127 if \
+      it is not found, 128 and the signal's number if a signal ended it.
+      """)
+
+  /// Which link to make.
+  enum Link: String, ExpressibleByArgument, CaseIterable {
+    case auto, tap, veth
+
+    var choice: LinkChoice {
+      switch self {
+      case .auto: .automatic
+      case .tap: .tap
+      case .veth: .veth
+      }
+    }
+  }
+
+  @Option(
+    help: ArgumentHelp(
+      "A TAP device (needs a /dev/net/tun that you may open), a veth pair, or auto: the TAP where it can be had."
+    ))
+  var link = Link.auto
+
+  @Option(help: ArgumentHelp("Largest packet of the link, in bytes.", valueName: "bytes"))
+  var mtu = 1500
+
+  @Option(help: ArgumentHelp("Contexts of the stack, each with a thread and a queue of the link, 1 to 16."))
+  var contexts = 1
+
+  @Option(help: ArgumentHelp("Write every frame, both ways, to a pcapng file.", valueName: "file"))
+  var pcap: String?
+
+  @Option(
+    help: ArgumentHelp(
+      "Connections that the services take at once; those beyond are reset and counted.", valueName: "number"))
+  var limit = 1024
+
+  @Flag(name: .shortAndLong, help: "Say nothing but errors that end the run.")
+  var quiet = false
+
+  @Flag(name: .shortAndLong, help: "Tell which link was taken, and what is left at the end.")
+  var verbose = false
+
+  @Argument(
+    parsing: .postTerminator, help: ArgumentHelp("The command and its arguments.", valueName: "COMMAND"))
+  var command: [String] = []
+
+  mutating func validate() throws {
+    guard !command.isEmpty else {
+      throw ValidationError("there is no command. Put it behind `--`: sluice run -- curl -s http://10.0.2.2/")
+    }
+    guard (1...16).contains(contexts) else {
+      throw ValidationError("--contexts is from 1 to 16, not \(contexts).")
+    }
+    guard (576...TapDevice.largestMTU).contains(mtu) else {
+      throw ValidationError("--mtu is from 576 to \(TapDevice.largestMTU) bytes, not \(mtu).")
+    }
+    guard (1...65_536).contains(limit) else {
+      throw ValidationError("--limit is from 1 to 65536, not \(limit).")
+    }
+  }
+
+  func run() throws {
+    throw ExitCode(try Session(self).run())
+  }
+}

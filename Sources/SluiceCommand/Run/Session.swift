@@ -1,0 +1,86 @@
+import Glibc
+import LinuxDevices
+import Sluice
+
+/// One `sluice run`, from the launch of the command to the end of the stack.
+struct Session {
+  private let options: RunCommand
+
+  init(_ options: RunCommand) { self.options = options }
+
+  /// Returns the exit status for `sluice` itself.
+  func run() throws -> Int32 {
+    let capture = try options.pcap.map { path throws(Failure) in try Self.capture(path) }
+    let signals = CommandSignals()
+    var network = IsolatedNetwork()
+    network.mtu = options.mtu
+    network.queues = options.contexts
+    let command = try translated { () throws(LaunchError) in
+      try IsolatedCommand.launch(options.command, network: network, link: options.link.choice)
+    }
+    report(command)
+
+    let stack = try Self.stack(options, network, command, capture)
+    let services = ServiceHost(stack: stack, limit: options.limit, link: command.link.rawValue)
+    do throws(SocketError) {
+      try services.start()
+    } catch {
+      throw Failure("the services could not be started: \(error).")
+    }
+    let watch = capture.map { capture in
+      Task {
+        if let failure = await capture.firstFailure() { complain("the capture ended: \(failure)") }
+      }
+    }
+    command.start()
+    let status = try translated { () throws(LaunchError) in try command.wait(forwarding: signals) }
+
+    let remains = stack.shutdown()
+    watch?.cancel()
+    if options.verbose, !remains.isEmpty { complain("still in use after the shutdown: \(remains)") }
+    return status.code
+  }
+
+  private static func stack(
+    _ options: RunCommand, _ network: IsolatedNetwork, _ command: IsolatedCommand, _ capture: PacketCapture?
+  ) throws(Failure) -> Stack {
+    var configuration = StackConfiguration()
+    configuration.contexts = options.contexts
+    var addresses = [IPPrefix(IPAddress(network.ipv4Gateway), length: network.ipv4PrefixLength)!]
+    if command.hasIPv6 {
+      addresses.append(IPPrefix(IPAddress(network.ipv6Gateway), length: network.ipv6PrefixLength)!)
+      addresses.append(IPPrefix(IPAddress(IPv6Address(linkLocal: network.gatewayMAC)), length: 64)!)
+    }
+    configuration.interfaces = [StackInterface(command.device, addresses: addresses, capture: capture)]
+    do throws(StackError) {
+      let stack = try Stack(configuration)
+      try stack.start()
+      return stack
+    } catch {
+      throw Failure("\(error)")
+    }
+  }
+
+  private static func capture(_ path: String) throws(Failure) -> PacketCapture {
+    do throws(CaptureError) {
+      return try PacketCapture(path: path)
+    } catch {
+      throw Failure("the capture file cannot be written: \(error)")
+    }
+  }
+
+  private func translated<R>(_ body: () throws(LaunchError) -> R) throws(Failure) -> R {
+    do throws(LaunchError) {
+      return try body()
+    } catch {
+      throw Failure("\(error)", code: error.code)
+    }
+  }
+
+  private func report(_ command: IsolatedCommand) {
+    guard options.verbose else { return }
+    complain("serving a \(command.link.rawValue) link, MTU \(options.mtu), \(options.contexts) contexts.")
+    if let refusal = command.tapRefusal { complain("no TAP: \(refusal)") }
+    if !command.hasIPv6 { complain("this kernel has no IPv6 for the command.") }
+  }
+}

@@ -1,0 +1,107 @@
+import Sluice
+
+/// The services of `sluice run`, on the stack's own sockets through its async interface.
+final class ServiceHost: Sendable {
+  let stack: Stack
+  let limit: ConnectionLimit
+  let watchdog = Watchdog()
+  let link: String
+  let began = ContinuousClock.now
+
+  init(stack: Stack, limit: Int, link: String) {
+    self.stack = stack
+    self.limit = ConnectionLimit(limit)
+    self.link = link
+  }
+
+  /// Binds all ports, then serves until the stack shuts down.
+  func start() throws(SocketError) {
+    let page = StatusPage(host: self)
+    try serve(7, EchoService.run)
+    try serve(9, DiscardService.run)
+    try serve(19, ChargenService.run)
+    try serve(80) { [watchdog] stream in await HTTPConnection(stream, page, watchdog).run() }
+    try answer(7, EchoService.reply)
+    try answer(9, DiscardService.reply)
+    try answer(19, ChargenService.reply)
+  }
+
+  /// Every address of this host, both families.
+  private static func anywhere(_ port: UInt16) -> SocketAddress { SocketAddress(.anyIPv6, port: port) }
+
+  private func serve(
+    _ port: UInt16, _ service: @escaping @Sendable (TCPStream) async throws -> Void
+  ) throws(SocketError) {
+    let listener = try stack.blocking.listen(on: Self.anywhere(port), backlog: 512)
+    let limit = limit
+    Task {
+      await withDiscardingTaskGroup { group in
+        while let stream = try? await listener.accept() {
+          guard await limit.enter() else {
+            stream.abort()
+            continue
+          }
+          group.addTask {
+            // The peer went away in the middle: its affair.
+            try? await service(stream)
+            stream.close()
+            await limit.leave()
+          }
+        }
+      }
+    }
+  }
+
+  private func answer(
+    _ port: UInt16, _ reply: @escaping @Sendable ([UInt8]) -> [UInt8]?
+  ) throws(SocketError) {
+    let socket = try stack.blocking.bind(to: Self.anywhere(port))
+    Task {
+      while true {
+        do throws(SocketError) {
+          let datagram = try await socket.receive()
+          // Two such services that answer each other would never stop.
+          guard !Self.simpleServices.contains(datagram.source.port) else { continue }
+          guard let bytes = reply(datagram.bytes) else { continue }
+          try? await socket.send(bytes, to: datagram.source, from: datagram.destination)
+        } catch .closed {
+          return
+        } catch {
+          continue
+        }
+      }
+    }
+  }
+
+  private static let simpleServices: Set<UInt16> = [7, 9, 19]
+}
+
+/// How many connections the services have, and may have. Those beyond are reset at once: whoever waits for a
+/// place that idle clients hold would wait for ever.
+actor ConnectionLimit {
+  /// What it counted.
+  struct Counts: Sendable {
+    var limit: Int
+    var open = 0
+    var peak = 0
+    var served = 0
+    var refused = 0
+  }
+  private(set) var counts: Counts
+
+  init(_ limit: Int) { counts = Counts(limit: limit) }
+
+  /// Takes a place. False: there is none, and the refusal is counted.
+  func enter() -> Bool {
+    guard counts.open < counts.limit else {
+      counts.refused += 1
+      return false
+    }
+    counts.open += 1
+    counts.peak = max(counts.peak, counts.open)
+    counts.served += 1
+    return true
+  }
+  /// Gives the place back.
+  func leave() { counts.open -= 1 }
+}

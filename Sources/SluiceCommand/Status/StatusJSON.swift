@@ -1,0 +1,163 @@
+import Sluice
+
+extension Status {
+  /// `/stats.json`. Names are for programs: they stay.
+  var json: JSON {
+    JSON.object { document in
+      document["version"] = .text(Version.text)
+      document["uptimeSeconds"] = .number(uptime)
+      document["softInterrupts"] = softInterrupts
+      document["gates"] = gates
+      document["wakeups"] = wakeups
+      document["timers"] = timers
+      document["pools"] = Self.object(statistics.pools, \.name, Self.json)
+      document["tables"] = Self.object(statistics.tables, \.name) { .number($0.count) }
+      document["sockets"] = sockets
+      document["tcp"] = Self.object(statistics.states, \.name) { .number($0.count) }
+      document["drops"] = Self.object(statistics.drops, \.name) { .number($0.count) }
+      document["interfaces"] = .array(zip(statistics.internet.interfaces, statistics.links).map(Self.json))
+      document["protocols"] = .object { protocols in
+        protocols["internet"] = Self.object(statistics.internet.events, \.name) { .number($0.count) }
+        protocols["sockets"] = Self.object(statistics.sockets, \.name) { .number($0.count) }
+      }
+      document["services"] = serviceCounts
+      document["process"] = .object { $0["descriptors"] = descriptors.map { .number($0) } ?? .null }
+    }
+  }
+
+  private static func object<Element>(
+    _ elements: [Element], _ name: (Element) -> String, _ value: (Element) -> JSON
+  ) -> JSON {
+    .object(elements.map { (name($0), value($0)) })
+  }
+
+  private var softInterrupts: JSON {
+    .object {
+      $0["entries"] = .number(statistics.total(\.entries))
+      $0["exits"] = .number(statistics.total(\.exits))
+      $0["contexts"] = .array(statistics.contexts.map(Self.json))
+    }
+  }
+
+  private static func json(_ context: StackStatistics.Context) -> JSON {
+    .object {
+      $0["entries"] = .number(context.entries)
+      $0["exits"] = .number(context.exits)
+      $0["sleeps"] = .number(context.sleeps)
+      $0["kicks"] = .number(context.kicks)
+      $0["framesReceived"] = .number(context.framesReceived)
+      $0["netItems"] = .number(context.netItems)
+      $0["bioItems"] = .number(context.bioItems)
+      $0["generalItems"] = .number(context.generalItems)
+      $0["budgetExhausted"] = .number(context.budgetExhausted)
+      $0["timersArmed"] = .number(context.timersArmed)
+      $0["timersFired"] = .number(context.timersFired)
+      $0["slotsInLimbo"] = .number(context.slotsInLimbo)
+    }
+  }
+
+  private var gates: JSON {
+    .object {
+      $0["entries"] = .number(statistics.gates.entries)
+      $0["posts"] = .number(statistics.gates.posts)
+      $0["handOvers"] = .number(statistics.gates.handOvers)
+      $0["closedFound"] = .number(statistics.gates.closedFound)
+      $0["dropped"] = .number(statistics.gates.dropped)
+    }
+  }
+
+  private var wakeups: JSON {
+    .object {
+      $0["delivered"] = .number(statistics.wakeups.delivered)
+      $0["wasted"] = .number(statistics.wakeups.wasted)
+      $0["overflowed"] = .number(statistics.wakeups.overflowed)
+    }
+  }
+
+  private var timers: JSON {
+    .object {
+      $0["armed"] = .number(statistics.total(\.timersArmed))
+      $0["fired"] = .number(statistics.total(\.timersFired))
+      $0["worstLatenessNanoseconds"] = .number(statistics.contexts.map(\.worstTimerLateness).max() ?? 0)
+    }
+  }
+
+  private static func json(_ pool: StackStatistics.Pool) -> JSON {
+    .object {
+      $0["inUse"] = .number(pool.inUse)
+      $0["highWater"] = .number(pool.highWater)
+      $0["capacity"] = .number(pool.capacity)
+      $0["limit"] = .number(pool.limit)
+      $0["failures"] = .number(pool.failures)
+    }
+  }
+
+  private var serviceCounts: JSON {
+    .object {
+      $0["open"] = .number(services.open)
+      $0["peak"] = .number(services.peak)
+      $0["limit"] = .number(services.limit)
+      $0["served"] = .number(services.served)
+      $0["refused"] = .number(services.refused)
+      $0["timedOut"] = .number(timedOut)
+    }
+  }
+
+  private var sockets: JSON {
+    .object {
+      $0["connections"] = .number(statistics.states.reduce(0) { $0 + $1.count })
+      $0["listeners"] = .number(statistics.bindings.count { $0.protocolNumber == .tcp })
+      $0["datagrams"] = .number(statistics.bindings.count { $0.protocolNumber == .udp })
+      $0["list"] = .array(statistics.connections.map(Self.json) + statistics.bindings.map(Self.json))
+    }
+  }
+
+  private static func json(_ connection: ConnectionSummary) -> JSON {
+    .object {
+      $0["protocol"] = .text("tcp")
+      $0["local"] = .text("\(connection.local)")
+      $0["remote"] = .text("\(connection.remote)")
+      $0["state"] = .text("\(connection.state)")
+      $0["context"] = .number(connection.home)
+      $0["unread"] = .number(connection.unread)
+      $0["unacknowledged"] = .number(connection.unacknowledged)
+    }
+  }
+
+  private static func json(_ binding: BindingSummary) -> JSON {
+    .object {
+      $0["protocol"] = .text(binding.protocolNumber == .tcp ? "tcp" : "udp")
+      $0["local"] = .text("\(binding.address)")
+      $0["state"] = .text(binding.protocolNumber == .tcp ? "listen" : "bound")
+    }
+  }
+
+  private static func json(_ interface: InterfaceStatistics, _ link: StackStatistics.Link) -> JSON {
+    .object {
+      $0["name"] = .text(interface.name)
+      $0["index"] = .number(interface.index)
+      $0["mtu"] = .number(interface.mtu)
+      $0["station"] = interface.station.map { .text("\($0)") } ?? .null
+      $0["addresses"] = .array(interface.addresses.map { .text("\($0)") })
+      $0["packetsReceived"] = .number(interface.packetsReceived)
+      $0["bytesReceived"] = .number(interface.bytesReceived)
+      $0["packetsSent"] = .number(interface.packetsSent)
+      $0["bytesSent"] = .number(interface.bytesSent)
+      $0["packetsDropped"] = .number(interface.packetsDropped)
+      $0["receiveDrops"] = .number(link.receiveDrops)
+      $0["receiveOutOfBuffers"] = .number(link.receiveOutOfBuffers)
+      $0["receiveCalls"] = .number(link.receiveCalls)
+      $0["transmitDrops"] = .number(link.transmitDrops)
+      $0["transmitCalls"] = .number(link.transmitCalls)
+      $0["neighbors"] = .array(interface.neighbors.map(json))
+    }
+  }
+
+  private static func json(_ neighbor: NeighborStatistics) -> JSON {
+    .object {
+      $0["address"] = .text("\(neighbor.address)")
+      $0["station"] = neighbor.station.map { .text("\($0)") } ?? .null
+      $0["pending"] = .number(neighbor.pending)
+    }
+  }
+}

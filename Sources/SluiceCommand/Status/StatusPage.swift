@@ -1,0 +1,54 @@
+import Glibc
+import Sluice
+
+/// The pages of the HTTP service.
+final class StatusPage: Sendable {
+  private let host: ServiceHost
+
+  init(host: ServiceHost) { self.host = host }
+
+  func response(to request: HTTPRequest) async -> HTTPResponse {
+    let known = ["/", "/stats.json"].contains(request.path)
+    guard known else { return HTTPResponse(.notFound, body: "404 Not Found\nThere are / and /stats.json.\n") }
+    guard ["GET", "HEAD"].contains(request.method) else { return HTTPResponse(.methodNotAllowed) }
+    let status = await status()
+    if request.path == "/stats.json" {
+      return HTTPResponse(.ok, contentType: "application/json", body: status.json.text)
+    }
+    if request["accept"]?.lowercased().contains("text/html") == true {
+      return HTTPResponse(.ok, contentType: "text/html; charset=utf-8", body: status.html)
+    }
+    return HTTPResponse(.ok, body: status.text)
+  }
+
+  private func status() async -> Status {
+    let uptime = ContinuousClock.now - host.began
+    return Status(
+      statistics: host.stack.statistics(), services: await host.limit.counts,
+      timedOut: await host.watchdog.expired, uptime: Int(uptime.components.seconds), link: host.link,
+      descriptors: Self.descriptors())
+  }
+
+  /// Open descriptors of this process; nil where /proc does not tell.
+  private static func descriptors() -> Int? {
+    guard let folder = unsafe opendir("/proc/self/fd") else { return nil }
+    defer { unsafe closedir(folder) }
+    var count = 0
+    while let entry = unsafe readdir(folder) {
+      if unsafe entry.pointee.d_name.0 != 46 { count += 1 }  // not . and ..
+    }
+    return count - 1  // the folder's own
+  }
+}
+
+/// Everything that the pages show, at one moment.
+struct Status: Sendable {
+  var statistics: StackStatistics
+  var services: ConnectionLimit.Counts
+  /// Service connections whose time was up.
+  var timedOut: Int
+  /// Seconds.
+  var uptime: Int
+  var link: String
+  var descriptors: Int?
+}

@@ -1,0 +1,114 @@
+import Sluice
+
+/// A table as both pages show it.
+struct StatusTable {
+  var title: String
+  var columns: [String]
+  var rows: [[String]]
+  /// Columns with numbers are set flush right.
+  var numbers: Set<Int>
+}
+
+extension Status {
+  /// One line about the stack.
+  var summary: String {
+    "Sluice \(Version.text), a TCP/IP stack in user space, up \(Self.time(uptime)) over a \(link) link."
+  }
+
+  var tables: [StatusTable] {
+    [
+      interfaceTable, connectionTable, protocolTable, contextTable, exclusionTable, poolTable, dropTable,
+    ].filter { !$0.rows.isEmpty }
+  }
+
+  private var interfaceTable: StatusTable {
+    StatusTable(
+      title: "Interfaces",
+      columns: ["name", "addresses", "mtu", "packets in", "bytes in", "packets out", "bytes out"],
+      rows: statistics.internet.interfaces.map {
+        [
+          $0.name, $0.addresses.map { "\($0)" }.joined(separator: " "), "\($0.mtu)", "\($0.packetsReceived)",
+          "\($0.bytesReceived)", "\($0.packetsSent)", "\($0.bytesSent)",
+        ]
+      }, numbers: [2, 3, 4, 5, 6])
+  }
+
+  private var connectionTable: StatusTable {
+    let connections = statistics.connections.prefix(40).map {
+      ["tcp", "\($0.local)", "\($0.remote)", "\($0.state)", "\($0.unread)", "\($0.unacknowledged)"]
+    }
+    let bindings = statistics.bindings.map { binding in
+      let isTCP = binding.protocolNumber == .tcp
+      return [isTCP ? "tcp" : "udp", "\(binding.address)", "", isTCP ? "listen" : "bound", "", ""]
+    }
+    return StatusTable(
+      title: "Sockets", columns: ["", "local", "remote", "state", "unread", "unacknowledged"],
+      rows: connections + bindings.sorted { ($0[0], $0[1].count, $0[1]) < ($1[0], $1[1].count, $1[1]) },
+      numbers: [4, 5])
+  }
+
+  private var protocolTable: StatusTable {
+    let sockets = Dictionary(uniqueKeysWithValues: statistics.sockets.map { ($0.name, $0.count) })
+    func socket(_ name: String) -> String { "\(sockets[name] ?? 0)" }
+    let internet = statistics.internet
+    return StatusTable(
+      title: "Protocols", columns: ["", "received", "sent"],
+      rows: [
+        ["IPv4", "\(internet[.ipv4Received])", "\(internet[.ipv4Sent])"],
+        ["IPv6", "\(internet[.ipv6Received])", "\(internet[.ipv6Sent])"],
+        ["ICMP", "\(internet[.icmpReceived])", "\(internet[.icmpEchoReplies] + internet[.icmpErrorsSent])"],
+        ["TCP", socket("segmentsReceived"), socket("segmentsSent")],
+        ["UDP", socket("datagramsReceived"), socket("datagramsSent")],
+      ], numbers: [1, 2])
+  }
+
+  private var contextTable: StatusTable {
+    StatusTable(
+      title: "Contexts",
+      columns: ["", "entries", "exits", "sleeps", "frames", "timers armed", "timers fired", "budget ends"],
+      rows: statistics.contexts.enumerated().map { number, context in
+        [
+          "\(number)", "\(context.entries)", "\(context.exits)", "\(context.sleeps)",
+          "\(context.framesReceived)", "\(context.timersArmed)", "\(context.timersFired)",
+          "\(context.budgetExhausted)",
+        ]
+      }, numbers: [1, 2, 3, 4, 5, 6, 7])
+  }
+
+  private var exclusionTable: StatusTable {
+    let gates = statistics.gates
+    let wakeups = statistics.wakeups
+    return StatusTable(
+      title: "Gates and wake-ups",
+      columns: ["entries", "posts", "hand-overs", "dropped", "wake-ups delivered", "wasted"],
+      rows: [
+        [
+          "\(gates.entries)", "\(gates.posts)", "\(gates.handOvers)", "\(gates.dropped)",
+          "\(wakeups.delivered)", "\(wakeups.wasted)",
+        ]
+      ], numbers: [0, 1, 2, 3, 4, 5])
+  }
+
+  private var poolTable: StatusTable {
+    StatusTable(
+      title: "Pools", columns: ["", "in use", "most", "made", "limit", "failures"],
+      rows: statistics.pools.map {
+        [$0.name, "\($0.inUse)", "\($0.highWater)", "\($0.capacity)", "\($0.limit)", "\($0.failures)"]
+      }, numbers: [1, 2, 3, 4, 5])
+  }
+
+  private var dropTable: StatusTable {
+    StatusTable(
+      title: "Drops", columns: ["reason", "count"],
+      rows: statistics.drops.filter { $0.count > 0 }.map { [$0.name, "\($0.count)"] }, numbers: [1])
+  }
+
+  private static func time(_ seconds: Int) -> String {
+    switch seconds {
+    case ..<60: "\(seconds) s"
+    case ..<3600: "\(seconds / 60) min"
+    case ..<86_400: "\(seconds / 3600) h \(seconds / 60 % 60) min"
+    default: "\(seconds / 86_400) d \(seconds / 3600 % 24) h"
+    }
+  }
+}
