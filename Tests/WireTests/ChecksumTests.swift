@@ -16,7 +16,9 @@ struct ChecksumTests {
       for start in 0..<33 {
         for count in 0..<(700 - 33) where count < 130 || count % 7 == start % 7 {
           let part = bytes.extracting(start..<start + count)
-          guard InternetChecksum.of(part) == naiveChecksum(part) else {
+          let expected = naiveChecksum(part)
+          guard InternetChecksum.of(part) == expected, ~onesComplementSum(part, widely: false) == expected
+          else {
             Issue.record("\(count) bytes from \(start)")
             return
           }
@@ -30,6 +32,7 @@ struct ChecksumTests {
     for count in [1, 2, 3, 255, 256, 257, 1_500, 65_535, 1_000_001] {
       reading([UInt8](repeating: byte, count: count)) { bytes in
         #expect(InternetChecksum.of(bytes) == naiveChecksum(bytes))
+        #expect(~onesComplementSum(bytes, widely: false) == naiveChecksum(bytes))
       }
     }
   }

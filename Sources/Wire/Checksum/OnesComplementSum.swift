@@ -6,15 +6,19 @@ private let wideThreshold = 256
 /// The ones'-complement sum of `bytes` taken as 16-bit words in network byte order, an odd last byte padded
 /// with zero, folded to 16 bits (RFC 1071). 0 only for bytes that are all zero.
 ///
-/// Never inlined: the loop wants its registers for itself, and inlined copies were seen to spill.
+/// `widely` false keeps to portable code; the tests compare the two.
+///
+/// Never inlined: one copy of the loop, with the registers to itself.
 @inline(never)
-func onesComplementSum(_ bytes: RawSpan) -> UInt16 {
+package func onesComplementSum(
+  _ bytes: RawSpan, widely: Bool = sluice_checksum_is_wide()
+) -> UInt16 {
   let count = bytes.byteCount
   guard count > 0 else { return 0 }
   let sum = unsafe bytes.withUnsafeBytes { buffer in
     // The span is not empty, so it has a base address; every load below stays within `count`.
     let start = unsafe buffer.baseAddress.unsafelyUnwrapped
-    if count >= wideThreshold, sluice_checksum_is_wide() {
+    if widely, count >= wideThreshold {
       return unsafe sluice_checksum_wide(start, count)
     }
     return unsafe sumOfWords(start, count)

@@ -49,6 +49,7 @@ extension Exercise {
     let data = bytes.extracting(skip..<bytes.byteCount)
     let expected = naiveChecksum(data)
     guard InternetChecksum.of(data) == expected else { return .wrong("whole") }
+    guard ~onesComplementSum(data, widely: false) == expected else { return .wrong("portable") }
     let cut = Int(bytes.uint8(at: 1)) % (data.byteCount + 1)
     var pieces = InternetChecksum()
     pieces.add(data.extracting(0..<cut))
