@@ -4,7 +4,8 @@ import Timing
 /// what a socket option may change later. The defaults are Linux's.
 @frozen public struct TCPConfiguration: Sendable {
   /// Largest payload of a segment that arrives, before options, as we announce it in our SYN; also the most
-  /// that we send. 1460 for IPv4 and 1440 for IPv6 on an Ethernet link.
+  /// that we send. 1460 for IPv4 and 1440 for IPv6 on an Ethernet link; less than 48 counts
+  /// as 48.
   public var maximumSegment: UInt16 = 1460
   /// What a peer takes that announced no maximum: 536 (IPv4) or 1220 (IPv6), RFC 9293 section 3.7.1.
   public var peerSegmentDefault: UInt16 = 536

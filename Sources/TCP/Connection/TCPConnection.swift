@@ -59,8 +59,8 @@ public struct TCPConnection: ~Copyable {
     self.state = state
     self.isPassive = isPassive
     self.configuration = configuration
-    send = SendSequence(
-      initial: initial, segment: max(configuration.maximumSegment, Self.smallestSegment), now: now)
+    self.configuration.maximumSegment = max(configuration.maximumSegment, Self.smallestSegment)
+    send = SendSequence(initial: initial, segment: self.configuration.maximumSegment, now: now)
     receive = ReceiveSequence(
       buffer: configuration.receiveBuffer,
       scale: configuration.windowScaling ? configuration.windowScale : 0)

@@ -15,7 +15,7 @@ extension TCPConnection {
     receive.synchronize(segment.sequence)
     let options = segment.options
     let announced = options.mss ?? configuration.peerSegmentDefault
-    send.segment = max(Self.smallestSegment, min(announced, configuration.maximumSegment))
+    send.segment = min(max(announced, Self.smallestSegment), configuration.maximumSegment)
 
     // RFC 7323 section 2.2: in use only if both SYNs carry it.
     if configuration.windowScaling, let shift = options.windowScale {

@@ -23,9 +23,10 @@ struct ReceiveSequence {
   var scale: UInt8
 
   init(buffer: UInt32, scale: UInt8) {
-    self.buffer = buffer
+    // No window field can say more (RFC 7323 section 2.3), and sequence numbers could not be compared.
+    self.buffer = min(buffer, 65535 << 14)
     self.scale = scale
-    free = Int(buffer)
+    free = Int(self.buffer)
   }
 
   /// RCV.WND in bytes.
