@@ -72,7 +72,8 @@ let package = Package(
     FileManager.default.fileExists(atPath: Context.packageDirectory + "/Sources/Sluice")
   },
   traits: [
-    .trait(name: "LockDep", description: "Check the lock order at run time and draw the graph that was seen."),
+    .trait(
+      name: "LockDep", description: "Check the lock order at run time and draw the graph that was seen."),
     .default(enabledTraits: []),
   ],
   dependencies: [

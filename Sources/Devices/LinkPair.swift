@@ -28,8 +28,11 @@ public final class LinkPair: Sendable {
 
 /// One end of a ``LinkPair``.
 public final class LinkEnd: Device {
+  /// The name that users see.
   public let name: String
+  /// The kind of link.
   public let linkLayer: LinkLayer
+  /// The largest packet, in bytes.
   public let mtu: Int
   private let outgoing: [PacketRing]
   private let incoming: [PacketRing]
@@ -44,14 +47,19 @@ public final class LinkEnd: Device {
     queueCounters = outgoing.map { _ in DeviceCounters() }
   }
 
+  /// The number of queue pairs.
   public var queueCount: Int { outgoing.count }
+  /// What went through the queue.
   public func counters(queue: Int) -> DeviceCounters { queueCounters[queue] }
+  /// None: a device in memory raises signals.
   public func descriptor(queue: Int) -> Int32? { nil }
+  /// Whom to tell, once before the first use.
   public func attach(queue: Int, receive: ReceiveSignalRef, transmit: TransmitQueueRef) {
     outgoing[queue].attachSender(transmit)
     incoming[queue].attachReceiver(receive)
   }
 
+  /// Takes frames that the other end sent. Context of the queue.
   public func receive(
     queue: Int, limit: Int, pool: PacketPoolRef, now: Instant, into batch: inout PacketQueue
   ) -> ReceiveOutcome {
@@ -77,6 +85,7 @@ public final class LinkEnd: Device {
     return .more
   }
 
+  /// Puts the packet into the ring, or gives it back with the queue stopped (TX-BUSY).
   public func send(_ packet: consuming Packet, queue: Int) -> Packet? {
     let bytes = packet.count
     if let back = outgoing[queue].put(packet) { return back }
@@ -84,6 +93,8 @@ public final class LinkEnd: Device {
     queueCounters[queue].bytesSent.increment(by: UInt64(bytes))
     return nil
   }
+  /// Tells the receiver, once for the batch.
   public func flush(queue: Int) { outgoing[queue].signal() }
+  /// Nothing comes back: a sent packet is the receiver's to free.
   public func complete(queue: Int, into completed: inout PacketQueue) {}
 }
