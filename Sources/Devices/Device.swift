@@ -18,8 +18,6 @@ public enum ReceiveOutcome: Sendable, Equatable {
   case drained
   /// The limit was reached; call again.
   case more
-  /// The pool is exhausted; frames stay in the device until buffers come back.
-  case outOfBuffers
   /// The device failed with this errno; it will deliver nothing more.
   case failed(Int32)
 }
@@ -48,7 +46,9 @@ public protocol Device: AnyObject, Sendable {
   /// Called once before the first use of the queue: whom to tell.
   func attach(queue: Int, receive: ReceiveSignalRef, transmit: TransmitQueueRef)
 
-  /// Takes at most `limit` frames into packets of `pool`, stamped `now`, and appends them to `batch`.
+  /// Takes at most `limit` frames into packets of `pool`, stamped `now`, and appends them to `batch`. A frame
+  /// for which the pool has no packet is taken off the link, dropped and counted: the ring goes on (R8), and
+  /// a stack short of memory does not spin on a readable descriptor.
   func receive(
     queue: Int, limit: Int, pool: PacketPoolRef, now: Instant, into batch: inout PacketQueue
   ) -> ReceiveOutcome

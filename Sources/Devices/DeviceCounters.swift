@@ -9,7 +9,7 @@ public final class DeviceCounters: Sendable {
   public let bytesReceived = Counter()
   /// Frames that were lost or refused on receipt: oversize, truncated by the link, ring overflow.
   public let receiveDrops = Counter()
-  /// Times that reception paused because the packet pool was empty.
+  /// Of the drops, frames for which the packet pool had no packet.
   public let receiveOutOfBuffers = Counter()
   /// Frames given to the link.
   public let framesSent = Counter()

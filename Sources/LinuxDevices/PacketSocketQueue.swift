@@ -44,8 +44,10 @@ import Timing
       guard unsafe sluice_packet_ring_peek(ring, &frame) != 0 else { return .drained }
       if unsafe frame.is_losing != 0 { countRingDrops() }
       guard let packet = pool.allocate() else {
+        unsafe sluice_packet_ring_pop(ring)
         counters.receiveOutOfBuffers.increment()
-        return .outOfBuffers
+        counters.receiveDrops.increment()
+        continue
       }
       unsafe take(frame, packet, now: now, into: &batch)
       unsafe sluice_packet_ring_pop(ring)

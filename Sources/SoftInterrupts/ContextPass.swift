@@ -126,8 +126,6 @@ struct ContextRunner: @unchecked Sendable {  // the state behind it is touched b
       case .more:
         isPending = true
         unsafe state.pointee.counters.budgetExhausted.increment()
-      case .outOfBuffers:
-        isPending = true
       case .failed:
         unsafe state.pointee.sources[number].hasFailed = true
       }

@@ -54,7 +54,7 @@ final class WireDevice: Device, @unchecked Sendable {
   ) -> ReceiveOutcome {
     for _ in 0..<limit {
       guard !incoming[queue].isEmpty else { return .drained }
-      guard var packet = pool.allocate() else { return .outOfBuffers }
+      guard var packet = pool.allocate() else { return .drained }
       let frame = incoming[queue].removeFirst()
       packet.append(min(frame.count, packet.tailroom))
       var span = packet.mutableBytes
