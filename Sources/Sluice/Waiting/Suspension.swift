@@ -1,11 +1,5 @@
 import Exclusion
 
-#if DEBUG
-  private typealias Continuation = CheckedContinuation<Void, Never>
-#else
-  private typealias Continuation = UnsafeContinuation<Void, Never>
-#endif
-
 /// What a waiting task sleeps on, as a `Parker` is for a thread. Its wake-up is a token: one that comes before
 /// the sleep is not lost.
 @safe final class Suspension: @unchecked Sendable {  // the continuation is handed over by `word`
@@ -21,7 +15,7 @@ import Exclusion
   }
   private let word = AtomicWord(0)
   /// Written by the sleeper before `sleeping` is set, taken by who clears it.
-  private var continuation: Continuation?
+  private var continuation: Sleeper?
 
   /// Why a sleep ended.
   enum Awakening { case woken, cancelled }
@@ -69,14 +63,10 @@ import Exclusion
   }
 
   nonisolated(nonsending) private func suspend(_ bits: UInt64) async {
-    #if DEBUG
-      await withCheckedContinuation { enter($0, bits) }
-    #else
-      await withUnsafeContinuation { enter($0, bits) }
-    #endif
+    await Sleeper.suspend { enter($0, bits) }
   }
 
-  private func enter(_ sleeper: Continuation, _ bits: UInt64) {
+  private func enter(_ sleeper: Sleeper, _ bits: UInt64) {
     continuation = sleeper
     let reasons = Bits.signalled | (bits & Bits.isCancellable != 0 ? Bits.cancelled : 0)
     var seen = word.load()
@@ -86,4 +76,25 @@ import Exclusion
     continuation = nil
     sleeper.resume()
   }
+}
+
+/// A suspended task: checked in debug builds, for it costs twice as much.
+@safe private struct Sleeper {
+  #if DEBUG
+    private let continuation: CheckedContinuation<Void, Never>
+    private init(_ continuation: CheckedContinuation<Void, Never>) { self.continuation = continuation }
+
+    func resume() { continuation.resume() }
+    nonisolated(nonsending) static func suspend(_ body: (Sleeper) -> Void) async {
+      await withCheckedContinuation { body(Sleeper($0)) }
+    }
+  #else
+    private let continuation: UnsafeContinuation<Void, Never>
+    private init(_ continuation: UnsafeContinuation<Void, Never>) { unsafe self.continuation = continuation }
+
+    func resume() { unsafe continuation.resume() }
+    nonisolated(nonsending) static func suspend(_ body: (Sleeper) -> Void) async {
+      await unsafe withUnsafeContinuation { body(unsafe Sleeper($0)) }
+    }
+  #endif
 }

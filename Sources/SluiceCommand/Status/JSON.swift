@@ -24,7 +24,7 @@ indirect enum JSON {
   }
   static func number(_ value: some BinaryInteger) -> JSON { .number(Int64(clamping: value)) }
 
-  /// The document, two blanks to a level; arrays and objects of plain values on one line.
+  /// The document, two blanks to a level; short arrays and objects of plain values on one line.
   var text: String {
     var out = ""
     write(into: &out, indent: 0)
@@ -54,7 +54,7 @@ indirect enum JSON {
   private static func list(
     _ members: [(String?, JSON)], _ open: String, _ close: String, into out: inout String, _ indent: Int
   ) {
-    let isFlat = members.allSatisfy { $0.1.isPlain }
+    let isFlat = members.count <= 12 && members.allSatisfy { $0.1.isPlain }
     let line = "\n" + String(repeating: "  ", count: indent + 1)
     out += open
     for (number, member) in members.enumerated() {
