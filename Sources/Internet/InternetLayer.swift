@@ -141,14 +141,18 @@ public final class InternetLayer: @unchecked Sendable {
     try edit(change)
   }
 
-  /// Changes addresses and routes in one step: readers see all of it or nothing. On context 0 only, at the
+  /// Changes addresses and routes in one step: readers see all of it or nothing; links are told of new
+  /// addresses. On context 0 only, at the
   /// general level (``ContextSet/perform(on:_:)``). Rethrows what `change` throws; then nothing is changed.
   public func change<E: Error>(
     _ cx: inout SoftInterrupt, _ change: (inout NetworkTables) throws(E) -> Void
   ) throws(E) {
     precondition(cx.index == 0, "RT-ORDER: only the control context changes the tables")
     isStarted = true
+    let before = tables.addresses
     try edit(change)
+    // After the publication: who asks because of the announcement is answered.
+    for added in tables.addresses where !before.contains(added) { announce(added, &cx) }
   }
 
   private func edit<E: Error>(_ change: (inout NetworkTables) throws(E) -> Void) throws(E) {

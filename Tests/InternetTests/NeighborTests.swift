@@ -233,6 +233,29 @@ import Wire
     #expect(host.layer.interface(host.link)?.neighbors?.count == 0)
   }
 
+  @Test func newAddressesAreAnnounced() throws {
+    let host = Host()
+    let (layer, link) = (host.layer, host.link)
+    host.perform { cx in
+      try? layer.change(&cx) { tables throws(NetworkChangeError) in
+        try tables.addAddress(InterfaceAddress(IPPrefix("10.0.2.9/24")!, interface: link))
+        try tables.addAddress(InterfaceAddress(IPPrefix("fd00:2::9/64")!, interface: link))
+      }
+    }
+    let sent = host.wire.takeSent()
+    try #require(sent.count == 2)
+    let request = try #require(Frame.arp(sent[0]))
+    #expect(request.sender == IPv4Address(10, 0, 2, 9) && request.target == request.sender)
+    #expect(Frame.header(sent[0])?.destination == .broadcast)
+    #expect(
+      Frame.icmpv6(sent[1])
+        == .neighborAdvertisement(flags: .override, target: IPv6Address("fd00:2::9")!))
+    #expect(Frame.ipv6(sent[1])?.header.destination == .allNodes)
+    // And they answer from then on.
+    #expect(host.exchange(Frame.arpRequest(for: IPAddress("10.0.2.9")!)).count == 1)
+    #expect(host.packetsInUse == 0)
+  }
+
   @Test func conflictsAreCounted() {
     let host = Host()
     host.exchange(

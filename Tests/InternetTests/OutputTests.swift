@@ -41,6 +41,21 @@ import Wire
     #expect(host.packetsInUse == 0)
   }
 
+  @Test func anUnspecifiedSourceIsChosenUnlessTheRouteIsGiven() throws {
+    let host = Host()
+    host.introducePeer()
+    host.send(Frame.udp(), to: Host.peer4, from: .anyIPv4)
+    #expect(Frame.ipv4(host.wire.takeSent().last ?? [])?.header.source == Host.ipv4.ipv4)
+    let everybody = IPAddress("255.255.255.255")!
+    let route = try #require(host.layer.route(to: everybody, zone: host.link))
+    host.send(Frame.udp(), to: everybody, from: .anyIPv4, route: route)
+    #expect(Frame.ipv4(host.wire.takeSent().last ?? [])?.header.source == .any)
+    let other = try #require(host.layer.route(to: Host.peer4))
+    host.send(Frame.udp(), to: Host.peer4, from: Host.ipv6, route: other)
+    #expect(host.count(.sendBadSource) == 1)
+    #expect(host.packetsInUse == 0)
+  }
+
   @Test func groupsAndBroadcastsNeedNoResolution() throws {
     let host = Host()
     for (text, station) in [

@@ -62,7 +62,7 @@ extension InternetLayer {
     count(.solicitationsSent, cx)
   }
 
-  private func sendARP(
+  func sendARP(
     _ packet: consuming Packet, _ message: ARPMessage, to station: MACAddress, _ interface: InterfaceRef,
     _ cx: inout SoftInterrupt
   ) {

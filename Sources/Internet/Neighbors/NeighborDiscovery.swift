@@ -99,7 +99,7 @@ extension InternetLayer {
     let destination = isProbe ? IPv6Address.allNodes : solicitor
     let message = ICMPv6Message.neighborAdvertisement(
       flags: isProbe ? .override : [.override, .solicited], target: target)
-    build(&packet, message, .targetLinkLayer(own), from: target, to: destination)
+    buildDiscovery(&packet, message, .targetLinkLayer(own), from: target, to: destination)
     count(.advertisementsSent, cx)
     count(.ipv6Sent, cx)
     transmit(packet, interface, to: IPAddress(destination), isProbe ? .multicast : .unicast, &cx)
@@ -119,7 +119,8 @@ extension InternetLayer {
     guard let target = target.ipv6, let asker = asker.ipv6 else { return }
     guard var packet = cx.pool.allocate() else { return count(.poolExhausted, cx) }
     let destination = station == nil ? target.solicitedNodeMulticast : target
-    build(&packet, .neighborSolicitation(target: target), .sourceLinkLayer(own), from: asker, to: destination)
+    buildDiscovery(
+      &packet, .neighborSolicitation(target: target), .sourceLinkLayer(own), from: asker, to: destination)
     count(.solicitationsSent, cx)
     count(.ipv6Sent, cx)
     packet.metadata.destination = IPAddress(destination)
@@ -128,7 +129,7 @@ extension InternetLayer {
   }
 
   /// Makes `packet` a neighbour discovery message with one option, and its IPv6 header.
-  private func build(
+  func buildDiscovery(
     _ packet: inout Packet, _ message: ICMPv6Message, _ option: NeighborDiscoveryOption,
     from source: IPv6Address, to destination: IPv6Address
   ) {

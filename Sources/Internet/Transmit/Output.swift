@@ -26,7 +26,8 @@ extension InternetLayer {
   /// device in its offload fields), with ``Packet/headroomDefault`` in front.
   ///
   /// - Parameters:
-  ///   - source: one of ours, or unspecified where a protocol has none yet and `route` says the way.
+  ///   - source: one of ours; unspecified: with a `route` it goes out so (a protocol that has no address
+  ///     yet), without one the route's choice is taken.
   ///   - hopLimit: nil for the configured one.
   ///   - route: what a look-up said earlier. Out of date, it is looked up again (keeps RT-GEN).
   ///   - zone: index of the interface to leave by if there is no `route`, or 0.
@@ -65,6 +66,11 @@ extension InternetLayer {
     guard total <= way.mtu || (packet.metadata.offload.segmentation != .none && total <= 65535) else {
       count(.sendTooBig, cx)
       return .tooBig(mtu: way.mtu)
+    }
+    let source = source.isUnspecified && route == nil ? way.source : source
+    guard source.isIPv4 == destination.isIPv4 else {
+      count(.sendBadSource, cx)
+      return .badSource
     }
     packet.metadata.source = source
     packet.metadata.hopLimit = hopLimit ?? configuration.hopLimit
