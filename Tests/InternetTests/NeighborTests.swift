@@ -59,21 +59,46 @@ import Wire
     #expect(host.packetsInUse == 0)
   }
 
-  /// A packet posted to the cache is not passed by a later one that finds the answer already there.
+  /// A packet that is on its way to the cache is not passed by a later one that finds the answer already
+  /// there: the owner ran out of budget between the two.
   @Test func NB_PEND_noPacketPassesOneThatIsUnderWay() {
     let host = Host(contexts: 2, queues: 2)
-    // The cache of interface 2 lives on context 0; context 1 posts to it.
-    host.send(Frame.udp([1]), to: Host.peer4, on: 1, settles: false)
-    host.scheduler.step(host.contexts, context: 1)
-    host.send(Frame.udp([2]), to: Host.peer4, on: 0, settles: false)
-    host.scheduler.settle()
+    func step(_ context: Int) { host.scheduler.step(host.contexts, context: context) }
+    // The cache of interface 2 lives on context 0; context 1 can only post to it.
+    host.send(Frame.udp([1]), to: Host.peer4, on: 1)
+    host.wire.arrive(Frame.arpReply(), queue: 1)
+    for number in 0..<80 {
+      let other = IPAddress(high: 0, low: Host.peer4.low + UInt64(number % 50))
+      host.wire.arrive(Frame.arpRequest(for: IPAddress("10.0.2.1")!, sender: other), queue: 1)
+    }
+    step(1)  // the signal
+    step(1)  // answer and noise
+    host.send(Frame.udp([2]), to: Host.peer4, on: 1, settles: false)
+    step(1)  // and the packet behind them
+    step(0)  // the answer is known now; the packet is still in the gate
     host.send(Frame.udp([3]), to: Host.peer4, on: 1, settles: false)
-    host.scheduler.step(host.contexts, context: 1)  // under way, counted
-    host.wire.arrive(Frame.arpReply(), queue: 0)
-    host.scheduler.step(host.contexts, context: 0)
-    host.send(Frame.udp([4]), to: Host.peer4, on: 1, settles: false)
+    step(1)
+    #expect(host.wire.sent.compactMap { Frame.ipv4($0.bytes)?.payload.last } == [1])
     host.scheduler.settle()
-    #expect(host.wire.sent.filter { $0.queue == 1 }.compactMap(\.bytes.last) == [1, 3, 4])
+    let sent = host.wire.sent.filter { $0.queue == 1 }
+    #expect(sent.compactMap { Frame.ipv4($0.bytes)?.payload.last } == [1, 2, 3])
+    #expect(host.packetsInUse == 0)
+  }
+
+  /// A neighbour is given up while a packet for it is on its way: the packet asks again.
+  @Test func NB_PEND_anEntryStaysWhileAPacketIsUnderWay() {
+    let host = Host(contexts: 2, queues: 2)
+    host.send(Frame.udp([1]), to: Host.peer4)
+    host.scheduler.run(milliseconds: 2900)
+    host.send(Frame.udp([2]), to: Host.peer4, on: 1, settles: false)
+    host.scheduler.step(host.contexts, context: 1)
+    host.clock.advance(by: .milliseconds(200))
+    host.scheduler.settle()
+    #expect(host.count(.neighborsFailed) == 1 && host.received.failures.count == 1)
+    #expect(host.count(.solicitationsSent) == 4)
+    #expect(host.layer.interface(host.link)?.neighbors?.count == 1)
+    _ = host.wire.takeSent()
+    #expect(host.exchange(Frame.arpReply()).compactMap(\.last) == [2])
     #expect(host.packetsInUse == 0)
   }
 
