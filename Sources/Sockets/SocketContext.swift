@@ -25,7 +25,7 @@ enum SocketKind {
 
 /// Private to one context, but for the constants and the counters.
 @safe
-struct SocketContext {
+struct SocketContext: ~Copyable {
   /// (c) The stack; it outlives its contexts.
   let layer: Unmanaged<SocketLayer>
   let internet: Unmanaged<InternetLayer>
@@ -35,7 +35,7 @@ struct SocketContext {
   let shards: UnsafeMutablePointer<ConnectionShardRef>
   let contextCount: Int
   let hashKey: HashKey
-  let counters: SocketCounters
+  let counters = SocketCounters()
   /// (o) Every block whose memory was ever used; ended with the slab.
   var made: [ConnectionRef] = []
 }
@@ -49,9 +49,15 @@ struct SocketContextRef {
     unsafe pointer = cx.core.attachment(.sockets).assumingMemoryBound(to: SocketContext.self)
   }
 
-  var counters: SocketCounters { unsafe pointer.pointee.counters }
-  var layer: SocketLayer { unsafe pointer.pointee.layer.takeUnretainedValue() }
-  var internet: InternetLayer { unsafe pointer.pointee.internet.takeUnretainedValue() }
+  var counters: SocketCounters { _read { yield unsafe pointer.pointee.counters } }
+  /// The stack, which outlives its contexts: nothing is counted.
+  @inline(__always) func withLayer<R>(_ body: (SocketLayer) -> R) -> R {
+    unsafe pointer.pointee.layer._withUnsafeGuaranteedRef { body($0) }
+  }
+  /// The layer below, likewise.
+  @inline(__always) func withInternet<R>(_ body: (InternetLayer) -> R) -> R {
+    unsafe pointer.pointee.internet._withUnsafeGuaranteedRef { body($0) }
+  }
   var hashKey: HashKey { unsafe pointer.pointee.hashKey }
 
   /// The home of a flow: its timers and its shard live there.
@@ -71,7 +77,6 @@ struct SocketContextRef {
     let home = home(hash: hash)
     let raw = unsafe slot.raw
     let connection = unsafe ConnectionRef(raw)
-    let sockets = layer
     // Fresh memory is zero; later the accept item's code says that an earlier life's header is still there.
     if connection.acceptItem.code == 1 {
       connection.endSharedHeader()
@@ -82,7 +87,7 @@ struct SocketContextRef {
       unsafe pointer.pointee.made.append(connection)
     }
     unsafe GateRef<ConnectionBlock>.initialize(
-      raw, kind: SocketKind.connection, home: sockets.contexts.port(home),
+      raw, kind: SocketKind.connection, home: withLayer { $0.contexts.port(home) },
       segmentLimit: ConnectionBlock.segmentLimit, budget: ConnectionBlock.budget)
     unsafe connection.shared.initialize(
       to: ConnectionShared(key: key, hash: hash, home: home, layer: pointer.pointee.layer, limits: limits))
@@ -109,7 +114,7 @@ struct SocketContextRef {
     let item = connection.commandItem
     guard home == cx.index else {
       item.kind = SocketKind.finish
-      layer.contexts.port(home).post(item)
+      withLayer { $0.contexts.port(home) }.post(item)
       return
     }
     finishAtHome(connection, &cx)
@@ -130,7 +135,8 @@ struct SocketContextRef {
     unsafe shared.pointee.timerRequest.store(deadline.nanoseconds)
     if unsafe shared.pointee.timerRequestQueued.exchange(1) == 0 {
       connection.retain()  // TM-REF
-      unsafe layer.contexts.port(shared.pointee.home).post(connection.timerRequestItem)
+      let home = unsafe shared.pointee.home
+      withLayer { $0.contexts.port(home) }.post(connection.timerRequestItem)
     }
   }
 

@@ -1,7 +1,7 @@
 public import Exclusion
 
 /// What the socket layer of one context counted. Written by the context, read by anyone.
-public final class SocketCounters: Sendable {
+public struct SocketCounters: ~Copyable, Sendable {
   /// TCP segments that arrived.
   public let segmentsReceived = Counter()
   /// TCP segments sent.

@@ -90,8 +90,7 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
       unsafe (records + index).initialize(
         to: SocketContext(
           layer: Unmanaged.passUnretained(self), internet: Unmanaged.passUnretained(internet),
-          connections: slabs[index].ref, shards: shards, contextCount: count, hashKey: hashKey,
-          counters: SocketCounters()))
+          connections: slabs[index].ref, shards: shards, contextCount: count, hashKey: hashKey))
       unsafe contexts.attach(UnsafeMutableRawPointer(records + index), .sockets, to: index)
     }
     Self.register(in: &contexts.handlers)
@@ -332,6 +331,8 @@ extension SocketLayer {
   func shard(_ index: Int) -> ConnectionShardRef { unsafe shards[index] }
   /// Bound listeners and datagram sockets. Any thread.
   public var bindingCount: Int { bindings.count }
-  /// The counters of context `index`.
-  public func counters(_ index: Int) -> SocketCounters { unsafe records[index].counters }
+  /// Reads the counters of context `index`. Any thread.
+  public func withCounters<R>(_ index: Int, _ body: (borrowing SocketCounters) -> R) -> R {
+    unsafe body(records[index].counters)
+  }
 }

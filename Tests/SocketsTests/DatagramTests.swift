@@ -88,7 +88,7 @@ extension DatagramSocket {
       var read: [UInt8] = []
       while case .success(let (_, bytes)) = server.receive() { read += bytes }
       #expect(read == Array(0..<8))
-      #expect(network.right.sockets.counters(0).datagramQueueFull.value == 12)
+      #expect(network.right.sockets.withCounters(0) { $0.datagramQueueFull.value } == 12)
     }
     network.expectNothingLeft()
   }

@@ -67,7 +67,7 @@ extension Stack {
         StackStatistics.Pool(
           name: "connections\(index)", inUse: inUse, highWater: inUse, capacity: inUse,
           limit: configuration.sockets.connectionLimit,
-          failures: layer.counters(index).connectionsRefused.value))
+          failures: layer.withCounters(index) { $0.connectionsRefused.value }))
     }
     return pools
   }
@@ -84,9 +84,11 @@ extension Stack {
   }
 
   private func socketStatistics() -> [(name: String, count: UInt64)] {
-    var sums = layer.counters(0).all.map { (name: camelCase($0.name), count: $0.value) }
+    var sums = layer.withCounters(0) { $0.all }.map { (name: camelCase($0.name), count: $0.value) }
     for index in 1..<max(1, contexts.count) {
-      for (place, counter) in layer.counters(index).all.enumerated() { sums[place].count &+= counter.value }
+      for (place, counter) in layer.withCounters(index, { $0.all }).enumerated() {
+        sums[place].count &+= counter.value
+      }
     }
     return sums
   }

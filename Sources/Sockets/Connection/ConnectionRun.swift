@@ -54,7 +54,7 @@ extension ConnectionRef {
   ) {
     guard unsafe !owned.pointee.isDropped else { return }
     let sockets = SocketContextRef(cx)
-    var sink = ConnectionSink(self, pool: cx.pool, counters: sockets.counters)
+    var sink = ConnectionSink(self, pool: cx.pool, sockets: sockets)
     let effects = unsafe step(&owned.pointee.engine, cx.now, &sink)
     apply(effects, sink, &cx)
   }
@@ -91,16 +91,18 @@ extension ConnectionRef {
 
   private func transmit(_ packets: inout PacketQueue, _ cx: inout SoftInterrupt) {
     guard !packets.isEmpty else { return }
-    let internet = SocketContextRef(cx).internet
     let key = unsafe shared.pointee.key
-    if unsafe owned.pointee.route?.generation != internet.generation {
-      unsafe owned.pointee.route = internet.route(to: key.remoteAddress, sourceHint: key.localAddress)
-    }
-    while let packet = packets.popFirst() {
-      let outcome = internet.send(
-        packet, from: key.localAddress, to: key.remoteAddress, protocol: .tcp,
-        route: unsafe owned.pointee.route, &cx)
-      if outcome != .sent { SocketContextRef(cx).counters.segmentsUnroutable.increment() }
+    let sockets = SocketContextRef(cx)
+    sockets.withInternet { internet in
+      if unsafe owned.pointee.route?.generation != internet.generation {
+        unsafe owned.pointee.route = internet.route(to: key.remoteAddress, sourceHint: key.localAddress)
+      }
+      while let packet = packets.popFirst() {
+        let outcome = internet.send(
+          packet, from: key.localAddress, to: key.remoteAddress, protocol: .tcp,
+          route: unsafe owned.pointee.route, &cx)
+        if outcome != .sent { sockets.counters.segmentsUnroutable.increment() }
+      }
     }
   }
 
@@ -130,7 +132,7 @@ extension ConnectionRef {
     }
     let segment = TCPSegment(
       header, arrival: packet.metadata.arrival, congestionExperienced: packet.metadata.congestionExperienced)
-    var sink = ConnectionSink(self, pool: cx.pool, counters: sockets.counters)
+    var sink = ConnectionSink(self, pool: cx.pool, sockets: sockets)
     let effects = unsafe owned.pointee.engine.arrive(segment, packet, now: cx.now, sink: &sink)
     let discarded = sink.discarded
     apply(effects, sink, &cx)
@@ -267,15 +269,16 @@ extension ConnectionRef {
     guard unsafe !owned.pointee.isPortFixed, unsafe owned.pointee.portAttempts < 16 else { return false }
     unsafe owned.pointee.portAttempts += 1
     var key = unsafe shared.pointee.key
-    let layer = sockets.layer
-    guard unsafe layer.freePort(&key, wanted: 0, home: shared.pointee.home, sockets) != nil else {
+    let (home, now) = unsafe (shared.pointee.home, cx.now)
+    guard sockets.withLayer({ $0.freePort(&key, wanted: 0, home: home, sockets) != nil }) else {
       return false
     }
     unsafe shared.pointee.key = key
     unsafe shared.pointee.hash = key.hash(sockets.hashKey)
+    let configuration = unsafe owned.pointee.engine.configuration
+    let (iss, offset) = sockets.withLayer { ($0.initialSequence(key, now: now), $0.timestampOffset(key)) }
     unsafe owned.pointee.engine = TCPConnection.active(
-      iss: layer.initialSequence(key, now: cx.now), timestampOffset: layer.timestampOffset(key),
-      configuration: owned.pointee.engine.configuration, now: cx.now)
+      iss: iss, timestampOffset: offset, configuration: configuration, now: now)
     unsafe owned.pointee.isInserting = true
     sockets.insert(self, &cx)
     return true

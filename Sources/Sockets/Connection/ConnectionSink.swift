@@ -9,21 +9,21 @@ import Wire
 struct ConnectionSink: TCPSink, ~Copyable {
   let connection: ConnectionRef
   let pool: PacketPoolRef
-  let counters: SocketCounters
+  let sockets: SocketContextRef
   var outgoing = PacketQueue()
   /// Bytes that were thrown away because nobody reads.
   var discarded = 0
 
-  init(_ connection: ConnectionRef, pool: PacketPoolRef, counters: SocketCounters) {
+  init(_ connection: ConnectionRef, pool: PacketPoolRef, sockets: SocketContextRef) {
     self.connection = connection
     self.pool = pool
-    self.counters = counters
+    self.sockets = sockets
   }
 
   mutating func send(_ segment: borrowing TCPOutgoing) {
     let allocated = segment.payloadCount == 0 ? pool.allocateReserve() : pool.allocate()
     guard var packet = allocated else {
-      counters.segmentsWithoutBuffer.increment()
+      sockets.counters.segmentsWithoutBuffer.increment()
       return
     }
     let key = unsafe connection.shared.pointee.key
@@ -37,8 +37,8 @@ struct ConnectionSink: TCPSink, ~Copyable {
         offset: segment.payloadOffset, count: segment.payloadCount, into: packet.dataAddress)
     }
     SegmentBuilder.finish(header, from: key.localAddress, to: key.remoteAddress, into: &packet)
-    counters.segmentsSent.increment()
-    if segment.isRetransmission { counters.segmentsRetransmitted.increment() }
+    sockets.counters.segmentsSent.increment()
+    if segment.isRetransmission { sockets.counters.segmentsRetransmitted.increment() }
     outgoing.append(packet)
   }
 
@@ -46,7 +46,7 @@ struct ConnectionSink: TCPSink, ~Copyable {
     let shared = unsafe connection.shared
     let bytes = UInt64(payload.count)
     if unsafe connection.owned.pointee.isOrphan || connection.status.contains(.receiveShutdown) {
-      counters.bytesDiscarded.increment(by: bytes)
+      sockets.counters.bytesDiscarded.increment(by: bytes)
       discarded += Int(bytes)
       _ = consume payload
       return

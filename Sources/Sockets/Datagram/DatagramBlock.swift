@@ -93,15 +93,15 @@ struct DatagramRef: @unchecked Sendable {  // every field behind it says who pro
 
   /// Soft-interrupt context: a datagram for this socket. The packet becomes its payload.
   func arrive(_ packet: consuming Packet, _ header: UDPHeader, _ cx: inout SoftInterrupt) {
-    let counters = SocketContextRef(cx).counters
+    let sockets = SocketContextRef(cx)
     let state = unsafe state
     let source = packet.metadata.source
     if let peer = unsafe state.pointee.peer, peer.address != source || peer.port != header.sourcePort {
-      counters.datagramsWithoutSocket.increment()
+      sockets.counters.datagramsWithoutSocket.increment()
       return
     }
     guard unsafe state.pointee.waiting.load() < UInt64(state.pointee.receiveLimit) else {
-      counters.datagramQueueFull.increment()
+      sockets.counters.datagramQueueFull.increment()
       return
     }
     var packet = packet

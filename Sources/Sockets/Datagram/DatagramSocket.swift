@@ -119,8 +119,10 @@ public final class DatagramSocket: Sendable {
     let destination = packet.metadata.destination
     let ports = packet.metadata.sequence
     let hint = packet.metadata.source
-    let route = sockets.internet.route(
-      to: destination, sourceHint: hint.isUnspecified ? nil : hint)
+    let route = sockets.withInternet {
+      $0.route(
+        to: destination, sourceHint: hint.isUnspecified ? nil : hint)
+    }
     if let route {
       let source = hint.isUnspecified ? route.source : hint
       let header = UDPHeader(
@@ -132,7 +134,11 @@ public final class DatagramSocket: Sendable {
       InternetChecksum.seal(
         &bytes, at: UDPHeader.checksumOffset, source: source, destination: destination, protocol: .udp)
       sockets.counters.datagramsSent.increment()
-      _ = sockets.internet.send(packet, from: source, to: destination, protocol: .udp, route: route, &cx)
+      var datagram: Packet? = packet
+      sockets.withInternet { internet in
+        guard let packet = datagram.take() else { return }
+        _ = internet.send(packet, from: source, to: destination, protocol: .udp, route: route, &cx)
+      }
     } else {
       sockets.counters.datagramsUnroutable.increment()
     }

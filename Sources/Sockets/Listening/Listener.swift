@@ -112,11 +112,16 @@ struct ListenerRef: @unchecked Sendable {  // every field behind it says who pro
       sockets.counters.listenOverflows.increment()
       return true
     }
-    let layer = sockets.layer
     let limits = unsafe state.pointee.limits
+    let now = cx.now
+    let (iss, offset, configuration) = sockets.withLayer { layer in
+      (
+        layer.initialSequence(key, now: now), layer.timestampOffset(key),
+        layer.configuration(for: key, limits: limits)
+      )
+    }
     let engine = TCPConnection.passive(
-      syn: segment, iss: layer.initialSequence(key, now: cx.now), timestampOffset: layer.timestampOffset(key),
-      configuration: layer.configuration(for: key, limits: limits), now: cx.now)
+      syn: segment, iss: iss, timestampOffset: offset, configuration: configuration, now: now)
     guard let child = sockets.make(key, limits: limits, engine: engine) else {
       childLeaves()
       return true

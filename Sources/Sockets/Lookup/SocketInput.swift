@@ -81,7 +81,7 @@ enum SocketInput {
   ) {
     let sockets = SocketContextRef(cx)
     let binding = BindingKey(address: key.localAddress, port: key.localPort, protocol: .tcp)
-    if let bound = sockets.layer.bindings.match(binding) {
+    if let bound = sockets.withLayer({ $0.bindings.match(binding) }) {
       let listener = unsafe ListenerRef(bound.raw)
       switch TCPListenRule.examine(segment) {
       case .ignore: return
@@ -106,8 +106,11 @@ enum SocketInput {
     SegmentBuilder.finish(header, from: key.localAddress, to: key.remoteAddress, into: &packet)
     sockets.counters.resetsSent.increment()
     sockets.counters.segmentsSent.increment()
-    _ = sockets.internet.send(
-      packet, from: key.localAddress, to: key.remoteAddress, protocol: .tcp, &cx)
+    var reset: Packet? = packet
+    sockets.withInternet { internet in
+      guard let packet = reset.take() else { return }
+      _ = internet.send(packet, from: key.localAddress, to: key.remoteAddress, protocol: .tcp, &cx)
+    }
   }
 
   // MARK: UDP
@@ -136,9 +139,12 @@ enum SocketInput {
       }
     }
     let binding = BindingKey(address: destination, port: header.destinationPort, protocol: .udp)
-    guard let bound = sockets.layer.bindings.match(binding) else {
+    guard let bound = sockets.withLayer({ $0.bindings.match(binding) }) else {
       sockets.counters.datagramsWithoutSocket.increment()
-      return sockets.internet.reject(packet, .portUnreachable, &cx)
+      var refused: Packet? = packet
+      return sockets.withInternet { internet in
+        if let packet = refused.take() { internet.reject(packet, .portUnreachable, &cx) }
+      }
     }
     unsafe DatagramRef(bound.raw).arrive(packet, header, &cx)
   }
