@@ -62,6 +62,21 @@ import Testing
     #expect(chunks.ref.counters.inUse == 0)
   }
 
+  @Test func spansAreTheBytesInTheirOrder() {
+    let chunks = ChunkPool(limit: 64)
+    do {
+      let content = pattern(9000)
+      let chain = chunks.ref.chain(content)!
+      var seen: [UInt8] = []
+      var spans = 0
+      chain.forEachSpan(offset: 100, count: 8000) { span in
+        for index in 0..<span.byteCount { seen.append(span.unsafeByte(index)) }
+        spans += 1
+      }
+      #expect(seen == Array(content[100..<8100]) && spans == 3)
+    }
+  }
+
   @Test func limitRefusesWholeChains() {
     let chunks = ChunkPool(limit: 4)
     do {

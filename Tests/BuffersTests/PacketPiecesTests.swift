@@ -14,6 +14,13 @@ import Testing
       #expect(packet.totalCount == 60_003 && packet.count == 3)
       #expect(chunks.ref.counters.inUse == 17)
 
+      var seen = 0
+      packet.forEachSpan(from: 2, count: 60_001) { span in
+        #expect(span.unsafeByte(0) == (seen == 0 ? 3 : content[100 + seen - 1]))
+        seen += span.byteCount
+      }
+      #expect(seen == 60_001)
+
       // The sender is acknowledged, or aborts, while a device still has the packet.
       chain.removeAll()
       #expect(chain.occupied == 0)

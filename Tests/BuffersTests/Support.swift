@@ -2,17 +2,23 @@ import Buffers
 
 /// `count` bytes that tell where they are from.
 func pattern(_ count: Int, seed: Int = 0) -> [UInt8] {
-  (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 &>> 8 &+ seed) }
+  var result = [UInt8](repeating: UInt8(truncatingIfNeeded: seed), count: count)
+  var index = 1
+  while index < count {
+    result[index] = result[index &- 1] &+ (index & 255 == 0 ? 32 : 31)
+    index &+= 1
+  }
+  return result
 }
 
 extension Packet {
   /// All the packet's bytes, attached ones included.
   borrowing func allBytes() -> [UInt8] {
-    var result: [UInt8] = []
-    forEachSpan(from: 0, count: totalCount) { span in
-      for index in 0..<span.byteCount { result.append(span.unsafeByte(index)) }
+    let total = totalCount
+    return unsafe [UInt8](unsafeUninitializedCapacity: max(total, 1)) { target, count in
+      unsafe copyBytes(from: 0, count: total, into: target.baseAddress!)
+      count = total
     }
-    return result
   }
   /// Appends bytes.
   mutating func write(_ content: [UInt8]) {
@@ -26,20 +32,14 @@ extension Packet {
 extension ByteChain {
   /// All the chain's bytes.
   borrowing func allBytes() -> [UInt8] {
-    var result: [UInt8] = []
-    forEachSpan(offset: 0, count: count) { span in
-      for index in 0..<span.byteCount { result.append(span.unsafeByte(index)) }
-    }
-    return result
+    copied(offset: 0, count: count)
   }
   /// Some of the chain's bytes, copied out in one go.
   borrowing func copied(offset: Int, count: Int) -> [UInt8] {
-    var result = [UInt8](repeating: 0, count: count)
-    unsafe result.withUnsafeMutableBytes { target in
-      guard let base = target.baseAddress else { return }
-      unsafe copy(offset: offset, count: count, into: base)
+    unsafe [UInt8](unsafeUninitializedCapacity: max(count, 1)) { target, filled in
+      unsafe copy(offset: offset, count: count, into: target.baseAddress!)
+      filled = count
     }
-    return result
   }
 }
 
