@@ -87,18 +87,3 @@ int sluice_packet_join_fanout(int socket, int group) {
   if (getsockopt(socket, SOL_PACKET, PACKET_FANOUT, &fanout, &size) != 0) return -errno;
   return fanout & 0xffff;
 }
-
-int sluice_send_frames(int socket, const struct iovec *pieces, const uint8_t *piece_counts, int count) {
-  struct mmsghdr frames[sluice_send_batch_limit];
-  if (count > sluice_send_batch_limit) count = sluice_send_batch_limit;
-  memset(frames, 0, sizeof frames[0] * (size_t)count);
-  for (int i = 0; i < count; i++) {
-    frames[i].msg_hdr.msg_iov = (struct iovec *)(uintptr_t)pieces;
-    frames[i].msg_hdr.msg_iovlen = piece_counts[i];
-    pieces += piece_counts[i];
-  }
-  int sent;
-  do sent = sendmmsg(socket, frames, (unsigned)count, MSG_DONTWAIT);
-  while (sent < 0 && errno == EINTR);
-  return sent < 0 ? -errno : sent;
-}

@@ -9,8 +9,9 @@ public import Wire
 /// that has been set aside for Sluice.
 ///
 /// Receives from a ring shared with the kernel (TPACKET_V2), so that bursts do not meet the small limit of a socket
-/// buffer; frames that the ring had no room for are counted as drops. Sends batches by sendmmsg(2).
-public final class PacketSocketDevice: Device {
+/// buffer; frames that the ring had no room for are counted as drops. A frame sent is one write.
+/// Sendable, as all is constant, and the two sides of a queue share nothing.
+@safe public final class PacketSocketDevice: Device, @unchecked Sendable {
   /// The interface's name.
   public let name: String
   /// The largest packet, in bytes.
@@ -19,7 +20,8 @@ public final class PacketSocketDevice: Device {
   public let linkLayer: LinkLayer
   /// One for each descriptor.
   public let queueCount: Int
-  private let queues: [PacketSocketQueue]
+  /// In memory of their own rather than objects: nothing is counted on the packet path.
+  private let queues: UnsafeMutablePointer<PacketSocketQueue>
 
   /// Frames that wait in a ring, at most.
   static var ringFrames: Int { 4096 }
@@ -32,24 +34,34 @@ public final class PacketSocketDevice: Device {
     self.mtu = mtu
     linkLayer = .ethernet(address)
     queueCount = descriptors.count
-    var queues: [PacketSocketQueue] = []
+    let memory = UnsafeMutablePointer<PacketSocketQueue>.allocate(capacity: descriptors.count)
+    var made = 0
     do throws(LinkError) {
-      guard mtu <= TapDevice.largestMTU else {
-        throw LinkError.mtuOutOfRange(mtu, limit: TapDevice.largestMTU)
+      guard mtu <= TapDevice.largestMTU else { throw .mtuOutOfRange(mtu, limit: TapDevice.largestMTU) }
+      for descriptor in descriptors {
+        unsafe (memory + made).initialize(to: try PacketSocketQueue(descriptor, longest: mtu + 18))
+        made += 1
       }
-      for descriptor in descriptors { queues.append(try PacketSocketQueue(descriptor, longest: mtu + 18)) }
       // A socket joins after it has a ring.
       var group: Int32 = -1
       for descriptor in descriptors where descriptors.count > 1 {
         group = sluice_packet_join_fanout(descriptor, group)
-        guard group >= 0 else { throw LinkError.packetSocketRefused(errno: -group) }
+        guard group >= 0 else { throw .packetSocketRefused(errno: -group) }
       }
     } catch {
       // The queues that were made close theirs.
-      for descriptor in descriptors.dropFirst(queues.count) { close(descriptor) }
+      unsafe memory.deinitialize(count: made)
+      unsafe memory.deallocate()
+      for descriptor in descriptors.dropFirst(made) { close(descriptor) }
       throw error
     }
-    self.queues = queues
+    // Last: an object that is whole would be taken apart a second time when it throws.
+    unsafe queues = memory
+  }
+
+  deinit {
+    unsafe queues.deinitialize(count: queueCount)
+    unsafe queues.deallocate()
   }
 
   /// Opens an interface of this network namespace, which needs CAP_NET_RAW. The kernel must not answer there as well:
@@ -73,25 +85,32 @@ public final class PacketSocketDevice: Device {
   }
 
   /// What passed a queue.
-  public func counters(queue: Int) -> DeviceCounters { queues[queue].counters }
+  public func counters(queue: Int) -> DeviceCounters { unsafe queues[checked(queue)].counters }
   /// Readable when a frame waits, writable when there is room.
-  public func descriptor(queue: Int) -> Int32? { queues[queue].descriptor }
+  public func descriptor(queue: Int) -> Int32? { unsafe queues[checked(queue)].descriptor }
   /// Whom to restart.
   public func attach(queue: Int, receive: ReceiveSignalRef, transmit: TransmitQueueRef) {
-    queues[queue].attach(transmit)
+    unsafe queues[checked(queue)].sender.attach(transmit)
   }
   /// Takes frames; the queue's context.
   public func receive(
     queue: Int, limit: Int, pool: PacketPoolRef, now: Instant, into batch: inout PacketQueue
   ) -> ReceiveOutcome {
-    queues[queue].receive(limit: limit, pool: pool, now: now, into: &batch)
+    unsafe queues[checked(queue)].receive(limit: limit, pool: pool, now: now, into: &batch)
   }
   /// Hands a packet over, or gives it back from a stopped queue; the owner of its gate.
-  public func send(_ packet: consuming Packet, queue: Int) -> Packet? { queues[queue].send(packet) }
-  /// Makes the put-off system calls; the owner of its gate.
-  public func flush(queue: Int) { queues[queue].flush() }
+  public func send(_ packet: consuming Packet, queue: Int) -> Packet? {
+    unsafe queues[checked(queue)].sender.send(packet)
+  }
+  /// Nothing is put off.
+  public func flush(queue: Int) {}
   /// Yields what the kernel has a copy of; the owner of its gate.
   public func complete(queue: Int, into completed: inout PacketQueue) {
-    queues[queue].complete(into: &completed)
+    unsafe queues[checked(queue)].sender.complete(into: &completed)
+  }
+
+  private func checked(_ queue: Int) -> Int {
+    precondition(queue >= 0 && queue < queueCount, "TX-OWN: no such queue")
+    return queue
   }
 }

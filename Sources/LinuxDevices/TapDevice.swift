@@ -9,7 +9,8 @@ import Wire
 ///
 /// Every queue is a descriptor of its own, non-blocking; a frame is one read or write, as the kernel has no call for
 /// several. The kernel takes a copy, so a packet is done when the write returns.
-public final class TapDevice: Device {
+/// Sendable, as all is constant, and the two sides of a queue share nothing.
+@safe public final class TapDevice: Device, @unchecked Sendable {
   /// The interface's name.
   public let name: String
   /// The largest packet, in bytes.
@@ -18,7 +19,8 @@ public final class TapDevice: Device {
   public let linkLayer: LinkLayer
   /// One for each descriptor.
   public let queueCount: Int
-  private let queues: [TapQueue]
+  /// In memory of their own rather than objects: nothing is counted on the packet path.
+  private let queues: UnsafeMutablePointer<TapQueue>
 
   /// The largest MTU, in bytes: a tagged frame, and one byte more to tell a longer one, fit into a packet.
   public static var largestMTU: Int { Packet.capacity - Packet.headroomDefault - 19 }
@@ -30,7 +32,15 @@ public final class TapDevice: Device {
     self.mtu = mtu
     self.linkLayer = linkLayer
     queueCount = descriptors.count
-    queues = descriptors.map(TapQueue.init)
+    unsafe queues = .allocate(capacity: descriptors.count)
+    for (index, descriptor) in descriptors.enumerated() {
+      unsafe (queues + index).initialize(to: TapQueue(descriptor))
+    }
+  }
+
+  deinit {
+    unsafe queues.deinitialize(count: queueCount)
+    unsafe queues.deallocate()
   }
 
   /// Opens an interface by name ("": the kernel chooses one), or makes it, which needs CAP_NET_ADMIN; then someone
@@ -67,55 +77,55 @@ public final class TapDevice: Device {
   }
 
   /// What passed a queue.
-  public func counters(queue: Int) -> DeviceCounters { queues[queue].counters }
+  public func counters(queue: Int) -> DeviceCounters { unsafe queues[checked(queue)].counters }
   /// Readable when a frame waits, writable when there is room.
-  public func descriptor(queue: Int) -> Int32? { queues[queue].descriptor }
+  public func descriptor(queue: Int) -> Int32? { unsafe queues[checked(queue)].descriptor }
   /// Whom to restart.
   public func attach(queue: Int, receive: ReceiveSignalRef, transmit: TransmitQueueRef) {
-    queues[queue].attach(transmit)
+    unsafe queues[checked(queue)].sender.attach(transmit)
   }
   /// Takes frames; the queue's context.
   public func receive(
     queue: Int, limit: Int, pool: PacketPoolRef, now: Instant, into batch: inout PacketQueue
   ) -> ReceiveOutcome {
-    queues[queue].receive(limit: limit, pool: pool, now: now, into: &batch)
+    unsafe queues[checked(queue)].receive(limit: limit, pool: pool, now: now, into: &batch)
   }
   /// Hands a packet over, or gives it back from a stopped queue; the owner of its gate.
-  public func send(_ packet: consuming Packet, queue: Int) -> Packet? { queues[queue].send(packet) }
+  public func send(_ packet: consuming Packet, queue: Int) -> Packet? {
+    unsafe queues[checked(queue)].sender.send(packet)
+  }
   /// Nothing is put off.
   public func flush(queue: Int) {}
   /// Yields what the kernel has a copy of; the owner of its gate.
   public func complete(queue: Int, into completed: inout PacketQueue) {
-    queues[queue].complete(into: &completed)
+    unsafe queues[checked(queue)].sender.complete(into: &completed)
+  }
+
+  private func checked(_ queue: Int) -> Int {
+    precondition(queue >= 0 && queue < queueCount, "TX-OWN: no such queue")
+    return queue
   }
 }
 
 /// One descriptor, with both its sides.
-@safe private final class TapQueue: @unchecked Sendable {
+@safe private struct TapQueue: ~Copyable {
   let descriptor: Int32
   let counters = DeviceCounters()
-  /// Kept away from the receiving side's memory.
-  private let sending: UnsafeMutablePointer<SendState>
-  private static var pieceLimit: Int { Int(sluice_send_piece_limit) }
+  let sender: FrameSender
   /// Where frames go that find no packet.
   private let discarded: UnsafeMutableRawPointer
   private static var discardedBytes: Int { 64 }
 
   init(_ descriptor: Int32) {
     self.descriptor = descriptor
-    unsafe sending = .allocate(capacity: 1)
-    unsafe sending.initialize(to: SendState())
+    sender = FrameSender(descriptor: descriptor, counters: counters)
     unsafe discarded = .allocate(byteCount: Self.discardedBytes, alignment: 8)
   }
 
   deinit {
-    unsafe sending.deinitialize(count: 1)
-    unsafe sending.deallocate()
     unsafe discarded.deallocate()
     close(descriptor)
   }
-
-  func attach(_ transmit: TransmitQueueRef) { unsafe sending.pointee.transmit = transmit }
 
   func receive(
     limit: Int, pool: PacketPoolRef, now: Instant, into batch: inout PacketQueue
@@ -146,39 +156,5 @@ public final class TapDevice: Device {
       batch.append(packet)
     }
     return .more
-  }
-
-  func send(_ packet: consuming Packet) -> Packet? {
-    let count = packet.totalCount
-    while true {
-      let result = unsafe withUnsafeTemporaryAllocation(of: iovec.self, capacity: Self.pieceLimit) { pieces in
-        guard let used = unsafe packet.describe(in: pieces.baseAddress!, capacity: Self.pieceLimit) else {
-          return -Int(EMSGSIZE)
-        }
-        return unsafe sluice_write_frame(descriptor, pieces.baseAddress, Int32(used))
-      }
-      counters.transmitCalls.increment()
-      if result < 0, isTransient(-result) {
-        // keeps TX-STOP: the readiness of the descriptor, which is a level, restarts it.
-        guard let transmit = unsafe sending.pointee.transmit else { return packet }
-        if transmit.stop(hasRoom: { result == -Int(EAGAIN) && sluice_is_writable(descriptor) != 0 }) {
-          return packet
-        }
-        continue
-      }
-      if result < 0 {
-        counters.transmitDrops.increment()
-      } else {
-        counters.framesSent.increment()
-        counters.bytesSent.increment(by: UInt64(count))
-      }
-      unsafe sending.pointee.completed.append(packet)
-      return nil
-    }
-  }
-
-  func complete(into completed: inout PacketQueue) {
-    if unsafe sending.pointee.completed.isEmpty { return }
-    unsafe completed.append(contentsOf: sending.pointee.completed.takeAll())
   }
 }

@@ -19,7 +19,10 @@ int sluice_packet_socket_open(const char *interface);
 
 /// Next frame, from TAP, TUN or anything that keeps message borders: bytes, or -EAGAIN, -EBADFD...
 ssize_t sluice_read_frame(int descriptor, void *bytes, size_t capacity);
+/// One frame, of `count` pieces. Bytes, or a negative errno.
 ssize_t sluice_write_frame(int descriptor, const struct iovec *pieces, int count);
+/// Pieces that a caller should have room for: a 64 KiB packet in 4 KiB chunks, and its headers.
+enum { sluice_send_piece_limit = 18 };
 /// Whether a write may be tried now.
 int sluice_is_writable(int descriptor);
 
@@ -54,12 +57,6 @@ int64_t sluice_packet_drops(int socket);
 /// Spreads the interface's frames over the sockets of a group, by flow: of a new one if `group` is negative. The
 /// group, or a negative errno.
 int sluice_packet_join_fanout(int socket, int group);
-
-enum { sluice_send_batch_limit = 64, sluice_send_piece_limit = 18 };
-
-/// Sends `count` frames, frame i of `piece_counts[i]` consecutive elements of `pieces`, by one system call.
-/// Frames sent (at least 1), or a negative errno about the first.
-int sluice_send_frames(int socket, const struct iovec *pieces, const uint8_t *piece_counts, int count);
 
 // --- epoll
 
