@@ -58,8 +58,8 @@ let all: [Target] = [
   tests(
     "SocketsTests",
     ["Sockets", "TCP", "Internet", "SoftInterrupts", "Devices", "Wire", "Buffers", "Exclusion", "Timing"]),
-  tests("SluiceTests", ["Sluice", "Sockets", "Devices", "Wire", "Timing", "Exclusion"]),
-  tests("CommandTests", ["Sluice", "Wire"]),
+  tests("SluiceTests", ["Sluice", "Sockets", "SoftInterrupts", "Devices", "Wire", "Timing", "Exclusion"]),
+  tests("CommandTests", ["SluiceCommand", "Sluice", "Wire"]),
   tests("HouseTests", []),
 ]
 

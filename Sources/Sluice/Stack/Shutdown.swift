@@ -9,13 +9,25 @@ extension Stack {
   /// of its streams and sockets.
   @discardableResult
   public func shutdown() -> StackRemains {
-    guard intake.close() else { return remains() }
+    guard quiesce() else { return remains() }
+    if isRunning { drain() }
+    stopContexts()
+    finishCaptures()
+    return remains()
+  }
+
+  /// The first half of a shutdown: no call is under way any more that waits for a context, and everything is
+  /// on its way to its end. False: that has been done.
+  package func quiesce() -> Bool {
+    guard intake.close() else { return false }
     layer.stopIntake()
     endpoints.closeAll()
     layer.abortAll()
-    if isRunning { drain() }
-    stopContexts()
+    return true
+  }
+
+  /// The last step, when no context runs any more.
+  package func finishCaptures() {
     for interface in configuration.interfaces { interface.capture?.finish() }
-    return remains()
   }
 }

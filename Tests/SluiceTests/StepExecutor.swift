@@ -1,0 +1,31 @@
+import Synchronization
+
+/// Runs tasks on the test's own thread, when the test says so: together with a stack that is stepped by hand a
+/// whole conversation between tasks is deterministic, and one that is stuck shows at once.
+final class StepExecutor: TaskExecutor {
+  private let jobs = Mutex<[UnownedJob]>([])
+
+  func enqueue(_ job: consuming ExecutorJob) {
+    let job = UnownedJob(job)
+    jobs.withLock { $0.append(job) }
+  }
+
+  /// Runs what is ready now, oldest first. Returns whether there was something.
+  func step() -> Bool {
+    let ready = jobs.withLock { jobs in
+      defer { jobs = [] }
+      return jobs
+    }
+    for job in ready { unsafe job.runSynchronously(on: asUnownedTaskExecutor()) }
+    return !ready.isEmpty
+  }
+}
+
+/// A value that one task sets and another looks at, both on a `StepExecutor` or between threads.
+final class Box<Value: Sendable>: Sendable {
+  private let state: Mutex<Value>
+  init(_ value: Value) { state = Mutex(value) }
+  var value: Value { state.withLock { $0 } }
+  func set(_ value: Value) { state.withLock { $0 = value } }
+  func update(_ change: (inout Value) -> Void) { state.withLock { change(&$0) } }
+}
