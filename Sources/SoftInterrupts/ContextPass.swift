@@ -39,6 +39,11 @@ struct ContextRunner: @unchecked Sendable {  // the state behind it is touched b
   private func distribute() {
     var posted = unsafe state.pointee.core.port.takeAll()
     while let item = posted.popFirst() {
+      if item.kind == Handlers.Kind.receiveSignal {
+        // At once, so that this pass receives: a source that became pending later would wait for the next.
+        unsafe state.pointee.sources[Int(item.value)].isPending = true
+        continue
+      }
       guard let entry = unsafe state.pointee.handlers.items[Int(item.kind.rawValue)] else {
         preconditionFailure("PCB-POST: an item of a kind that nobody registered")
       }
@@ -82,12 +87,8 @@ struct ContextRunner: @unchecked Sendable {  // the state behind it is touched b
     var left = level.itemBudget
     while let item = batch.popFirst() {
       guard let entry = unsafe state.pointee.handlers.items[Int(item.kind.rawValue)] else { continue }
-      if item.kind == Handlers.Kind.receiveSignal {
-        unsafe state.pointee.sources[Int(item.value)].isPending = true
-      } else {
-        counter.increment()
-        entry.run(item, &cx)
-      }
+      counter.increment()
+      entry.run(item, &cx)
       left -= 1
       guard left > 0, left % 16 != 0 || refreshNow() < deadline else { break }
     }
