@@ -26,10 +26,12 @@ import Testing
         _ = try await right.connect(to: SocketAddress("10.0.0.1:1")!)
       }
     }
-    world.scheduler.run(milliseconds: 10)
-    #expect(right.remains().isEmpty, "\(right.remains())")
+    world.scheduler.settle()
     #expect(left.quiesce())
-    world.scheduler.run(milliseconds: 10)
+    world.scheduler.settle()
+    for stack in [left, right] { stack.forget() }
+    world.scheduler.settle()
+    #expect(right.remains().isEmpty, "\(right.remains())")
     #expect(left.remains().isEmpty, "\(left.remains())")
     left.expectBalance()
     right.expectBalance()

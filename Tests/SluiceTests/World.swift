@@ -79,7 +79,9 @@ final class World {
     for stack in [left, right] {
       #expect(stack.quiesce(), sourceLocation: location)
     }
-    scheduler.run(milliseconds: 1000)
+    scheduler.settle()
+    for stack in [left, right] { stack.forget() }
+    scheduler.settle()
     for stack in [left, right] {
       #expect(stack.remains().isEmpty, "RS-LEAK: \(stack.remains())", sourceLocation: location)
       stack.expectBalance(location)

@@ -31,6 +31,7 @@ struct NeighborCache: GatedBlock, ~Copyable {
   static func run(events: GateEvents, on block: GateRef<NeighborCache>, _ cx: inout SoftInterrupt) {
     let cache = unsafe NeighborCacheRef(block.raw)
     while let neighbor = cache.takeExpired() { cache.layer.neighborExpired(neighbor, cache, &cx) }
+    if events.contains(.forget) { cache.forgetAll(&cx) }
   }
 
   /// Caches end with their layer, not by themselves.

@@ -12,10 +12,15 @@ public struct StackRemains: Hashable, Sendable {
   public var findable: Int
   /// Bound listeners and datagram sockets.
   public var bindings: Int
+  /// Neighbours.
+  public var neighbors: Int
+  /// Timers on the contexts' wheels.
+  public var timers: Int
 
   /// Whether nothing is left.
   public var isEmpty: Bool {
-    packets == 0 && chunks == 0 && connections == 0 && findable == 0 && bindings == 0
+    packets == 0 && chunks == 0 && connections == 0 && findable == 0 && bindings == 0 && neighbors == 0
+      && timers == 0
   }
 }
 
@@ -27,7 +32,9 @@ extension Stack {
     return StackRemains(
       packets: packets, chunks: layer.buffers.chunks.inUse + layer.buffers.views.inUse,
       connections: all.reduce(0) { $0 + layer.connectionsInUse($1) },
-      findable: all.reduce(0) { $0 + layer.connectionsFindable($1) }, bindings: layer.bindingCount)
+      findable: all.reduce(0) { $0 + layer.connectionsFindable($1) }, bindings: layer.bindingCount,
+      neighbors: internet.statistics().interfaces.reduce(0) { $0 + $1.neighbors.count },
+      timers: all.reduce(0) { $0 + Int(clamping: contexts.counters($1).timersArmed.value) })
   }
 
   /// Passes over every context, one after the other, until nothing is in use or nothing changes any more. What a

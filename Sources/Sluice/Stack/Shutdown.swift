@@ -10,8 +10,13 @@ extension Stack {
   @discardableResult
   public func shutdown() -> StackRemains {
     guard quiesce() else { return remains() }
-    if isRunning { drain() }
-    stopContexts()
+    if isRunning {
+      drain()
+      forget()
+      drain()
+      stopContexts()
+      settle()
+    }
     finishCaptures()
     return remains()
   }
@@ -25,6 +30,9 @@ extension Stack {
     layer.abortAll()
     return true
   }
+
+  /// The second half, when the connections' last segments are out: neighbours go, and what waits for them.
+  package func forget() { internet.forgetNeighbors() }
 
   /// The last step, when no context runs any more.
   package func finishCaptures() {

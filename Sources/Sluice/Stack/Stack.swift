@@ -92,8 +92,10 @@ public final class Stack: Sendable {
   }
 
   deinit {
-    // A program that ends without a shutdown still joins its threads, before their memory goes.
-    if running.load() != 0 { contexts.stop() }
+    // A program that ends without a shutdown still joins its threads, before their memory goes. What it let go
+    // of after them ends here: nobody else refers to the stack any more.
+    stopContexts()
+    settle()
   }
 
   /// Starts the contexts; from now on the interfaces are served. Once. Throws ``StackError``.
@@ -112,6 +114,12 @@ public final class Stack: Sendable {
   /// Stops the contexts' threads, if they run.
   func stopContexts() {
     if running.exchange(0) != 0 { contexts.stop() }
+  }
+  /// Runs what was posted to contexts that have no thread any more, on this thread, until nothing is left.
+  func settle() {
+    let scheduler = ManualScheduler(clock: VirtualClock())
+    scheduler.add(contexts)
+    scheduler.settle()
   }
 
   // MARK: Making sockets
