@@ -79,7 +79,8 @@ int sluice_find_executable(const char *name, char *path, int capacity) {
                                : snprintf(path, (size_t)capacity, "%.*s/%s", (int)length, folders, name);
     struct stat information;
     if (needed >= capacity) result = -ENAMETOOLONG;
-    else if (stat(path, &information) != 0) result = errno == EACCES ? -EACCES : result;
+    // A folder that may not be searched has no programs for us; a path that was given is another matter.
+    else if (stat(path, &information) != 0) result = folders == NULL ? -errno : result;
     else if (S_ISREG(information.st_mode) && faccessat(AT_FDCWD, path, X_OK, AT_EACCESS) == 0) return 0;
     else result = -EACCES;
     folders = folders != NULL && folders[length] == ':' ? folders + length + 1 : NULL;

@@ -72,6 +72,7 @@ public import Wire
     guard (1...15).contains(name.utf8.count) else { throw .nameOutOfRange(name) }
     let mtu = unsafe Int(sluice_interface_mtu(name))
     guard mtu > 0 else { throw .interfaceUnknown(name: name, errno: Int32(-mtu)) }
+    guard mtu <= TapDevice.largestMTU else { throw .mtuOutOfRange(mtu, limit: TapDevice.largestMTU) }
     var descriptors: [Int32] = []
     for _ in 0..<max(queues, 1) {
       let socket = unsafe sluice_packet_socket_open(name)

@@ -157,7 +157,7 @@ struct LaunchProcessTests {
       ])
       command.start()
       guard ready.waitFor("up") else { return }
-      unsafe unlink(ready.path)
+      ready.remove()
       kill(getpid(), SIGKILL)
     }
     #expect(signpost.waitForEnd())
@@ -172,6 +172,7 @@ struct LaunchProcessTests {
       ])
       command.start()
       guard ready.waitFor("up") else { exit(2) }
+      ready.remove()
       kill(getpid(), SIGTERM)
       exit(try command.wait(forwarding: signals).code)
     }
@@ -188,6 +189,7 @@ struct LaunchProcessTests {
       ])
       command.start()
       guard ready.waitFor("up") else { exit(2) }
+      ready.remove()
       let refusal = #expect(throws: LaunchError.self) { try command.wait() }
       exit(refusal == .keeperKilled ? 0 : 3)
     }

@@ -18,8 +18,11 @@ final class Signpost {
 
   deinit {
     close(descriptor)
-    unsafe unlink(path)
+    remove()
   }
+
+  /// For who ends without deinit.
+  func remove() { unsafe unlink(path) }
 
   /// What a shell says to open it as descriptor 9, for itself and its children.
   var open9: String { "exec 9>\(path)" }
