@@ -183,7 +183,7 @@ extension GateRef where Block: ~Copyable {
       if budget == 0 { return handOver(&cx) }
       let taken = unsafe word.pointee.exchange(GateWord.owned)
       backlog = ItemList(newestFirst: GateWord.head(taken)).head  // keeps PCB-POST: in order per source
-      if GateWord.events(taken) != [] {
+      if !GateWord.events(taken).isEmpty {
         run(GateWord.events(taken), &cx)
         budget &-= 1
       }
@@ -215,7 +215,7 @@ extension GateRef where Block: ~Copyable {
       unsafe raw.storeBytes(of: 1, toByteOffset: GateHeader.detached, as: UInt8.self)
     }
     let rest = events.subtracting(.detach)
-    if rest != [] { Block.run(events: rest, on: self, &cx) }
+    if !rest.isEmpty { Block.run(events: rest, on: self, &cx) }
   }
 
   @inlinable @inline(__always) var backlog: UInt {
