@@ -191,4 +191,50 @@ import Testing
     #expect(core.port.kicks == owed.value)  // no useless kick
     core.destroy()
   }
+
+  @Test func RX_BUDGET_workThatMeetsAContextAboutToSleepIsNotLost() throws {
+    // One item at a time, posted at about the moment when the context finds nothing and lies down.
+    let core = try makeContext()
+    let slots = Shared(TestSlots(4))
+    let taken = Word(), lost = Word(), kicked = Word()
+    let count: UInt32 = 20_000
+    try together([
+      {
+        var item = slots.value.make(0)
+        for next in 0..<count {
+          core.port.post(item)
+          item = slots.value.make(next + 1)
+          var deadline: UInt64 = 0
+          spin {
+            // The deadline only turns an item that is never taken into a failure.
+            if deadline == 0 { deadline = monotonicSeconds(20) }
+            return taken.value <= next && monotonicSeconds(0) < deadline
+          }
+          if taken.value <= next {
+            lost.word.add(1)
+            break
+          }
+        }
+        SlotPoolRef.of(item)?.freeRemote(item)
+      },
+      {
+        var random = TestRandom(1)
+        while taken.value < count && lost.value == 0 {
+          var list = core.port.takeAll()
+          while let item = list.popFirst() {
+            SlotPoolRef.of(item)?.freeRemote(item)
+            taken.word.add(1)
+          }
+          for _ in 0..<(random.next() % 64) { spinHint() }
+          if core.port.becomeIdle() {
+            spin { core.port.isIdle && taken.value < count && lost.value == 0 }
+            if core.port.leaveIdle() { kicked.word.add(1) }
+          }
+        }
+      },
+    ])
+    #expect(lost.value == 0 && taken.value == count)
+    #expect(core.port.kicks == kicked.value)
+    core.destroy()
+  }
 }

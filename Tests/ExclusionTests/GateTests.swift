@@ -191,7 +191,8 @@ import Testing
     var left = mailbox.close()
     #expect(left.takeValues() == [4])
     #expect(mailbox.isClosed && mailbox.post(items[4]) == .closed)
-    #expect(mailbox.takeAll().isEmpty && mailbox.close().isEmpty && mailbox.isClosed)
+    #expect(mailbox.takeAll().isEmpty && mailbox.isClosed)  // taking does not open it again
+    #expect(mailbox.post(items[4]) == .closed && mailbox.close().isEmpty)
     slots.giveBack(items)
   }
 

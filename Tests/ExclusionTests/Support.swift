@@ -1,4 +1,5 @@
 import Exclusion
+import Glibc
 import Testing
 
 /// Runs the bodies on threads of their own, which start together, and waits for all of them.
@@ -84,4 +85,20 @@ final class Wakee: Sendable {
 /// `#expect` cannot take apart an expression over something non-copyable: this one gets only the answer.
 func check(_ condition: Bool, sourceLocation: SourceLocation = #_sourceLocation) {
   #expect(condition, sourceLocation: sourceLocation)
+}
+
+/// CLOCK_MONOTONIC `seconds` from now, in nanoseconds.
+func monotonicSeconds(_ seconds: UInt64) -> UInt64 {
+  var now = timespec()
+  unsafe clock_gettime(CLOCK_MONOTONIC, &now)
+  return (UInt64(now.tv_sec) + seconds) * 1_000_000_000 + UInt64(now.tv_nsec)
+}
+
+/// Spins while `condition` holds: briefly with the processor, then giving it away, because there may be but one.
+func spin(while condition: () -> Bool) {
+  var turns = 0
+  while condition() {
+    turns += 1
+    if turns < 200 { spinHint() } else { yieldProcessor() }
+  }
 }

@@ -13,10 +13,12 @@ import Testing
     let account = Shared(OrderedMutex<SocketLevel, Account>(Account()))
     let rounds = 20_000
     let body: @Sendable () -> Void = {
-      for _ in 0..<rounds {
+      for round in 0..<rounds {
         withApplication { held in
           account.value.withLock(&held) { account, _ in
-            account.balance += 1
+            let before = account.balance
+            if round % 64 == 0 { yieldProcessor() }  // long enough for the others to fall asleep
+            account.balance = before + 1
             account.changes += 1
           }
         }

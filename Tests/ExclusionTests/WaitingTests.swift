@@ -33,30 +33,46 @@ import Testing
     check(waiter.isWaiting)
   }
 
-  @Test func SB_ATOMIC_noLostAndNoUselessWakeUp() throws {
+  /// `inStep`: the producer waits until the consumer has all, so that each item meets a consumer that is about to
+  /// sleep; else it runs ahead.
+  @Test(arguments: [false, true])
+  func SB_ATOMIC_noLostAndNoUselessWakeUp(inStep: Bool) throws {
     let count: UInt64 = 20_000
     let waiter = Shared(Waiter())
     let parker = Shared(Parker())
-    let produced = Word(), taken = Word(), wasted = Word(), slept = Word(), delivered = Word()
+    let produced = Word(), taken = Word(), lost = Word(), wasted = Word(), slept = Word(), delivered = Word()
     let core = try makeContext()
     try together([
       {
         while taken.value < count {
-          let need = min(1 + taken.value % 3, count - taken.value)
+          let need = inStep ? 1 : min(1 + taken.value % 3, count - taken.value)
           while produced.value - taken.value < need {
             let ticket = waiter.value.publish(need: UInt32(need), parker.value.wakeTarget)
             if produced.value - taken.value >= need, waiter.value.retract(ticket) { continue }
-            let signalled = withApplication { held in parker.value.park(&held) }
-            waiter.value.finish(ticket)
-            slept.word.add(1)
-            if !signalled || produced.value - taken.value < need { wasted.word.add(1) }
+            // The deadline only turns a wake-up that never comes into a failure.
+            let signalled = withApplication { held in
+              parker.value.park(untilNanoseconds: monotonicSeconds(20), &held)
+            }
+            if signalled {
+              waiter.value.finish(ticket)
+              slept.word.add(1)
+              if produced.value - taken.value < need { wasted.word.add(1) }
+            } else {
+              lost.word.add(1)
+              if !waiter.value.retract(ticket) { return }
+            }
           }
           taken.word.add(need)
         }
       },
       {
+        var random = TestRandom(1)
         withContextRoot(core) { root in
           for total in 1...count {
+            if inStep {
+              spin { taken.value < total - 1 && lost.value == 0 }
+              for _ in 0..<(random.next() % 32) { spinHint() }
+            }
             root.withSoftInterrupt { cx in
               produced.set(total)
               if let target = waiter.value.claim(where: { total - taken.value >= $0 }) { cx.wake(target) }
@@ -66,6 +82,7 @@ import Testing
         }
       },
     ])
+    #expect(lost.value == 0)
     #expect(wasted.value == 0)
     #expect(delivered.value == slept.value)
     core.destroy()
