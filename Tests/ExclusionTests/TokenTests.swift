@@ -114,4 +114,16 @@ import Testing
       }
     }
   #endif
+
+  #if LockDep
+    @Test func lockDepTrapsWhereTheTypesWereGotRound() async {
+      await #expect(processExitsWith: .failure) {
+        let socket = OrderedMutex<SocketLevel, Int>(0)
+        let memory = OrderedMutex<MemoryLevel, Int>(0)
+        withApplication { held in
+          memory.withLock(&held) { _, held in socket._lock(&held) { number, _ in number += 1 } }
+        }
+      }
+    }
+  #endif
 }

@@ -4,17 +4,14 @@
   /// The run-time checker of the lock order, under the trait `LockDep`. The types prove the order; this draws
   /// the graph that was really seen, and traps if the types were got round.
   public enum LockDep {
-    /// By rank of the lock that was taken: the ranks that were held (bits).
-    private static let seen: UnsafeMutablePointer<AtomicWord> = {
-      let rows = unsafe UnsafeMutablePointer<AtomicWord>.allocate(capacity: 64)
+    /// By rank of the lock that was taken: the ranks that were held (bits). Words, never freed.
+    private nonisolated(unsafe) static let seen = unsafe rows()
+    private nonisolated(unsafe) static let names = unsafe rows()
+    private static func rows() -> UnsafeMutablePointer<AtomicWord> {
+      let rows = UnsafeMutablePointer<AtomicWord>.allocate(capacity: 64)
       for rank in 0..<64 { unsafe (rows + rank).initialize(to: AtomicWord(0)) }
       return unsafe rows
-    }()
-    private static let names: UnsafeMutablePointer<AtomicWord> = {
-      let rows = unsafe UnsafeMutablePointer<AtomicWord>.allocate(capacity: 64)
-      for rank in 0..<64 { unsafe (rows + rank).initialize(to: AtomicWord(0)) }
-      return unsafe rows
-    }()
+    }
 
     @usableFromInline static func acquire(_ level: any LockLevel.Type) {
       let held = sluice_held_levels()
