@@ -12,7 +12,7 @@ import Wire
     return point + (random.chance(0.6) ? 0 : Int.random(in: -1500...1500, using: &random))
   }
 
-  @Test(arguments: 0..<120 as Range<UInt64>) func anySegmentAtAnyTime(seed: UInt64) {
+  @Test(arguments: 0..<80 as Range<UInt64>) func anySegmentAtAnyTime(seed: UInt64) {
     var random = Seeded(seed)
     var configuration = TCPConfiguration()
     configuration.timestamps = random.chance(0.5)
@@ -101,7 +101,7 @@ import Wire
 
   /// Segments of a live transfer, changed on the way: whatever is delivered is the stream, as long as the bytes
   /// themselves are not changed.
-  @Test(arguments: 0..<30 as Range<UInt64>) func mutatedHeadersOfALiveConnection(seed: UInt64) {
+  @Test(arguments: 0..<16 as Range<UInt64>) func mutatedHeadersOfALiveConnection(seed: UInt64) {
     var random = Seeded(seed &+ 1000)
     var profile = LinkProfile()
     profile.loss = 0.01

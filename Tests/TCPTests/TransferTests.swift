@@ -30,7 +30,7 @@ import Wire
     #expect(network.client.effects.error == nil && server.effects.error == nil, "seed \(seed)")
     #expect(network.client.connection.nextDeadline == nil && server.connection.nextDeadline == nil)
     #expect(network.pool.inUse == 0, "seed \(seed): packets leaked")
-    if network.losses == 0, profile.jitter == .zero {
+    if network.losses == 0, profile.jitter == .zero, profile.duplication == 0, profile.rate == 0 {
       #expect(network.client.connection.info.counters.retransmissions == 0, "seed \(seed)")
       #expect(server.connection.info.counters.retransmissions == 0, "seed \(seed)")
     }
@@ -38,38 +38,73 @@ import Wire
   }
 
   @Test func cleanLink() {
-    let network = transfer(seed: 1, LinkProfile(), up: 1_000_000, down: 1_000_000)
+    let network = transfer(seed: 1, LinkProfile(), up: 400_000, down: 400_000)
     // TIME-WAIT of 60 s is the end of it.
     #expect(network.now < Instant(milliseconds: 1000 + 60_000 + 5_000))
   }
 
   @Test func oneWayEach() {
-    transfer(seed: 2, LinkProfile(), up: 2_000_000, down: 0)
-    transfer(seed: 3, LinkProfile(), up: 0, down: 2_000_000)
+    transfer(seed: 2, LinkProfile(), up: 500_000, down: 0)
+    transfer(seed: 3, LinkProfile(), up: 0, down: 500_000)
     transfer(seed: 4, LinkProfile(), up: 0, down: 0)
     transfer(seed: 5, LinkProfile(), up: 1, down: 1)
   }
 
-  @Test(arguments: 0..<40 as Range<UInt64>) func randomLoss(seed: UInt64) {
+  @Test(arguments: 0..<24 as Range<UInt64>) func randomLoss(seed: UInt64) {
     var profile = LinkProfile()
     profile.loss = [0.001, 0.01, 0.05, 0.2][Int(seed % 4)]
     profile.delay = .milliseconds([1, 20, 100][Int(seed % 3)])
-    transfer(seed: seed, profile, up: 300_000, down: 200_000)
+    transfer(seed: seed, profile, up: 120_000, down: 80_000)
   }
 
-  @Test(arguments: 100..<140 as Range<UInt64>) func everythingAtOnce(seed: UInt64) {
+  /// Settings drawn from the seed.
+  private func anySettings(_ random: inout Seeded) -> TCPConfiguration {
+    var configuration = TCPConfiguration()
+    configuration.timestamps = random.chance(0.6)
+    configuration.windowScaling = random.chance(0.6)
+    configuration.selectiveAcknowledgments = random.chance(0.5)
+    configuration.noDelay = random.chance(0.3)
+    configuration.receiveBuffer = [600, 3000, 20_000, 65535, 4_000_000].randomElement(using: &random)!
+    configuration.maximumSegment = [100, 536, 1460].randomElement(using: &random)!
+    configuration.quickAcknowledgments = random.chance(0.5) ? 0 : 16
+    if random.chance(0.2) { configuration.keepaliveIdle = .seconds(3) }
+    configuration.retransmissionAttempts = 40
+    configuration.synAttempts = 30
+    configuration.synAckAttempts = 60
+    return configuration
+  }
+
+  @Test(arguments: 0..<100 as Range<UInt64>) func anyLinkAndAnySettings(seed: UInt64) {
+    var random = Seeded(seed &* 7919)
     var profile = LinkProfile()
-    profile.loss = 0.03
-    profile.duplication = 0.05
-    profile.jitter = .milliseconds(Int64(seed % 5) * 4)
-    var plain = TCPConfiguration()
-    plain.timestamps = seed % 2 == 0
-    plain.windowScaling = seed % 3 == 0
-    plain.receiveBuffer = seed % 4 == 0 ? 5000 : 200_000
-    transfer(seed: seed, profile, up: 150_000, down: 150_000, client: plain)
+    profile.delay = .milliseconds([0, 1, 10, 50, 200].randomElement(using: &random)!)
+    profile.jitter = .milliseconds([0, 0, 1, 10, 100].randomElement(using: &random)!)
+    profile.loss = [0, 0, 0.01, 0.05, 0.2, 0.3].randomElement(using: &random)!
+    profile.duplication = [0, 0, 0.05, 0.3].randomElement(using: &random)!
+    if random.chance(0.3) {
+      profile.rate = [10_000, 100_000, 1_000_000].randomElement(using: &random)!
+      profile.buffer = [3000, 10_000, 60_000].randomElement(using: &random)!
+    }
+    let sizes = [0, 1, 500, 5000, 60_000]
+    let up = sizes.randomElement(using: &random)!
+    let down = sizes.randomElement(using: &random)!
+    let (client, server) = (anySettings(&random), anySettings(&random))
+    let steps = [nil, nil, nil, 50, 700, 2000] as [Int?]
+    let slowClient = steps.randomElement(using: &random)!
+    let slowServer = steps.randomElement(using: &random)!
+    let clientClosesFirst = random.chance(0.6)
+    let serverClosesFirst = random.chance(0.6) || !clientClosesFirst
+    transfer(seed: seed, profile, up: up, down: down, client: client, server: server) { network in
+      network.client.readStep = slowClient
+      network.client.closesFirst = clientClosesFirst
+      network.onServer = { host in
+        host.readStep = slowServer
+        host.closesFirst = serverClosesFirst
+      }
+    }
   }
 
-  @Test(arguments: 200..<210 as Range<UInt64>) func bottleneck(seed: UInt64) {
+  @Test(arguments: 200..<203 as Range<UInt64>) func bottleneck(seed: UInt64) {
     var profile = LinkProfile()
     profile.rate = 1_250_000
     profile.buffer = 40_000
@@ -92,9 +127,9 @@ import Wire
     var profile = LinkProfile()
     profile.loss = 0.02
     profile.jitter = .milliseconds(3)
-    let offset = UInt32(seed - 400) * 20_000
+    let offset = UInt32(seed - 400) * 10_000
     transfer(
-      seed: seed, profile, up: 250_000, down: 250_000, clientISS: 0 &- offset,
+      seed: seed, profile, up: 130_000, down: 130_000, clientISS: 0 &- offset,
       serverISS: 0x8000_0000 &- offset)
   }
 

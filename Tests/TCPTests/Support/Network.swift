@@ -43,9 +43,8 @@ final class SimulatedHost {
   var sawEnd = false
   var isShut = false
   var effects = TCPEffects()
-  private(set) var lost = 0
-  /// Sequence space that the link threw away.
-  var droppedByLink = 0
+  /// The right edge of what the peer ever offered, as far as it arrived.
+  private var offeredEdge: SequenceNumber?
 
   init(_ connection: consuming TCPConnection, receiveBuffer: Int, toWrite: Int, pool: TestPool) {
     self.connection = connection
@@ -68,6 +67,10 @@ final class SimulatedHost {
     for segment in recorder.segments {
       var payload: [UInt8] = []
       if segment.payloadCount > 0 {
+        // Beyond the peer's window goes nothing but the byte that probes it.
+        #expect(
+          segment.payloadCount == 1
+            || offeredEdge.map { segment.sequence + segment.payloadCount <= $0 } ?? false)
         let start = queueHead + segment.payloadOffset
         precondition(segment.payloadOffset >= 0 && start + segment.payloadCount <= queue.count)
         payload = Array(queue[start..<start + segment.payloadCount])
@@ -83,6 +86,14 @@ final class SimulatedHost {
     precondition(queue.count - queueHead == connection.queuedBytes)
     effects.merge(last)
     if last.endOfStream { sawEnd = true }
+  }
+
+  /// A segment is about to be given to the engine: what it offers.
+  func learn(_ segment: TCPSegment) {
+    guard segment.flags.contains(.ack) else { return }
+    let scale = segment.flags.contains(.syn) ? 0 : Int(connection.info.sendWindowScale)
+    let edge = segment.acknowledgment + Int(segment.window) << scale
+    offeredEdge = offeredEdge.map { SequenceNumber.later($0, edge) } ?? edge
   }
 
   /// The application's turn.
@@ -280,6 +291,7 @@ final class SimulatedNetwork {
       if let reply = TCPResetRule.reply(to: segment, payloadCount: payload.count) { emit(host, reply, []) }
       return
     }
+    host.learn(segment)
     host.run(emit) { $0.connection.arrive(segment, pool.packet(payload), now: now, sink: &$1) }
   }
 }
