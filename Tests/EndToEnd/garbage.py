@@ -33,8 +33,8 @@ own4 = output("ip", "-o", "-4", "addr", "show", "dev", device).split("inet ")[1]
 own6 = [a.split("/")[0] for a in output("ip", "-o", "-6", "addr", "show", "dev", device).split("inet6 ")[1:]]
 own6 = next(a for a in own6 if not a.startswith("fe80"))
 station = bytes.fromhex(neighbour.replace(":", ""))
-with open(f"/sys/class/net/{device}/address") as address_file:
-    own_station = bytes.fromhex(address_file.read().strip().replace(":", ""))
+own_link = output("ip", "-o", "link", "show", "dev", device).split("link/ether ")[1].split()[0]
+own_station = bytes.fromhex(own_link.replace(":", ""))
 
 source4, target4 = socket.inet_aton(own4), socket.inet_aton(gateway)
 source6, target6 = socket.inet_pton(socket.AF_INET6, own6), socket.inet_pton(socket.AF_INET6, gateway6)
@@ -163,5 +163,8 @@ with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as link:
         send(ethernet(0x86DD, chance.randbytes(size - 14)))
     subprocess.run(["ip", "link", "set", device, "mtu", "1500"], check=False, stderr=subprocess.DEVNULL)
 
+# Some of it claimed our own address for another station, which no neighbour can tell from the truth. The kernel
+# asks again, and says with it who it is.
+subprocess.run(["ip", "neigh", "flush", "dev", device], check=True)
 print(f"{sent} frames sent, {refused} refused by the kernel")
 sys.exit(0 if sent > 3000 else 1)
