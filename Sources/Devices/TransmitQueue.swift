@@ -22,22 +22,25 @@ struct TransmitQueueState: ~Copyable {
   var completed = PacketQueue()
   /// (o) a flush of this queue is owed at the end of the owner's pass.
   var isDirty = false
+  /// (c) constant, kept by ``owner``; unowned, so that a send counts no reference.
+  unowned(unsafe) let device: any Device
   /// (c) constant.
-  let device: any Device
+  private let owner: any Device
   let queue: Int
   let limit: Int
   /// (a) written by the gate's owner.
   let counters = TransmitQueueCounters()
 
   init(device: any Device, queue: Int, limit: Int) {
-    self.device = device
+    unsafe self.device = device
+    owner = device
     self.queue = queue
     self.limit = limit
   }
 }
 
 /// What a transmit queue did. Written by the gate's owner.
-public final class TransmitQueueCounters: Sendable {
+public struct TransmitQueueCounters: ~Copyable, Sendable {
   /// Packets given to the driver.
   public let sent = Counter()
   /// Packets that came back because the driver had stopped its queue, and stayed deferred.
@@ -98,7 +101,7 @@ public struct TransmitQueueRef: Hashable, @unchecked Sendable {
   }
 
   /// What the queue did so far.
-  public var counters: TransmitQueueCounters { unsafe state.pointee.counters }
+  public var counters: TransmitQueueCounters { _read { yield unsafe state.pointee.counters } }
   /// The device and queue number that this queue feeds.
   public var device: any Device { unsafe state.pointee.device }
   /// The queue's number on its device.

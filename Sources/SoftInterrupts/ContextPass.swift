@@ -108,8 +108,10 @@ struct ContextRunner: @unchecked Sendable {  // the state behind it is touched b
   private func runReceive(_ level: Level, _ cx: inout SoftInterrupt) -> Bool {
     var isMoreLeft = false
     for number in unsafe state.pointee.sources.indices {
+      guard unsafe state.pointee.sources[number].isPending,
+        unsafe state.pointee.sources[number].level == level
+      else { continue }
       let source = unsafe state.pointee.sources[number]
-      guard source.isPending, source.level == level else { continue }
       let signalled = source.device.descriptor(queue: source.queue) == nil
       if signalled { source.signal.beginDrain() }
       var batch = PacketQueue()
@@ -148,9 +150,10 @@ struct ContextRunner: @unchecked Sendable {  // the state behind it is touched b
   private func watchStoppedQueues() {
     guard let poller = unsafe state.pointee.poller else { return }
     for number in unsafe state.pointee.sources.indices {
+      let isStopped = unsafe state.pointee.sources[number].transmit.isStopped
+      guard unsafe isStopped != state.pointee.sources[number].isWatchedForRoom else { continue }
       let source = unsafe state.pointee.sources[number]
-      let isStopped = source.transmit.isStopped
-      guard isStopped != source.isWatchedForRoom, source.device.descriptor(queue: source.queue) != nil else {
+      guard source.device.descriptor(queue: source.queue) != nil else {
         continue
       }
       unsafe state.pointee.sources[number].isWatchedForRoom = isStopped
