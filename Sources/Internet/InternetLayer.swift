@@ -1,5 +1,6 @@
 // Interfaces, addresses, routes, neighbours, IPv4, IPv6 and ICMP of one stack.
 
+import Buffers
 public import Exclusion
 public import SoftInterrupts
 import Timing
@@ -39,7 +40,7 @@ public final class InternetLayer: @unchecked Sendable {
   /// (c) index 0 is unused: 0 means "no interface" in zones.
   private let interfaces: UnsafeMutablePointer<InterfaceRecord>
   /// (c)
-  public private(set) var interfaceCount = 0
+  private let assembly: UnsafeMutablePointer<Assembly>
   /// (c) by protocol number.
   private let transports: UnsafeMutablePointer<TransportHandler?>
   /// One for each context.
@@ -52,11 +53,19 @@ public final class InternetLayer: @unchecked Sendable {
   private var tables = NetworkTables()
   /// (a)
   let errorLimit: SharedRateLimit
-  /// (c) 0 until there is one.
-  private(set) var loopbackInterface: UInt16 = 0
-  /// (c)
-  private var isStarted = false
 
+  /// What assembly leaves behind. In plain memory, because the packet path reads it: a class's variables
+  /// are checked for exclusive access at each look.
+  private struct Assembly {
+    var interfaceCount = 0
+    var loopbackInterface: UInt16 = 0
+    var isStarted = false
+  }
+
+  /// How many interfaces there are; their indices are 1...interfaceCount.
+  public var interfaceCount: Int { unsafe assembly.pointee.interfaceCount }
+  /// 0 if there is none.
+  var loopbackInterface: UInt16 { unsafe assembly.pointee.loopbackInterface }
   /// Interfaces at most.
   public static var interfaceLimit: Int { 63 }
 
@@ -66,6 +75,8 @@ public final class InternetLayer: @unchecked Sendable {
     self.configuration = configuration
     self.contexts = contexts
     unsafe interfaces = .allocate(capacity: Self.interfaceLimit + 1)
+    unsafe assembly = .allocate(capacity: 1)
+    unsafe assembly.initialize(to: Assembly())
     unsafe transports = .allocate(capacity: 256)
     unsafe transports.initialize(repeating: nil, count: 256)
     unsafe records = .allocate(capacity: contexts.count)
@@ -91,6 +102,7 @@ public final class InternetLayer: @unchecked Sendable {
     for index in 0..<contexts.count { unsafe (records + index).deinitialize(count: 1) }
     unsafe transports.deinitialize(count: 256)
     unsafe interfaces.deallocate()
+    unsafe assembly.deallocate()
     unsafe transports.deallocate()
     unsafe records.deallocate()
   }
@@ -100,8 +112,16 @@ public final class InternetLayer: @unchecked Sendable {
     unsafe transports[Int(protocolNumber.rawValue)] = handler
   }
 
-  func transport(_ protocolNumber: IPProtocol) -> TransportHandler? {
-    unsafe transports[Int(protocolNumber.rawValue)]
+  func hasTransport(_ protocolNumber: IPProtocol) -> Bool {
+    unsafe transports[Int(protocolNumber.rawValue)] != nil
+  }
+  /// Gives a packet to the transport that takes its protocol; there is one.
+  func deliver(_ packet: consuming Packet, to protocolNumber: IPProtocol, _ cx: inout SoftInterrupt) {
+    unsafe transports[Int(protocolNumber.rawValue)]?.receive(packet, &cx)
+  }
+  /// Tells the transport, if there is one, what became of a packet of its.
+  func fail(_ failure: DeliveryFailure, _ cx: inout SoftInterrupt) {
+    unsafe transports[Int(failure.protocolNumber.rawValue)]?.fail(failure, &cx)
   }
 
   /// Adds an interface. Before the start. Returns its index, 1 for the first. Throws what the poller does.
@@ -117,10 +137,10 @@ public final class InternetLayer: @unchecked Sendable {
     }
     unsafe (interfaces + Int(index)).initialize(
       to: InterfaceRecord(index: index, description: description, queues: queues, neighbors: neighbors))
-    interfaceCount += 1
+    unsafe assembly.pointee.interfaceCount = Int(index)
     if description.isLoopback {
       precondition(loopbackInterface == 0, "a stack has one loopback interface")
-      loopbackInterface = index
+      unsafe assembly.pointee.loopbackInterface = index
     }
     configure { $0.interfaceCount = interfaceCount }
     return index
@@ -137,18 +157,18 @@ public final class InternetLayer: @unchecked Sendable {
   /// Changes addresses and routes while the stack is assembled. Rethrows what `change` throws; then nothing
   /// is changed.
   public func configure<E: Error>(_ change: (inout NetworkTables) throws(E) -> Void) throws(E) {
-    precondition(!isStarted, "after the start the control context changes the tables")
+    precondition(unsafe !assembly.pointee.isStarted, "after the start the control context changes the tables")
     try edit(change)
   }
 
   /// Changes addresses and routes in one step: readers see all of it or nothing; links are told of new
-  /// addresses. On context 0 only, at the
-  /// general level (``ContextSet/perform(on:_:)``). Rethrows what `change` throws; then nothing is changed.
+  /// addresses. On context 0 only, at the general level (``ContextSet/perform(on:_:)``). Rethrows what
+  /// `change` throws; then nothing is changed.
   public func change<E: Error>(
     _ cx: inout SoftInterrupt, _ change: (inout NetworkTables) throws(E) -> Void
   ) throws(E) {
     precondition(cx.index == 0, "RT-ORDER: only the control context changes the tables")
-    isStarted = true
+    unsafe assembly.pointee.isStarted = true
     let before = tables.addresses
     try edit(change)
     // After the publication: who asks because of the announcement is answered.

@@ -13,18 +13,18 @@ extension InternetLayer {
     guard let failure = quotedFailure(packet, from: 8, reason, reporter: packet.metadata.source),
       // Whoever reports an error reports it to the packet's source (RFC 5927 section 4.1).
       failure.local.address == packet.metadata.destination,
-      let handler = transport(failure.protocolNumber)
+      hasTransport(failure.protocolNumber)
     else { return drop(packet, .icmpErrorsIgnored, &cx) }
     _ = consume packet
     count(.icmpErrorsReceived, cx)
-    handler.fail(failure, &cx)
+    fail(failure, &cx)
   }
 
   /// A packet of ours whose neighbour did not answer; its bytes begin with the IP header.
   func reportUnreachable(_ packet: consuming Packet, _ cx: inout SoftInterrupt) {
     guard let failure = quotedFailure(packet, from: 0, .hostUnreachable, reporter: nil) else { return }
     _ = consume packet
-    transport(failure.protocolNumber)?.fail(failure, &cx)
+    fail(failure, &cx)
   }
 
   /// What a quoted packet says about its sender, or nil if it cannot be told: truncated before the ports,

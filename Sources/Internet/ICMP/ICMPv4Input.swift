@@ -59,11 +59,11 @@ extension InternetLayer {
   /// Queries and answers that this layer does not deal with: for a `ping` above, if there is one.
   func handToTransport(_ packet: consuming Packet, _ number: IPProtocol, _ cx: inout SoftInterrupt) {
     let isRequest = packet.bytes.uint8(at: 0) == (number == .icmpv4 ? 8 : 128)
-    guard let handler = transport(number) else {
+    guard hasTransport(number) else {
       return drop(packet, isRequest ? .icmpEchoIgnored : .icmpUnknownType, &cx)
     }
     if isRequest { count(.icmpEchoIgnored, cx) }
-    handler.receive(packet, &cx)
+    deliver(packet, to: number, &cx)
   }
 }
 

@@ -49,11 +49,11 @@ extension InternetLayer {
     packet.trimFront(header.byteCount)
     count(.ipv4Delivered, cx)
     if header.protocol == .icmpv4 { return receiveICMPv4(packet, &cx) }
-    guard let handler = transport(header.protocol) else {
+    guard hasTransport(header.protocol) else {
       count(.ipv4UnknownProtocol, cx)
       return reject(packet, .protocolUnreachable, &cx)
     }
-    handler.receive(packet, &cx)
+    deliver(packet, to: header.protocol, &cx)
   }
 
   /// Addresses that no honest packet carries here (RFC 1122 section 3.2.1.3, RFC 6890).

@@ -49,13 +49,13 @@ extension InternetLayer {
     if chain.upperProtocol == .none { return drop(packet, .ipv6NoNextHeader, &cx) }
     count(.ipv6Delivered, cx)
     if chain.upperProtocol == .icmpv6 { return receiveICMPv6(packet, interface, &cx) }
-    guard let handler = transport(chain.upperProtocol) else {
+    guard hasTransport(chain.upperProtocol) else {
       count(.ipv6UnknownProtocol, cx)
       return reject(
         packet,
         .parameterProblem(code: ICMPv6Message.Problem.nextHeader, pointer: chain.protocolOffset), &cx)
     }
-    handler.receive(packet, &cx)
+    deliver(packet, to: chain.upperProtocol, &cx)
   }
 
   private func walkExtensions(_ packet: borrowing Packet) -> Result<IPv6Extensions, IPv6ExtensionError> {
