@@ -15,9 +15,12 @@ func together(_ bodies: [@Sendable () -> Void]) throws {
   for thread in threads { thread.join() }
 }
 
-/// An atomic word that closures can share.
+/// An atomic word that closures can share, on cache lines of its own: two words on one line would never show a
+/// missing fence, because who writes the one has the other.
 final class Word: Sendable {
+  private let before = InlineArray<8, UInt64>(repeating: 0)
   let word: AtomicWord
+  private let after = InlineArray<8, UInt64>(repeating: 0)
   init(_ value: UInt64 = 0) { word = AtomicWord(value) }
   var value: UInt64 { word.load() }
   func set(_ value: UInt64) { word.store(value) }
@@ -27,7 +30,9 @@ final class Word: Sendable {
 
 /// Something non-copyable that closures can share.
 final class Shared<Value: ~Copyable & Sendable>: Sendable {
+  private let before = InlineArray<8, UInt64>(repeating: 0)
   let value: Value
+  private let after = InlineArray<8, UInt64>(repeating: 0)
   init(_ value: consuming Value) { self.value = value }
 }
 
@@ -100,5 +105,15 @@ func spin(while condition: () -> Bool) {
   while condition() {
     turns += 1
     if turns < 200 { spinHint() } else { yieldProcessor() }
+  }
+}
+
+/// Where two threads meet, again and again.
+final class Meeting: Sendable {
+  private let arrived = Word()
+  /// Returns when both have come for the `number`th time, from 1.
+  func arrive(_ number: UInt64) {
+    arrived.word.add(1)
+    spin { arrived.value < number * 2 }
   }
 }

@@ -88,6 +88,39 @@ import Testing
     core.destroy()
   }
 
+  @Test func SB_FENCE_publishingAndLookingCannotMissEachOther() throws {
+    // Both halves at about the same instant, a little earlier or later each round: either the waiter sees the
+    // data or the waker sees the waiter. Each has just read what it will look at, so that its look is quicker
+    // than its own store. Needs two processors to show a missing fence.
+    let rounds: UInt64 = 20_000
+    let waiter = Shared(Waiter())
+    let data = Word(), meeting = Meeting(), sawData = Word(), claimed = Word(), missed = Word()
+    let wakee = Wakee()
+    try together([
+      {
+        for round in 1...rounds {
+          meeting.arrive(round * 2 - 1)
+          for _ in 0...(round % 16) { _ = data.value }
+          let ticket = waiter.value.publish(need: 1, wakee.target)
+          sawData.set(data.word.load() == round ? 1 : 0)
+          meeting.arrive(round * 2)
+          if claimed.value == round { waiter.value.finish(ticket) } else { _ = waiter.value.retract(ticket) }
+        }
+      },
+      {
+        for round in 1...rounds {
+          meeting.arrive(round * 2 - 1)
+          for _ in 0...(round / 16 % 16) { _ = waiter.value.isWaiting }
+          data.set(round)
+          if waiter.value.claim(where: { _ in true }) != nil { claimed.set(round) }
+          meeting.arrive(round * 2)
+          if sawData.value == 0 && claimed.value != round { missed.word.add(1) }
+        }
+      },
+    ])
+    #expect(missed.value == 0)
+  }
+
   @Test func SB_UPCALL_wakeUpsWaitForTheRoot() throws {
     let core = try makeContext()
     let wakee = Wakee()
