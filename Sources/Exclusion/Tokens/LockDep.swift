@@ -6,6 +6,7 @@
   public enum LockDep {
     /// By rank of the lock that was taken: the ranks that were held (bits). Words, never freed.
     private nonisolated(unsafe) static let seen = unsafe rows()
+    /// By rank: the address of the level's name. Words, never freed.
     private nonisolated(unsafe) static let names = unsafe rows()
     private static func rows() -> UnsafeMutablePointer<AtomicWord> {
       let rows = UnsafeMutablePointer<AtomicWord>.allocate(capacity: 64)
