@@ -14,10 +14,11 @@ public import Exclusion
 
 /// What sits in a transmit queue's memory behind its gate.
 struct TransmitQueueState: ~Copyable {
+  /// (o) gate owner: packets that wait for the driver, first in first out. First, because the thread sanitizer
+  /// takes a change of any field for one of the first, which others must then not look at.
+  var deferred = PacketQueue()
   /// (a) 1 while the driver has no room.
   let stopped = AtomicWord(0)
-  /// (o) gate owner: packets that wait for the driver, first in first out.
-  var deferred = PacketQueue()
   /// (o) packets that the driver is done with, on their way to the context that frees them.
   var completed = PacketQueue()
   /// (o) a flush of this queue is owed at the end of the owner's pass.

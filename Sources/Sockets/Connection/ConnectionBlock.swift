@@ -41,6 +41,11 @@ public struct ConnectionBlock: ~Copyable {
 /// (r) holder of the read turn, (w) holder of the write turn.
 @safe
 struct ConnectionShared: ~Copyable {
+  // What has one owner comes first: the thread sanitizer takes a change of any field for one of the first.
+  /// (r) Packets taken from `received` and not yet read.
+  var readable = ItemList()
+  /// (r) Bytes consumed when the owner was last told.
+  var consumedTold: UInt64 = 0
   /// (c) The 4-tuple.
   var key: FlowKey
   /// (c) The keyed hash of `key`.
@@ -80,10 +85,6 @@ struct ConnectionShared: ~Copyable {
   let options = AtomicWord(0)
   /// (a) The listener that this child belongs to, as an address; 0 for none.
   let listener = AtomicWord(0)
-  /// (r) Packets taken from `received` and not yet read.
-  var readable = ItemList()
-  /// (r) Bytes consumed when the owner was last told.
-  var consumedTold: UInt64 = 0
   /// (c) The most that the two buffers hold, in bytes.
   let sendLimit: Int
   let receiveLimit: Int

@@ -7,6 +7,8 @@ import Wire
 /// What a datagram socket's memory holds behind its key. (c) constant, (a) atomic, (r) read turn.
 @safe
 struct DatagramState: ~Copyable {
+  /// (r) Taken from `received`, oldest first. First, as in `ConnectionShared`.
+  var readable = ItemList()
   /// (c)
   let layer: Unmanaged<SocketLayer>
   /// (c) Datagrams that may wait to be read; each holds a slot.
@@ -23,11 +25,6 @@ struct DatagramState: ~Copyable {
   let sendCredit: AtomicWord
   /// (a) The receive gate, owned by the reader from the start.
   let received = Mailbox()
-  /// (a) One receiver, one sender at a time waits.
-  var reader = WaitPair()
-  var writer = WaitPair()
-  /// (r) Taken from `received`, oldest first.
-  var readable = ItemList()
   /// (c) The only peer of a connected socket.
   let peer: SocketAddress?
 
@@ -47,11 +44,21 @@ struct DatagramState: ~Copyable {
 @safe
 struct DatagramRef: @unchecked Sendable {  // every field behind it says who protects it
   let raw: UnsafeMutableRawPointer
-  static var stateOffset: Int { 128 }
+  private static var readerOffset: Int { 64 }
+  private static var writerOffset: Int { 128 }
+  private static var stateOffset: Int { 192 }
   static var bytes: Int { (stateOffset + MemoryLayout<DatagramState>.size + 63) & ~63 }
 
   init(_ raw: UnsafeMutableRawPointer) { unsafe self.raw = raw }
   var bound: BoundRef { unsafe BoundRef(raw) }
+  /// (a) One receiver at a time waits here.
+  var reader: UnsafeMutablePointer<WaitPair> {
+    unsafe (raw + Self.readerOffset).assumingMemoryBound(to: WaitPair.self)
+  }
+  /// (a) One sender at a time waits here.
+  var writer: UnsafeMutablePointer<WaitPair> {
+    unsafe (raw + Self.writerOffset).assumingMemoryBound(to: WaitPair.self)
+  }
   var state: UnsafeMutablePointer<DatagramState> {
     unsafe (raw + Self.stateOffset).assumingMemoryBound(to: DatagramState.self)
   }
@@ -61,6 +68,8 @@ struct DatagramRef: @unchecked Sendable {  // every field behind it says who pro
     unsafe raw.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
     let datagram = unsafe DatagramRef(raw)
     unsafe datagram.bound.key.initialize(to: key)
+    unsafe datagram.reader.initialize(to: WaitPair())
+    unsafe datagram.writer.initialize(to: WaitPair())
     unsafe datagram.state.initialize(
       to: DatagramState(layer: layer, peer: peer))
     return datagram
@@ -75,6 +84,8 @@ struct DatagramRef: @unchecked Sendable {  // every field behind it says who pro
   func destroy() {
     discard()
     unsafe state.deinitialize(count: 1)
+    unsafe reader.deinitialize(count: 1)
+    unsafe writer.deinitialize(count: 1)
     unsafe raw.deallocate()
   }
   private func discard() {
@@ -108,19 +119,22 @@ struct DatagramRef: @unchecked Sendable {  // every field behind it says who pro
     packet.metadata.sequence = UInt32(header.sourcePort)
     packet.trimFront(UDPHeader.byteCount)
     let item = packet.intoItem()
+    // Counted before it can be taken: the count never falls below nothing.
+    unsafe state.pointee.waiting.add(1)
     switch unsafe state.pointee.received.post(item, limit: Mailbox.maximumCount) {
     case .posted, .ran:
-      unsafe state.pointee.waiting.add(1)
-      if let target = unsafe state.pointee.reader.waiter.claim(where: { _ in isReadable() }) {
+      if let target = unsafe reader.pointee.waiter.claim(where: { _ in isReadable() }) {
         cx.wake(target)
       }
-    case .closed, .dropped: _ = Packet(item: item)
+    case .closed, .dropped:
+      unsafe state.pointee.waiting.subtract(1)
+      _ = Packet(item: item)
     }
   }
 
   /// Soft-interrupt context: an ICMP error for a connected socket.
   func report(_ error: SocketError, _ cx: inout SoftInterrupt) {
     unsafe state.pointee.error.store(error.code)
-    if let target = unsafe state.pointee.reader.waiter.claim(where: { _ in isReadable() }) { cx.wake(target) }
+    if let target = unsafe reader.pointee.waiter.claim(where: { _ in isReadable() }) { cx.wake(target) }
   }
 }

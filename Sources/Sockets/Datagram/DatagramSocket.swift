@@ -147,7 +147,7 @@ public final class DatagramSocket: Sendable {
     let state = unsafe datagram.state
     if route == nil { datagram.report(.networkUnreachable, &cx) }
     unsafe state.pointee.sendCredit.add(1)
-    if let target = unsafe state.pointee.writer.waiter.claim(where: { _ in datagram.isWritable() }) {
+    if let target = unsafe datagram.writer.pointee.waiter.claim(where: { _ in datagram.isWritable() }) {
       cx.wake(target)
     }
     datagram.release()
@@ -159,21 +159,21 @@ public final class DatagramSocket: Sendable {
   public var isWritable: Bool { datagram.isWritable() }
   /// Where receivers wait.
   public var readPoint: WaitPoint {
-    unsafe withUnsafePointer(to: &datagram.state.pointee.reader) { unsafe WaitPoint($0, layer.wakeAccount) }
+    unsafe WaitPoint(datagram.reader, layer.wakeAccount)
   }
   /// Where senders wait.
   public var writePoint: WaitPoint {
-    unsafe withUnsafePointer(to: &datagram.state.pointee.writer) { unsafe WaitPoint($0, layer.wakeAccount) }
+    unsafe WaitPoint(datagram.writer, layer.wakeAccount)
   }
 
   /// Frees the port; who waits returns with `.closed`. Cannot fail; again it does nothing.
   public func close() {
     guard beginClose() else { return }
     withApplication { held in
-      if let target = unsafe datagram.state.pointee.reader.waiter.claim(where: { _ in true }) {
+      if let target = unsafe datagram.reader.pointee.waiter.claim(where: { _ in true }) {
         wake(target, &held)
       }
-      if let target = unsafe datagram.state.pointee.writer.waiter.claim(where: { _ in true }) {
+      if let target = unsafe datagram.writer.pointee.waiter.claim(where: { _ in true }) {
         wake(target, &held)
       }
     }

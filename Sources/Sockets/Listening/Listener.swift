@@ -27,8 +27,6 @@ struct ListenerState: ~Copyable {
   /// (c) One for each context.
   let shards: UnsafeMutablePointer<Mailbox>
   let shardCount: Int
-  /// (a) One accepter at a time waits here.
-  var accepter = WaitPair()
   /// (l) Children taken from the shards, oldest first.
   var taken = OrderedMutex<SocketLevel, ItemList>(ItemList())
 }
@@ -37,13 +35,18 @@ struct ListenerState: ~Copyable {
 @safe
 struct ListenerRef: @unchecked Sendable {  // every field behind it says who protects it
   let raw: UnsafeMutableRawPointer
-  static var stateOffset: Int { 128 }
+  private static var accepterOffset: Int { 64 }
+  private static var stateOffset: Int { 128 }
   static var bytes: Int { (stateOffset + MemoryLayout<ListenerState>.size + 63) & ~63 }
 
   init(_ raw: UnsafeMutableRawPointer) { unsafe self.raw = raw }
   var bound: BoundRef { unsafe BoundRef(raw) }
   var state: UnsafeMutablePointer<ListenerState> {
     unsafe (raw + Self.stateOffset).assumingMemoryBound(to: ListenerState.self)
+  }
+  /// (a) One accepter at a time waits here.
+  var accepter: UnsafeMutablePointer<WaitPair> {
+    unsafe (raw + Self.accepterOffset).assumingMemoryBound(to: WaitPair.self)
   }
   var address: UInt64 { unsafe UInt64(UInt(bitPattern: raw)) }
   init?(address: UInt64) {
@@ -60,6 +63,7 @@ struct ListenerRef: @unchecked Sendable {  // every field behind it says who pro
     unsafe raw.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
     let listener = unsafe ListenerRef(raw)
     unsafe listener.bound.key.initialize(to: key)
+    unsafe listener.accepter.initialize(to: WaitPair())
     let count = layer.contexts.count
     let shards = UnsafeMutablePointer<Mailbox>.allocate(capacity: count)
     for index in 0..<count { unsafe (shards + index).initialize(to: Mailbox()) }
@@ -90,6 +94,7 @@ struct ListenerRef: @unchecked Sendable {  // every field behind it says who pro
     for index in 0..<count { unsafe (shards + index).deinitialize(count: 1) }
     unsafe shards.deallocate()
     unsafe state.deinitialize(count: 1)
+    unsafe accepter.deinitialize(count: 1)
     unsafe raw.deallocate()
   }
 
@@ -171,7 +176,7 @@ extension ConnectionRef {
     unsafe state.pointee.complete.add(1)
     switch unsafe state.pointee.shards[cx.index].post(acceptItem, limit: Mailbox.maximumCount) {
     case .posted, .ran:
-      if let target = unsafe state.pointee.accepter.waiter.claim(where: { _ in listener.isAcceptable }) {
+      if let target = unsafe listener.accepter.pointee.waiter.claim(where: { _ in listener.isAcceptable }) {
         cx.wake(target)
       }
     case .closed, .dropped:

@@ -59,7 +59,7 @@ public final class ListeningSocket: Sendable {
       }
     }
     abort(&orphans)
-    if let target = unsafe listener.state.pointee.accepter.waiter.claim(where: { _ in true }) {
+    if let target = unsafe listener.accepter.pointee.waiter.claim(where: { _ in true }) {
       withApplication { held in wake(target, &held) }
     }
   }
@@ -93,6 +93,6 @@ public final class ListeningSocket: Sendable {
   public var isAcceptable: Bool { listener.isAcceptable }
   /// What waits for accept.
   public var accepting: WaitPoint {
-    unsafe withUnsafePointer(to: &listener.state.pointee.accepter) { unsafe WaitPoint($0, layer.wakeAccount) }
+    unsafe WaitPoint(listener.accepter, layer.wakeAccount)
   }
 }
