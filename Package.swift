@@ -58,6 +58,7 @@ let targets: [Target] = [
     "SocketsTests",
     ["Sockets", "TCP", "Internet", "SoftInterrupts", "Devices", "Wire", "Buffers", "Exclusion", "Timing"]),
   tests("SluiceTests", ["Sluice", "Sockets", "SoftInterrupts", "Devices", "Wire", "Timing", "Exclusion"]),
+  tests("CommandTests", ["SluiceCommand", "Sluice", "Wire"]),
   tests("HouseTests", []),
 ]
 

@@ -59,7 +59,9 @@ struct RunCommand: ParsableCommand {
       "Connections that the services take at once; those beyond are reset and counted.", valueName: "number"))
   var limit = 1024
 
-  @Flag(name: .shortAndLong, help: "Say nothing but errors that end the run.")
+  @Flag(
+    name: .shortAndLong,
+    help: "Say nothing but errors that end the run, not even that the capture file is full.")
   var quiet = false
 
   @Flag(name: .shortAndLong, help: "Tell which link was taken, and what is left at the end.")
@@ -79,8 +81,8 @@ struct RunCommand: ParsableCommand {
     guard (576...TapDevice.largestMTU).contains(mtu) else {
       throw ValidationError("--mtu is from 576 to \(TapDevice.largestMTU) bytes, not \(mtu).")
     }
-    guard (1...65_536).contains(limit) else {
-      throw ValidationError("--limit is from 1 to 65536, not \(limit).")
+    guard (1...16_000).contains(limit) else {
+      throw ValidationError("--limit is from 1 to 16000, not \(limit).")
     }
   }
 

@@ -29,7 +29,9 @@ struct Session {
     }
     let watch = capture.map { capture in
       Task {
-        if let failure = await capture.firstFailure() { complain("the capture ended: \(failure)") }
+        if let failure = await capture.firstFailure(), !options.quiet {
+          complain("the capture ended: \(failure)")
+        }
       }
     }
     command.start()
@@ -46,6 +48,9 @@ struct Session {
   ) throws(Failure) -> Stack {
     var configuration = StackConfiguration()
     configuration.contexts = options.contexts
+    configuration.packetLimit = ServiceHost.packetLimit(connections: options.limit)
+    // What the services may have submitted, in chunks of 4 KiB.
+    configuration.sockets.applicationChunks = 4096 + options.limit * (ServiceHost.buffers.send >> 12)
     var addresses = [IPPrefix(IPAddress(network.ipv4Gateway), length: network.ipv4PrefixLength)!]
     if command.hasIPv6 {
       addresses.append(IPPrefix(IPAddress(network.ipv6Gateway), length: network.ipv6PrefixLength)!)

@@ -26,13 +26,18 @@ final class ServiceHost: Sendable {
     try answer(19, ChargenService.reply)
   }
 
+  /// What a connection may buffer.
+  static let buffers = BufferLimits(send: 256 << 10, receive: 128 << 10)
+  /// Packets that the stack needs if `limit` connections hold all that they may, each packet half a KiB at least.
+  static func packetLimit(connections limit: Int) -> Int { 16_384 + limit * buffers.receive / 512 }
+
   /// Every address of this host, both families.
   private static func anywhere(_ port: UInt16) -> SocketAddress { SocketAddress(.anyIPv6, port: port) }
 
   private func serve(
     _ port: UInt16, _ service: @escaping @Sendable (TCPStream) async throws -> Void
   ) throws(SocketError) {
-    let listener = try stack.blocking.listen(on: Self.anywhere(port), backlog: 512)
+    let listener = try stack.blocking.listen(on: Self.anywhere(port), backlog: 512, limits: Self.buffers)
     let limit = limit
     Task {
       await withDiscardingTaskGroup { group in

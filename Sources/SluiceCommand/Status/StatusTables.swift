@@ -17,7 +17,8 @@ extension Status {
 
   var tables: [StatusTable] {
     [
-      interfaceTable, connectionTable, protocolTable, contextTable, exclusionTable, poolTable, dropTable,
+      interfaceTable, serviceTable, connectionTable, protocolTable, contextTable, exclusionTable, poolTable,
+      dropTable,
     ].filter { !$0.rows.isEmpty }
   }
 
@@ -31,6 +32,17 @@ extension Status {
           "\($0.bytesReceived)", "\($0.packetsSent)", "\($0.bytesSent)",
         ]
       }, numbers: [2, 3, 4, 5, 6])
+  }
+
+  private var serviceTable: StatusTable {
+    StatusTable(
+      title: "Services", columns: ["open", "most", "limit", "served", "refused", "timed out"],
+      rows: [
+        [
+          "\(services.open)", "\(services.peak)", "\(services.limit)", "\(services.served)",
+          "\(services.refused)", "\(timedOut)",
+        ]
+      ], numbers: [0, 1, 2, 3, 4, 5])
   }
 
   private var connectionTable: StatusTable {
