@@ -46,6 +46,27 @@ import Testing
     world.end()
   }
 
+  /// SO_LINGER with a time, both ways that it can end.
+  @Test func aLingeringCloseTellsWhetherEverythingArrived() throws {
+    let world = try World()
+    let (left, right) = (world.left, world.right)
+    let (reading, silent) = (world.address("10.0.0.2", 80), world.address("10.0.0.2", 81))
+    try world.run {
+      let (client, server) = try await connected(left, right, reading)
+      async let everything = server.readAll()
+      try await client.write(pattern(200_000))
+      #expect(try await client.close(lingering: .seconds(5)))
+      #expect(try await everything == pattern(200_000))
+
+      let (sender, sleeper) = try await connected(left, right, silent)
+      // As much as the two buffers take, and no more: nobody reads it.
+      try await sender.write(pattern(400_000))
+      #expect(try await !sender.close(lingering: .seconds(2)))
+      await #expect(throws: SocketError.connectionReset) { while try await sleeper.read() != nil {} }
+    }
+    world.end()
+  }
+
   @Test func aReaderThatIsCancelledLeavesTheDataToTheNext() throws {
     let world = try World()
     let (left, right, address) = (world.left, world.right, world.address("10.0.0.2", 80))

@@ -1,3 +1,4 @@
+import Timing
 import Exclusion
 import Testing
 import Wire
@@ -123,6 +124,47 @@ import Wire
         received += bytes.count
       }
       #expect(received == sent)
+    }
+    network.expectNothingLeft()
+  }
+
+  /// SO_LINGER with a time: it ends when the peer has everything, and not before.
+  @Test func aLingeringCloseWaitsForDelivery() throws {
+    let network = try Network()
+    do {
+      let (_, client, server) = try network.connect()
+      #expect(client.writeAll([UInt8](repeating: 3, count: 100_000)) == .bytes(100_000))
+      client.beginLinger(nanoseconds: 5_000_000_000)
+      #expect(!client.isWritable(need: StreamSocket.deliveryNeed))
+      #expect(network.scheduler.run(limit: 1000) { client.isWritable(need: StreamSocket.deliveryNeed) })
+      #expect(client.isDelivered && client.failure == nil)
+      client.close()
+      var received = 0
+      while case (.bytes(let count), _) = server.readSome() { received += count }
+      #expect(received == 100_000)
+      network.scheduler.run(milliseconds: 6000)
+      #expect(server.failure == nil, "the deadline went with the delivery")
+    }
+    network.expectNothingLeft()
+  }
+
+  /// And it ends in a reset when the time is over: the peer, which reads nothing, learns of it.
+  @Test func aLingeringCloseGivesUpInTime() throws {
+    let network = try Network()
+    do {
+      let (_, client, server) = try network.connect()
+      for _ in 0..<40 {
+        _ = client.writeAll([UInt8](repeating: 3, count: 65536))
+        network.scheduler.run(milliseconds: 10)
+      }
+      client.beginLinger(nanoseconds: 2_000_000_000)
+      let begin = network.clock.now()
+      #expect(network.scheduler.run(limit: 10_000) { client.isWritable(need: StreamSocket.deliveryNeed) })
+      #expect((network.clock.now() - begin).milliseconds >= 2000)
+      #expect(!client.isDelivered && client.failure == .connectionAborted)
+      client.close()
+      network.scheduler.run(milliseconds: 10)
+      #expect(server.failure == .connectionReset)
     }
     network.expectNothingLeft()
   }

@@ -53,4 +53,13 @@ public struct BlockingTCPStream: Sendable {
   public func shutdownSend() { stream.shutdownSend() }
   /// Closes the connection in order. Cannot fail.
   public func close() { stream.close() }
+  /// Closes the connection in order and blocks until the peer has acknowledged everything, at most for `limit`;
+  /// then the connection is reset. Returns whether everything has arrived.
+  @discardableResult
+  public func close(lingering limit: Duration) throws(SocketError) -> Bool {
+    stream.socket.beginLinger(nanoseconds: limit.lingerNanoseconds)
+    defer { stream.close() }
+    var delivery = AwaitDelivery(socket: stream.socket)
+    return try block(&delivery)
+  }
 }

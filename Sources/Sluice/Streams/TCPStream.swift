@@ -94,6 +94,16 @@ public final class TCPStream: Sendable {
   /// Closes the connection in order: what was written is still delivered. Cannot fail; again it does nothing.
   /// Data that nobody read makes it a reset, so that the peer learns of the loss (RFC 2525 section 2.17).
   public func close() { socket.close() }
+  /// Closes the connection in order and waits until the peer has acknowledged everything (SO_LINGER with a time).
+  /// After `limit`, at least a nanosecond, the connection is reset instead. Returns whether everything has
+  /// arrived. A cancelled task stops waiting; the close goes on, within its limit.
+  @discardableResult
+  public nonisolated(nonsending) func close(lingering limit: Duration) async throws(SocketError) -> Bool {
+    socket.beginLinger(nanoseconds: limit.lingerNanoseconds)
+    defer { socket.close() }
+    var delivery = AwaitDelivery(socket: socket)
+    return try await suspend(&delivery)
+  }
   /// Ends the connection at once with a reset; what is not delivered is lost. Cannot fail.
   public func abort() { socket.abort() }
 
@@ -105,6 +115,15 @@ public final class TCPStream: Sendable {
   public func setKeepAlive(_ isOn: Bool) { socket.setKeepAlive(isOn) }
   /// Whether ``close()`` resets the connection (SO_LINGER with time 0). Off at first.
   public func setAbortOnClose(_ isOn: Bool) { socket.setAbortOnClose(isOn) }
+}
+
+extension Duration {
+  /// Negative is none, and for ever is some 292 years.
+  var lingerNanoseconds: UInt64 {
+    let (seconds, attoseconds) = components
+    guard seconds >= 0, attoseconds >= 0 else { return 1 }
+    return UInt64(min(seconds, 1 << 33)) * 1_000_000_000 + UInt64(attoseconds / 1_000_000_000)
+  }
 }
 
 extension TCPStream {

@@ -130,6 +130,19 @@ struct FinishConnecting: Operation {
   }
 }
 
+/// Waits until the peer has everything, or it is certain that it will not.
+struct AwaitDelivery: Operation {
+  let socket: StreamSocket
+
+  var point: WaitPoint { socket.writePoint }
+  func isReady(need: UInt32) -> Bool { socket.isWritable(need: need) }
+  mutating func attempt() -> Attempt<Bool> {
+    let need = StreamSocket.deliveryNeed
+    return socket.isWritable(need: need)
+      ? .finished(.success(socket.isDelivered)) : .wouldBlock(need: need, progressed: false)
+  }
+}
+
 /// Takes the next complete connection.
 struct Accept: Operation {
   let socket: ListeningSocket

@@ -83,6 +83,8 @@ struct ConnectionShared: ~Copyable {
   let reportedError = AtomicWord(0)
   /// (a) Option bits: `ConnectionOptions`.
   let options = AtomicWord(0)
+  /// (a) How long close may linger, in nanoseconds from when the owner reads it; 0: it does not.
+  let linger = AtomicWord(0)
   /// (a) The listener that this child belongs to, as an address; 0 for none.
   let listener = AtomicWord(0)
   /// (c) The most that the two buffers hold, in bytes.
@@ -108,6 +110,8 @@ struct ConnectionOwned: ~Copyable {
   var sendChain = ByteChain()
   /// The cached route (RT-GEN: checked against the generation at use).
   var route: RouteDecision?
+  /// When the connection is aborted if what was submitted has not arrived (SO_LINGER with a time).
+  var lingerDeadline: Instant?
   /// When the wheel will fire, as far as the owner knows.
   var armed: Instant?
   /// Not findable any more (PCB-DROP).
@@ -161,6 +165,8 @@ struct ConnectionStatus: OptionSet {
   static let ended = ConnectionStatus(rawValue: 1 << 5)
   /// The application closed its handle.
   static let handleClosed = ConnectionStatus(rawValue: 1 << 6)
+  /// Our FIN was acknowledged: everything that was submitted has arrived.
+  static let delivered = ConnectionStatus(rawValue: 1 << 7)
 }
 
 /// Options that the application sets; the owner reads them when told by `.options`.

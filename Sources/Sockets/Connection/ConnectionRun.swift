@@ -78,6 +78,10 @@ extension ConnectionRef {
       unsafe shared.pointee.error.store(SocketError(error).code)
       set(.failed)
     }
+    if effects.sendFinished {
+      set(.delivered)
+      unsafe owned.pointee.lingerDeadline = nil
+    }
     if effects.closed { set(.ended) }
     wakeReader(&cx)
     wakeWriter(&cx)
@@ -163,6 +167,10 @@ extension ConnectionRef {
   fileprivate func timerFired(_ cx: inout SoftInterrupt) {
     unsafe owned.pointee.armed = nil
     guard unsafe !owned.pointee.isDropped else { return }
+    if let deadline = unsafe owned.pointee.lingerDeadline, deadline <= cx.now {
+      unsafe owned.pointee.lingerDeadline = nil
+      return aborted(&cx)
+    }
     // A late fire of an old arming finds nothing due and only arms again (TM-STALE).
     if let due = unsafe owned.pointee.engine.nextDeadline, due <= cx.now {
       runEngine(&cx) { $0.timeout(now: $1, sink: &$2) }
@@ -187,6 +195,10 @@ extension ConnectionRef {
 
   fileprivate func reconfigure(_ cx: inout SoftInterrupt) {
     guard unsafe !owned.pointee.isDropped else { return }
+    let linger = unsafe shared.pointee.linger.load()
+    if linger != 0, unsafe owned.pointee.lingerDeadline == nil, !status.contains(.delivered) {
+      unsafe owned.pointee.lingerDeadline = cx.now.adding(nanoseconds: linger)
+    }
     var tcp = unsafe owned.pointee.engine.configuration
     tcp.noDelay = options.contains(.noDelay)
     tcp.keepaliveIdle = options.contains(.keepAlive) ? .seconds(7200) : .zero
@@ -300,7 +312,8 @@ extension ConnectionRef {
   /// The wheel at home is re-armed lazily: only an earlier deadline is told.
   private func updateTimer(_ cx: inout SoftInterrupt) {
     let owned = unsafe owned
-    guard let wanted = unsafe owned.pointee.engine.nextDeadline else { return }
+    let deadlines = unsafe (owned.pointee.engine.nextDeadline, owned.pointee.lingerDeadline)
+    guard let wanted = deadlines.0.map({ min($0, deadlines.1 ?? $0) }) ?? deadlines.1 else { return }
     if let armed = unsafe owned.pointee.armed, armed <= wanted { return }
     unsafe owned.pointee.armed = wanted
     if unsafe cx.index == shared.pointee.home {
@@ -348,9 +361,11 @@ extension ConnectionRef {
     available >= max(1, Int(need))
       || !status.isDisjoint(with: [.endOfStream, .failed, .ended, .receiveShutdown])
   }
-  /// A write of `need` bytes (0: the wait for the connection) would not wait.
+  /// A write of `need` bytes (0: the wait for the connection; the greatest: the wait for delivery) would not
+  /// wait.
   func isWritable(need: UInt32) -> Bool {
     let status = status
+    if need == Waiter.maximumNeed { return !status.isDisjoint(with: [.delivered, .failed, .ended]) }
     if !status.isDisjoint(with: [.failed, .ended, .sendShutdown]) { return true }
     return unsafe status.contains(.connected) && shared.pointee.sendCredit.load() >= UInt64(need)
   }

@@ -188,6 +188,20 @@ public final class StreamSocket: Sendable {
     if beginClose(.close) { wakeAll() }
   }
 
+  /// SO_LINGER with a time: ends the sending side, and aborts the connection if what was submitted has not
+  /// arrived within `nanoseconds`, at least 1. Wait at the ``writePoint`` with ``deliveryNeed``, look at
+  /// ``isDelivered``, then ``close()``.
+  public func beginLinger(nanoseconds: UInt64) {
+    unsafe connection.shared.pointee.linger.store(max(1, nanoseconds))
+    connection.set(.sendShutdown)
+    _ = connection.gate.post(events: [.shutdownSend, .options])
+    wakeAll()
+  }
+  /// What a lingering close waits for.
+  public static var deliveryNeed: UInt32 { Waiter.maximumNeed }
+  /// The peer has acknowledged everything that was submitted, and the end of it.
+  public var isDelivered: Bool { connection.status.contains(.delivered) }
+
   private func beginClose(_ event: GateEvents) -> Bool {
     guard closing.exchange(1) == 0 else { return false }
     connection.set([.handleClosed, .sendShutdown])
@@ -222,8 +236,4 @@ public final class StreamSocket: Sendable {
   public func setKeepAlive(_ isOn: Bool) { setOption(.keepAlive, isOn) }
   /// SO_LINGER with time 0: close resets the connection.
   public func setAbortOnClose(_ isOn: Bool) { setOption(.abortOnClose, isOn) }
-  /// Everything submitted was acknowledged: what SO_LINGER with a time waits for.
-  public var isDrained: Bool {
-    unsafe connection.shared.pointee.sendCredit.load() == UInt64(connection.shared.pointee.sendLimit)
-  }
 }
