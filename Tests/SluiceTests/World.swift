@@ -85,7 +85,7 @@ final class World {
     for stack in [left, right] {
       #expect(stack.remains().isEmpty, "RS-LEAK: \(stack.remains())", sourceLocation: location)
       stack.expectBalance(location)
-      stack.shutdown()
+      stack.finishCaptures()
     }
   }
 }

@@ -45,6 +45,8 @@ extension GateEvents {
 
 /// What lies behind the gate.
 struct NeighborCacheState: ~Copyable {
+  /// (o) every entry, in no order; the hand walks over it to find one that may go.
+  var ring: [NeighborRef] = []
   /// (c)
   unowned(unsafe) let layer: InternetLayer
   let interface: UInt16
@@ -58,8 +60,6 @@ struct NeighborCacheState: ~Copyable {
   let table: PublishedTable
   /// (o) home
   let pool: SlotPool
-  /// (o) every entry, in no order; the hand walks over it to find one that may go.
-  var ring: [NeighborRef] = []
   var hand = 0
   /// (o) home context
   var firstExpired: NeighborRef?

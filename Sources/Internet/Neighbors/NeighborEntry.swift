@@ -6,6 +6,9 @@ import Wire
 /// One neighbour, in a type-stable slot. (c) constant while in the cache, (a) atomic, (o) owner of the
 /// cache's gate.
 struct NeighborEntry: ~Copyable {
+  // The owner's comes first: the thread sanitizer takes a change of any field for one of the first.
+  /// (o) packets until the station is known, oldest first.
+  var waiting = PacketQueue()
   /// (a) see ``NeighborWord``.
   let word = AtomicWord(0)
   /// (a) when an upper layer last saw its packets answered, in nanoseconds.
@@ -26,8 +29,6 @@ struct NeighborEntry: ~Copyable {
   var isRouter = false
   /// (o) the address that a waiting packet has as source: solicitations come from it (RFC 4861 7.2.2).
   var requester: IPAddress
-  /// (o) packets until the station is known, oldest first.
-  var waiting = PacketQueue()
   /// (o) home context: the timer has fired, the owner has not yet looked.
   var isExpired = false
   /// (o) next in the list of expired entries.

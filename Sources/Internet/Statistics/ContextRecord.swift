@@ -12,13 +12,13 @@ enum InterfaceEvent: Int, CaseIterable {
 /// The state of one context. Counters have this context as their one writer; anyone reads.
 @safe
 struct ContextRecord: ~Copyable {
+  /// (o) this context: ICMP errors.
+  var errorLimit: RateLimit
   /// (a) one for each ``InternetEvent``.
   private let events: UnsafeMutablePointer<Counter>
   /// (a) ``InterfaceEvent/allCases`` for each interface.
   private let traffic: UnsafeMutablePointer<Counter>
   private let interfaceLimit: Int
-  /// (o) this context: ICMP errors.
-  var errorLimit: RateLimit
 
   init(interfaceLimit: Int, errorLimit: RateLimit) {
     self.interfaceLimit = interfaceLimit

@@ -96,6 +96,7 @@ public final class Stack: Sendable {
     // of after them ends here: nobody else refers to the stack any more.
     stopContexts()
     settle()
+    finishCaptures()
   }
 
   /// Starts the contexts; from now on the interfaces are served. Once. Throws ``StackError``.
