@@ -135,6 +135,7 @@ final class Bench {
       }
     }
     bench.send([1, 2])
+    bench.device.beforeStop = {}  // it holds the bench
     bench.pass()
     #expect(bench.device.wire == [1] && bench.device.ring == [2])
     #expect(!bench.queue.isStopped, "TX-STOP: space and stopped cannot both last")

@@ -19,24 +19,27 @@ import Wire
 
   @Test func anAddressIsBoundOnceAndIsFreeAgainAfterClose() throws {
     let network = try Network()
-    let address = network.address(of: network.right, 80, isIPv4: true)
-    let first = try network.wait(network.right.sockets.listen(on: address))
-    let second = network.right.sockets.listen(on: address)
-    #expect(network.scheduler.run { second.isReady })
-    #expect(throws: SocketError.addressInUse) { try second.take()!.get() }
-    // P6: the same port at another address is another name.
-    let other = try network.wait(
-      network.right.sockets.listen(on: network.address(of: network.right, 80, isIPv4: false)))
-    let foreign = network.right.sockets.listen(on: SocketAddress(network.left.ipv4, port: 81))
-    #expect(network.scheduler.run { foreign.isReady })
-    #expect(throws: SocketError.addressNotAvailable) { try foreign.take()!.get() }
-    first.close()
-    let third = try network.wait(network.right.sockets.listen(on: address))
-    #expect(network.right.sockets.bindingCount == 2)
-    other.close()
-    third.close()
-    network.scheduler.settle()
-    #expect(network.right.sockets.bindingCount == 0)
+    do {
+      let address = network.address(of: network.right, 80, isIPv4: true)
+      let first = try network.wait(network.right.sockets.listen(on: address))
+      let second = network.right.sockets.listen(on: address)
+      #expect(network.scheduler.run { second.isReady })
+      #expect(throws: SocketError.addressInUse) { try second.take()!.get() }
+      // P6: the same port at another address is another name.
+      let other = try network.wait(
+        network.right.sockets.listen(on: network.address(of: network.right, 80, isIPv4: false)))
+      let foreign = network.right.sockets.listen(on: SocketAddress(network.left.ipv4, port: 81))
+      #expect(network.scheduler.run { foreign.isReady })
+      #expect(throws: SocketError.addressNotAvailable) { try foreign.take()!.get() }
+      first.close()
+      let third = try network.wait(network.right.sockets.listen(on: address))
+      #expect(network.right.sockets.bindingCount == 2)
+      other.close()
+      third.close()
+      network.scheduler.settle()
+      #expect(network.right.sockets.bindingCount == 0)
+    }
+    network.expectNothingLeft()
   }
 
   /// Q4, AQ-BOUND: the queue is bounded; who finds it full is not reset, and gets through when there is room.
