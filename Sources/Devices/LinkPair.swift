@@ -24,6 +24,12 @@ public final class LinkPair: Sendable {
     left = LinkEnd(name: "left0", linkLayer: leftLink, mtu: mtu, outgoing: rightward, incoming: leftward)
     right = LinkEnd(name: "right0", linkLayer: rightLink, mtu: mtu, outgoing: leftward, incoming: rightward)
   }
+
+  /// Loses the frames that are on their way, as a wire does that is cut: they go back to their senders' pools.
+  /// Only while no context serves either end; before the first of two stacks goes away.
+  public func loseFrames() {
+    for end in [left, right] { end.loseFrames() }
+  }
 }
 
 /// One end of a ``LinkPair``.
@@ -83,6 +89,10 @@ public final class LinkEnd: Device {
       taken += 1
     }
     return .more
+  }
+
+  fileprivate func loseFrames() {
+    for ring in incoming { while ring.takeOne() != nil {} }
   }
 
   /// Puts the packet into the ring, or gives it back with the queue stopped (TX-BUSY).
