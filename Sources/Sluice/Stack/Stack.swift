@@ -191,7 +191,7 @@ public final class Stack: Sendable {
   }
 
   func enter() throws(SocketError) {
-    guard intake.enter() else { throw .networkDown }
+    guard !isForkedChild(), intake.enter() else { throw .networkDown }
   }
   func made(_ socket: ListeningSocket) -> TCPListener {
     endpoints.add(socket)

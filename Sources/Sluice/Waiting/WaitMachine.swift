@@ -33,6 +33,10 @@ struct WaitMachine<Running: Operation> {
 
   /// Takes the turn and tries. First, once. Application context, nothing held.
   mutating func begin(_ operation: inout Running) -> Step {
+    if isForkedChild() {
+      phase = .ended
+      return .finished(.failure(.networkDown))
+    }
     let turn = withApplication { held in operation.point.turn.take(target, &held) }
     switch turn {
     case .taken: return proceed(&operation, wasWoken: false)

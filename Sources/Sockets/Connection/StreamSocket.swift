@@ -42,7 +42,7 @@ public final class StreamSocket: Sendable {
   deinit {
     // Nobody waits any more: there is nobody to wake, and this may run anywhere.
     _ = beginClose(.close)
-    connection.release()
+    if !isForkedChild() { connection.release() }
   }
 
   /// The address and port of this host.
@@ -203,7 +203,8 @@ public final class StreamSocket: Sendable {
   public var isDelivered: Bool { connection.status.contains(.delivered) }
 
   private func beginClose(_ event: GateEvents) -> Bool {
-    guard closing.exchange(1) == 0 else { return false }
+    // A child process's close leaves the parent's connection alone (L6).
+    guard closing.exchange(1) == 0, !isForkedChild() else { return false }
     connection.set([.handleClosed, .sendShutdown])
     _ = connection.gate.post(events: event)
     return true

@@ -37,7 +37,7 @@ public final class DatagramSocket: Sendable {
   deinit {
     // Nobody waits any more: there is nobody to wake, and this may run anywhere.
     _ = beginClose()
-    datagram.release()
+    if !isForkedChild() { datagram.release() }
   }
 
   /// Reads the oldest datagram. The holder of the read turn only. A datagram larger than `buffer` is cut
@@ -180,7 +180,7 @@ public final class DatagramSocket: Sendable {
   }
 
   private func beginClose() -> Bool {
-    guard closing.exchange(1) == 0 else { return false }
+    guard closing.exchange(1) == 0, !isForkedChild() else { return false }  // L6
     unsafe datagram.state.pointee.isClosed.store(1)
     layer.unbind(datagram.bound) { _ in }
     return true

@@ -17,6 +17,7 @@ public final class ListeningSocket: Sendable {
   deinit {
     // No call is in flight and nobody waits: the list needs no lock, which a context, where the last
     // reference of an unwanted answer may end, could not take.
+    if isForkedChild() { return }  // L6
     if closing.exchange(1) == 0 {
       var orphans = stopQueueing()
       unsafe listener.state.pointee.taken.withExclusiveState { orphans.append(contentsOf: takeOut(&$0)) }
@@ -51,7 +52,7 @@ public final class ListeningSocket: Sendable {
   /// being aborted, with nothing held (AQ-CLOSE), and whoever asks for the port after this gets it. Cannot
   /// fail; again it does nothing.
   public func close() {
-    guard closing.exchange(1) == 0 else { return }
+    guard closing.exchange(1) == 0, !isForkedChild() else { return }  // L6
     var orphans = stopQueueing()
     withApplication { held in
       unsafe listener.state.pointee.taken.withLock(&held) { taken, _ in
