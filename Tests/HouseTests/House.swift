@@ -6,6 +6,8 @@ struct House {
   var files: [SourceFile]
   /// Folders below `Sources` and `Tests`: each must be a target, or nothing would look into it.
   var folders: [String]
+  /// What must hold, by number: scenarios and invariants.
+  var claims: [Claim]
 
   func files(of target: TargetDescription) -> [SourceFile] {
     files.filter { $0.target == target.name }
@@ -26,6 +28,8 @@ struct House {
     for target in description.targets {
       files += try Self.sources(of: target, root)
     }
+    claims = try Claim.parse(
+      String(contentsOf: root.appendingPathComponent(ProofPage.list), encoding: .utf8))
     folders = try ["Sources", "Tests"].flatMap { parent in
       let parentFolder = root.appendingPathComponent(parent)
       return try FileManager.default.contentsOfDirectory(atPath: parentFolder.path).map { "\(parent)/\($0)" }

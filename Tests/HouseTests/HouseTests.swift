@@ -31,6 +31,7 @@ struct HouseTests {
     empty.description.targets = []
     empty.files = []
     empty.folders = []
+    empty.claims = []
     #expect(rule.findings(in: empty).seen < rule.floor)
   }
 }

@@ -71,6 +71,29 @@ extension Rule {
     case .finishedWork:
       Self.marks.sorted().map { .source("Wire", "let a = \"\" // \($0): later") }
         + Self.marks.sorted().map { .source("WireTests", "/*\n * \($0) later\n */") }
+    case .claimsAreTested:
+      [
+        .init("a scenario without a test") { $0.claim("Z1") },
+        .init("a test of an unknown scenario") { $0.add("WireTests", "@Test func Z1_nobodyAsked() {}") },
+      ]
+    case .orderIsExplored:
+      [
+        .init("an order that is not explored") { house in
+          house.explore("")
+          house.claim("Z1", isAboutOrder: true)
+        },
+        .init("an order without a mutation") { house in
+          house.claim("Z1", isAboutOrder: true)
+          house.explore(#"Scenario(id: "Z1", title: "none", search: .sampled, mutations: []) {}"#)
+        },
+        .init("a mutation that nobody finds") { house in
+          house.explore("")
+          house.add("Wire", #"extension Mutation { static let forgotten = Mutation("forgotten") }"#)
+        },
+        .init("a mutation that no code has") { house in
+          house.explore(#"Scenario(id: "Z1", title: "one", search: .sampled, mutations: [.invented]) {}"#)
+        },
+      ]
     }
   }
 }
@@ -97,6 +120,15 @@ extension House {
 
   fileprivate mutating func depend(_ name: String, on other: String) {
     change(name) { $0.dependencies.append(.init(target: other)) }
+  }
+
+  fileprivate mutating func claim(_ id: String, isAboutOrder: Bool = false) {
+    claims.append(Claim(id: id, isAboutOrder: isAboutOrder, text: "something new", heading: "News"))
+  }
+
+  /// A file of the explorer's, in a target that every house has.
+  fileprivate mutating func explore(_ text: String) {
+    files.append(SourceFile(target: "Wire", path: "Sources/Explorer/Scenarios/Mutation.swift", text: text))
   }
 
   fileprivate mutating func add(_ target: String, _ text: String) {

@@ -6,6 +6,8 @@ enum Rule: String, CaseIterable, Sendable {
   // What the sources must not contain.
   case declaredImports, concurrencyStaysAbove, synchronisationInExclusion, tokenRoots, explainedDoors
   case finishedWork
+  // What the numbered scenarios and invariants have to show.
+  case claimsAreTested, orderIsExplored
 
   /// Fewer things looked at than this, and the check has gone blind.
   var floor: Int {
@@ -18,6 +20,8 @@ enum Rule: String, CaseIterable, Sendable {
     case .concurrencyStaysAbove, .synchronisationInExclusion, .finishedWork: 100
     case .tokenRoots: 10
     case .explainedDoors: 20
+    case .claimsAreTested: 120
+    case .orderIsExplored: 20
     }
   }
 
@@ -34,6 +38,8 @@ enum Rule: String, CaseIterable, Sendable {
     case .tokenRoots: tokenRoots(house)
     case .explainedDoors: explainedDoors(house)
     case .finishedWork: finishedWork(house)
+    case .claimsAreTested: claimsAreTested(house)
+    case .orderIsExplored: orderIsExplored(house)
     }
   }
 }

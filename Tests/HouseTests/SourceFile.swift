@@ -9,6 +9,8 @@ struct SourceFile {
 
   let target: String
   let path: String
+  /// As it is, strings included.
+  let text: String
   let lines: [Line]
 
   var isSwift: Bool { path.hasSuffix(".swift") }
@@ -16,6 +18,7 @@ struct SourceFile {
   init(target: String, path: String, text: String) {
     self.target = target
     self.path = path
+    self.text = text
     var scanner = SourceScanner(text)
     lines = scanner.scan()
   }

@@ -1,0 +1,50 @@
+/// Rules over what the claims have to show.
+extension Rule {
+  /// No claim is without a test, and no test names a claim that there is not.
+  func claimsAreTested(_ house: House) -> Findings {
+    var findings = Findings()
+    let evidence = Evidence(house)
+    for claim in house.claims {
+      let isMissing = evidence.tests(of: claim.id).isEmpty && !Self.claimsWithoutTests.contains(claim.id)
+      findings.look(at: claim.id, isMissing ? "has no test" : nil)
+    }
+    for stranger in evidence.strangers { findings.look(at: stranger, "names a scenario that is not listed") }
+    return findings
+  }
+
+  /// What is about order is explored, with a mutation; each mutation is somebody's to find.
+  func orderIsExplored(_ house: House) -> Findings {
+    var findings = Findings()
+    let evidence = Evidence(house)
+    for claim in house.claims where claim.isAboutOrder {
+      var complaint: String?
+      if evidence.hasExplorer {
+        if evidence.explored(of: claim.id).isEmpty {
+          complaint = "is not explored"
+        } else if evidence.mutations(of: claim.id).isEmpty {
+          complaint = "is explored without a mutation"
+        }
+      }
+      findings.look(at: claim.id, complaint)
+    }
+    let declared = Set(evidence.mutations.map(\.name))
+    let wanted = Set(evidence.explored.flatMap(\.mutations))
+    for name in declared.sorted() where evidence.hasExplorer {
+      findings.look(at: name, wanted.contains(name) ? nil : "is a mutation that nobody has to find")
+    }
+    for name in wanted.subtracting(declared).sorted() {
+      findings.look(at: name, "is a mutation that no code has")
+    }
+    return findings
+  }
+
+  /// Claims whose tests come with what they are about; it only gets shorter. The page is compared when it is empty.
+  static let claimsWithoutTests: Set<String> = [
+    "W1", "W3", "W4", "W5", "W6", "W7", "W8", "W10", "W11", "L1", "L3", "L4", "L5", "L7", "L8", "L9",
+    "L10", "Q2", "Q5", "Q6", "Q7", "R1", "R3", "R9", "R10", "R11", "X5", "X6", "X7", "X8", "T2", "C1",
+    "C4", "C5", "C7", "C8", "P6", "P8", "SO-REF", "SO-PCB", "SO-NOFAIL", "SO-PUBLISH", "SO-TERM", "SO-GEN",
+    "AQ-ONE", "AQ-XFER", "AQ-RECHECK", "AQ-DUP", "AQ-BOUND", "AQ-WAKE", "PCB-OWN", "PCB-MATCH", "PCB-DROP",
+    "SB-EOF", "SB-NOCOPY", "SB-SPACE", "TM-OWNER", "TM-STALE", "RX-ORDER", "RX-MISSED", "RX-NOBLOCK",
+    "RX-DRAIN", "RX-HOLD", "TX-OWN", "TX-STOP", "TX-RECLAIM", "TX-STRAND",
+  ]
+}
