@@ -14,3 +14,5 @@
 @_exported public import enum TCP.TCPState
 @_exported public import struct Internet.InterfaceStatistics
 @_exported public import struct Internet.NeighborStatistics
+@_exported public import struct SoftInterrupts.LevelBudget
+@_exported public import struct SoftInterrupts.LevelBudgets

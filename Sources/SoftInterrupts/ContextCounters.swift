@@ -10,24 +10,57 @@ public final class ContextCounters: Sendable {
   public let sleeps = Counter()
   /// Timers fired.
   public let timersFired = Counter()
-  /// Items run at net and serial level.
-  public let netItems = Counter()
-  /// Items run at bio level.
-  public let bioItems = Counter()
-  /// Items run at general level.
-  public let generalItems = Counter()
-  /// Times a level ran out of its budget and left work pending.
-  public let budgetExhausted = Counter()
+  /// Posted items run, by level.
+  public let items = LevelCounters()
+  /// Times a level ran out of its budget and left work pending, by level (RX-BUDGET).
+  public let budgetEnds = LevelCounters()
+  /// Passes that ended early because their wake-ups had nearly filled the buffer.
+  public let wakeRoomEnds = Counter()
   /// Frames received.
   public let framesReceived = Counter()
   /// The number of timers armed, as of the last pass.
   public let timersArmed = Gauge()
-  /// Retired slots that wait for a grace period, as of the last pass.
+  /// The number of retired slots that wait for a grace period, as of the last pass.
   public let slotsInLimbo = Gauge()
-  /// The greatest lateness of a timer in nanoseconds beyond its tick.
+  /// The greatest lateness of a timer in nanoseconds beyond its deadline.
   public let worstTimerLateness = Gauge()
+  /// The longest pass, in nanoseconds of the stack's clock.
+  public let longestPass = Gauge()
 
   init() {}
+}
+
+/// A counter for each level.
+public struct LevelCounters: ~Copyable, Sendable {
+  /// Expired timers.
+  public let clock = Counter()
+  /// Devices and handed-over gates.
+  public let net = Counter()
+  /// Serial lines.
+  public let serial = Counter()
+  /// Storage.
+  public let bio = Counter()
+  /// Control.
+  public let general = Counter()
+
+  init() {}
+
+  /// The counter of a level.
+  public subscript(level: Level) -> Counter {
+    _read {
+      switch level {
+      case .clock: yield clock
+      case .net: yield net
+      case .serial: yield serial
+      case .bio: yield bio
+      case .general: yield general
+      }
+    }
+  }
+  /// All levels together.
+  public var total: UInt64 {
+    clock.value &+ net.value &+ serial.value &+ bio.value &+ general.value
+  }
 }
 
 /// A value with one writer and any number of readers.

@@ -1,6 +1,5 @@
 // One pass of a context: the levels in order, then flush, wake, report quiescence.
 
-import Buffers
 import Devices
 import Exclusion
 import Timing
@@ -10,27 +9,27 @@ import Timing
 struct ContextRunner: @unchecked Sendable {  // the state behind it is touched by one thread at a time
   let state: UnsafeMutablePointer<ContextState>
 
+  /// Items between two looks at the clock: a handed-over gate runs a hundred of its own as one.
+  private static var itemsPerLook: Int { 4 }
+  /// Wake-ups that a turn may raise. With less room the pass ends and they are delivered: the buffer grows only
+  /// for a turn that raises more.
+  private static var wakesPerTurn: Int { 256 }
+
   /// Runs every level once. True: work is left, run again without sleeping.
   func pass(_ root: inout ContextRoot) -> Bool {
     let counters = unsafe state.pointee.counters
     counters.entries.increment()
-    unsafe state.pointee.now = state.pointee.timeSource.now()
+    let began = refreshNow()
     let isMoreLeft = root.withSoftInterrupt { (cx: inout SoftInterrupt) -> Bool in
       distribute()
-      var isMoreLeft = runClock(&cx)
-      isMoreLeft = runReceive(.net, &cx) || isMoreLeft
-      isMoreLeft = unsafe run(&state.pointee.net, .net, counters.netItems, &cx) || isMoreLeft
-      isMoreLeft = runReceive(.serial, &cx) || isMoreLeft
-      isMoreLeft = unsafe run(&state.pointee.serial, .serial, counters.netItems, &cx) || isMoreLeft
-      isMoreLeft = unsafe run(&state.pointee.bio, .bio, counters.bioItems, &cx) || isMoreLeft
-      isMoreLeft = unsafe run(&state.pointee.general, .general, counters.generalItems, &cx) || isMoreLeft
+      runLevels(&cx)
       flush(&cx)
-      return isMoreLeft
+      return hasWorkLeft
     }
     root.deliverWakeups()
     root.quiescent()
     reclaim(&root)
-    publish()
+    publish(began)
     counters.exits.increment()
     return isMoreLeft
   }
@@ -47,56 +46,94 @@ struct ContextRunner: @unchecked Sendable {  // the state behind it is touched b
       guard let entry = unsafe state.pointee.handlers.items[Int(item.kind.rawValue)] else {
         preconditionFailure("PCB-POST: an item of a kind that nobody registered")
       }
-      switch entry.level {
-      case .clock, .net: unsafe state.pointee.net.append(item)
-      case .serial: unsafe state.pointee.serial.append(item)
-      case .bio: unsafe state.pointee.bio.append(item)
-      case .general: unsafe state.pointee.general.append(item)
-      }
+      unsafe state.pointee.queues[entry.level].append(item)
     }
   }
 
-  /// Expired timers, one at a time: a handler may arm and cancel.
-  private func runClock(_ cx: inout SoftInterrupt) -> Bool {
-    var left = Level.clock.itemBudget
-    let counters = unsafe state.pointee.counters
-    let now = unsafe state.pointee.now
-    while left > 0 {
-      guard let timer = unsafe state.pointee.wheel.popExpired(at: now, moves: &left) else {
-        return unsafe state.pointee.wheel.isBehind
+  private func runLevels(_ cx: inout SoftInterrupt) {
+    let budgets = unsafe state.pointee.budgets
+    var clock = Allowance(budgets.clock)
+    runClock(&clock, &cx)
+    runMiddle(budgets, &clock, &cx)
+    for level in [Level.bio, .general] {
+      var left = Allowance(budgets[level])
+      runQueue(level, limit: left.items, &left, &cx)
+      noteEnd(level, left)
+      runClock(&clock, &cx)
+    }
+    if clock.isSpent, unsafe state.pointee.wheel.isBehind { noteEnd(.clock) }
+    if !hasWakeRoom { unsafe state.pointee.counters.wakeRoomEnds.increment() }
+  }
+
+  /// Net and serial are equals: they take turns, and who begins alternates from pass to pass.
+  private func runMiddle(_ budgets: LevelBudgets, _ clock: inout Allowance, _ cx: inout SoftInterrupt) {
+    let isSerialFirst = unsafe state.pointee.isSerialFirst
+    unsafe state.pointee.isSerialFirst = !isSerialFirst
+    let (first, second) = isSerialFirst ? (Level.serial, Level.net) : (.net, .serial)
+    var (firstLeft, secondLeft) = (Allowance(budgets[first]), Allowance(budgets[second]))
+    var goesOn = true
+    while goesOn {
+      goesOn = takeTurn(first, limit: budgets.turn, &firstLeft, &cx)
+      if goesOn { runClock(&clock, &cx) }
+      if takeTurn(second, limit: budgets.turn, &secondLeft, &cx) {
+        goesOn = true
+        runClock(&clock, &cx)
       }
-      left -= 1
-      counters.timersFired.increment()
+    }
+    noteEnd(first, firstLeft)
+    noteEnd(second, secondLeft)
+  }
+
+  /// Some frames of one queue, then some of what was posted. False: there was nothing, or the budget is spent.
+  private func takeTurn(
+    _ level: Level, limit: Int, _ left: inout Allowance, _ cx: inout SoftInterrupt
+  ) -> Bool {
+    guard !left.isSpent, hasWork(level) else { return false }
+    guard hasWakeRoom else { return false }
+    receive(level, limit: limit, &left, &cx)
+    runQueue(level, limit: limit, &left, &cx)
+    return true
+  }
+
+  /// Expired timers, one at a time: a handler may arm and cancel. Looked at after each turn too, so that a timer
+  /// waits for one turn at most (TM-LATE).
+  private func runClock(_ left: inout Allowance, _ cx: inout SoftInterrupt) {
+    var count = 0
+    while !left.isSpent, hasWakeRoom {
+      let now = unsafe state.pointee.now
+      guard let timer = unsafe state.pointee.wheel.popExpired(at: now, moves: &left.items) else { return }
       guard let fire = unsafe state.pointee.handlers.timers[Int(timer.kind)] else {
         preconditionFailure("TM-OWNER: a timer of a kind that nobody registered")
       }
+      unsafe state.pointee.counters.timersFired.increment()
       fire(timer, &cx)
+      left.items -= 1
+      count += 1
+      if count % Self.itemsPerLook == 0 { spendTime(of: &left) }
     }
-    counters.budgetExhausted.increment()
-    return true
   }
 
-  private func run(
-    _ list: inout ItemList, _ level: Level, _ counter: borrowing Counter, _ cx: inout SoftInterrupt
-  ) -> Bool {
-    guard !list.isEmpty else { return false }
-    // A private list: what handlers post to this context meanwhile comes in the next pass.
-    var batch = ItemList()
-    swap(&batch, &list)
-    let deadline = unsafe state.pointee.now.adding(nanoseconds: level.timeBudget)
-    var left = level.itemBudget
-    while let item = batch.popFirst() {
+  /// Posted items, oldest first. What handlers post to this context meanwhile comes in the next pass.
+  private func runQueue(_ level: Level, limit: Int, _ left: inout Allowance, _ cx: inout SoftInterrupt) {
+    var count = 0
+    while count < limit, !left.isSpent, hasWakeRoom {
+      guard let item = unsafe state.pointee.queues[level].popFirst() else { break }
       guard let entry = unsafe state.pointee.handlers.items[Int(item.kind.rawValue)] else { continue }
-      counter.increment()
+      unsafe state.pointee.counters.items[level].increment()
       entry.run(item, &cx)
-      left -= 1
-      guard left > 0, left % 16 != 0 || refreshNow() < deadline else { break }
+      left.items -= 1
+      count += 1
+      if count % Self.itemsPerLook == 0 { spendTime(of: &left) }
     }
-    if batch.isEmpty { return !list.isEmpty }
-    unsafe state.pointee.counters.budgetExhausted.increment()  // keeps RX-BUDGET
-    batch.append(contentsOf: list)
-    list = batch
-    return true
+    if count > 0 { spendTime(of: &left) }
+  }
+
+  // MARK: Budgets
+
+  /// The time since the last look goes off the budget of who looks.
+  func spendTime(of left: inout Allowance) {
+    let before = unsafe state.pointee.now
+    left.time -= min(left.time, UInt64(clamping: (refreshNow() - before).count))
   }
 
   private func refreshNow() -> Instant {
@@ -104,91 +141,73 @@ struct ContextRunner: @unchecked Sendable {  // the state behind it is touched b
     return unsafe state.pointee.now
   }
 
-  /// Receives from each queue that said it has something.
-  private func runReceive(_ level: Level, _ cx: inout SoftInterrupt) -> Bool {
-    var isMoreLeft = false
-    for number in unsafe state.pointee.sources.indices {
-      guard unsafe state.pointee.sources[number].isPending,
-        unsafe state.pointee.sources[number].level == level
-      else { continue }
-      let source = unsafe state.pointee.sources[number]
-      let signalled = source.device.descriptor(queue: source.queue) == nil
-      if signalled { source.signal.beginDrain() }
-      var batch = PacketQueue()
-      let outcome = source.device.receive(
-        queue: source.queue, limit: level.itemBudget, pool: unsafe state.pointee.pool,
-        now: unsafe state.pointee.now,
-        into: &batch)
-      unsafe state.pointee.counters.framesReceived.increment(by: UInt64(batch.count))
-      if !batch.isEmpty { unsafe state.pointee.handlers.receive(&batch, source.interface, &cx) }
-      var isPending = false
-      switch outcome {
-      case .drained:
-        // Raised while draining: once more (R5). A descriptor is level-triggered, it tells again.
-        isPending = signalled && !source.signal.endDrain()
-      case .more:
-        isPending = true
-        unsafe state.pointee.counters.budgetExhausted.increment()
-      case .failed:
-        unsafe state.pointee.sources[number].hasFailed = true
-      }
-      unsafe state.pointee.sources[number].isPending = isPending
-      isMoreLeft = isMoreLeft || isPending
-    }
-    return isMoreLeft
-  }
+  /// Room for the wake-ups of one more turn.
+  private var hasWakeRoom: Bool { unsafe state.pointee.core.wakes.room >= Self.wakesPerTurn }
 
-  /// The end of a pass: put-off system calls, then the packets that are done, with nothing owned (X3).
-  private func flush(_ cx: inout SoftInterrupt) {
-    let batch = unsafe state.pointee.core.attachment(.devices).assumingMemoryBound(to: TransmitBatch.self)
-    while let queue = unsafe batch.pointee.nextDirty() { queue.flush(&cx) }
-    while let packet = unsafe batch.pointee.nextFinished() { _ = consume packet }
-    watchStoppedQueues()
+  private func noteEnd(_ level: Level, _ left: Allowance) {
+    if left.isSpent, hasWork(level) { noteEnd(level) }
   }
+  /// What the level leaves stays pending (keeps RX-BUDGET), and the pass says that there is more.
+  private func noteEnd(_ level: Level) { unsafe state.pointee.counters.budgetEnds[level].increment() }
 
-  /// A stopped queue of a device with a descriptor restarts when there is room to write (X9).
-  private func watchStoppedQueues() {
-    guard let poller = unsafe state.pointee.poller else { return }
-    for number in unsafe state.pointee.sources.indices {
-      let isStopped = unsafe state.pointee.sources[number].transmit.isStopped
-      guard unsafe isStopped != state.pointee.sources[number].isWatchedForRoom else { continue }
-      let source = unsafe state.pointee.sources[number]
-      guard source.device.descriptor(queue: source.queue) != nil else {
-        continue
-      }
-      unsafe state.pointee.sources[number].isWatchedForRoom = isStopped
-      poller.watchWritable(token: UInt32(number), isStopped)
+  // MARK: What there is to do
+
+  /// Whether a level has something that no later event will tell of.
+  func hasWork(_ level: Level) -> Bool {
+    switch level {
+    case .clock: unsafe state.pointee.wheel.isBehind
+    case .bio, .general: unsafe !state.pointee.queues[level].isEmpty
+    case .net, .serial:
+      unsafe !state.pointee.queues[level].isEmpty
+        || state.pointee.sources.contains { $0.isPending && $0.level == level }
     }
   }
+  private var hasWorkLeft: Bool { Level.allCases.contains { hasWork($0) } }
 
-  /// Frees retired slots whose grace period has passed (PCB-GRACE).
-  private func reclaim(_ root: inout ContextRoot) {
-    guard unsafe !state.pointee.limbo.isEmpty else { return }
-    let handlers = unsafe state.pointee.handlers
-    let grace = unsafe state.pointee.grace
-    unsafe state.pointee.limbo.reclaim(grace) { item in
-      if let reclaim = handlers.reclaims[Int(item.kind.rawValue)] {
-        reclaim(item)
-      } else {
-        SlotPoolRef.of(item)?.giveBack(item)
-      }
-    }
-  }
-
-  private func publish() {
+  private func publish(_ began: Instant) {
     let counters = unsafe state.pointee.counters
     counters.timersArmed.set(UInt64(unsafe state.pointee.wheel.armedCount))
     counters.slotsInLimbo.set(UInt64(unsafe state.pointee.limbo.count))
     counters.worstTimerLateness.set(
       UInt64(clamping: unsafe state.pointee.wheel.lateness.maximum.count))
+    let length = UInt64(clamping: (unsafe state.pointee.now - began).count)
+    if length > counters.longestPass.value { counters.longestPass.set(length) }
   }
+}
 
-  func markReady(_ event: PollEvent) {
-    if event.token == ContextSet.portToken { return unsafe state.pointee.core.port.absorb() }
-    let number = Int(event.token)
-    if event.isReadable, unsafe !state.pointee.sources[number].hasFailed {
-      unsafe state.pointee.sources[number].isPending = true
+/// What is left of a level's budget in this pass.
+struct Allowance {
+  var items: Int
+  /// Nanoseconds.
+  var time: UInt64
+
+  init(_ budget: LevelBudget) { (items, time) = (budget.items, budget.time) }
+  var isSpent: Bool { items <= 0 || time == 0 }
+}
+
+/// Posted work by level. Work of the clock is the wheel: what is posted for it runs at net.
+struct RunQueues: ~Copyable {
+  private var net = ItemList()
+  private var serial = ItemList()
+  private var bio = ItemList()
+  private var general = ItemList()
+
+  subscript(level: Level) -> ItemList {
+    _read {
+      switch level {
+      case .clock, .net: yield net
+      case .serial: yield serial
+      case .bio: yield bio
+      case .general: yield general
+      }
     }
-    if event.isWritable { unsafe state.pointee.sources[number].transmit.roomAppeared() }
+    _modify {
+      switch level {
+      case .clock, .net: yield &net
+      case .serial: yield &serial
+      case .bio: yield &bio
+      case .general: yield &general
+      }
+    }
   }
 }

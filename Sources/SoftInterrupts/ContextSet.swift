@@ -5,29 +5,6 @@ public import Devices
 public import Exclusion
 public import Timing
 
-/// How a ``ContextSet`` is made.
-public struct ContextConfiguration: Sendable {
-  /// Number of contexts, 1...64.
-  public var contexts: Int
-  /// Packets that each context's pool may grow to (2 KiB each).
-  public var packetLimit: Int
-  /// The clock: real or virtual.
-  public var timeSource: any TimeSource
-  /// Makes the poller of a context that runs on a thread; nil under the manual scheduler.
-  public var makePoller: (@Sendable (Int) throws -> any DevicePoller)?
-
-  /// A configuration; `makePoller` nil means that the contexts are stepped by hand.
-  public init(
-    contexts: Int = 1, packetLimit: Int = 16384, timeSource: any TimeSource,
-    makePoller: (@Sendable (Int) throws -> any DevicePoller)? = nil
-  ) {
-    self.contexts = contexts
-    self.packetLimit = packetLimit
-    self.timeSource = timeSource
-    self.makePoller = makePoller
-  }
-}
-
 /// All contexts of a stack. Assembled by one thread (`register…`, `addDevice`), then started once and
 /// stopped once; what is posted before the start runs after it.
 @safe
@@ -62,13 +39,16 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
     count = configuration.contexts
     timeSource = configuration.timeSource
     grace = GraceDomain(contexts: count)
+    var budgets = configuration.budgets
+    budgets.turn = min(max(budgets.turn, 1), 256)
     unsafe states = .allocate(capacity: count)
     unsafe batches = .allocate(capacity: count)
     unsafe pools = .allocate(capacity: count)
     for index in 0..<count {
       let poller = try configuration.makePoller?(index)
       let core = try ContextCoreRef.make(
-        index: index, kick: poller == nil ? .counted : .descriptor, domain: grace)
+        index: index, kick: poller == nil ? .counted : .descriptor,
+        wakeCapacity: min(max(configuration.wakeCapacity, 512), 65536), domain: grace)
       unsafe (pools + index).initialize(to: PacketPool(limit: configuration.packetLimit, home: core))
       let counters = ContextCounters()
       if let poller, let descriptor = core.port.descriptor {
@@ -78,8 +58,8 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
       unsafe (states + index).initialize(
         to: ContextState(
           core: core, handlers: Handlers(), timeSource: timeSource, poller: poller, pool: pools[index].ref,
-          grace: grace,
-          counters: counters, now: timeSource.now(), wheel: TimingWheel(now: timeSource.now())))
+          grace: grace, counters: counters, budgets: budgets, now: timeSource.now(),
+          wheel: TimingWheel(now: timeSource.now())))
       unsafe core.attach(UnsafeMutableRawPointer(states + index), .softInterrupts)
       unsafe core.attach(UnsafeMutableRawPointer(batches + index), .devices)
       cores.append(core)

@@ -13,16 +13,17 @@ struct ContextState: ~Copyable {
   let pool: PacketPoolRef
   let grace: GraceDomain
   let counters: ContextCounters
-  /// Stamped at the start of a pass and after each level.
+  let budgets: LevelBudgets
+  /// Stamped at the start of a pass and after every few items.
   var now: Instant
   var wheel: TimingWheel
-  /// Posted work by level; `clock` stays empty, its work is the wheel.
-  var net = ItemList()
-  var serial = ItemList()
-  var bio = ItemList()
-  var general = ItemList()
+  var queues = RunQueues()
+  /// Who begins the turns of the next pass.
+  var isSerialFirst = false
   /// Receive queues; the token or tag of a signal is the index.
   var sources: [ReceiveSource] = []
+  /// Where to look for the next pending one.
+  var nextSource = 0
   var limbo = LimboList()
   var isStopping = false
 }
@@ -48,7 +49,7 @@ extension SoftInterrupt {
 
   /// The context's number, from 0.
   public var index: Int { core.index }
-  /// The time of this pass. It does not move while a level's item runs.
+  /// The time as of a few items ago. It does not move while an item runs.
   public var now: Instant { unsafe state.pointee.now }
   /// The context's packets.
   public var pool: PacketPoolRef { unsafe state.pointee.pool }

@@ -96,9 +96,7 @@ extension ContextRunner {
   func hasWork(at now: Instant) -> Bool {
     if hasPosted { return true }
     if let deadline = nextDeadline, deadline <= now { return true }
-    if unsafe !(state.pointee.net.isEmpty && state.pointee.serial.isEmpty) { return true }
-    if unsafe !(state.pointee.bio.isEmpty && state.pointee.general.isEmpty) { return true }
     if unsafe !state.pointee.limbo.isEmpty { return true }
-    return unsafe state.pointee.sources.contains { $0.isPending }
+    return Level.allCases.contains { hasWork($0) }
   }
 }

@@ -31,8 +31,13 @@ final class Probe: @unchecked Sendable {  // memory that the test hands to one c
   static let net = WorkKind(rawValue: 24), serial = WorkKind(rawValue: 25)
   static let bio = WorkKind(rawValue: 26), general = WorkKind(rawValue: 27)
 
-  func makeSet(_ journal: Journal, clock: VirtualClock, contexts: Int = 1) throws -> ContextSet {
-    let set = try ContextSet(ContextConfiguration(contexts: contexts, timeSource: clock))
+  func makeSet(
+    _ journal: Journal, clock: VirtualClock, contexts: Int = 1,
+    _ adjust: (inout ContextConfiguration) -> Void = { _ in }
+  ) throws -> ContextSet {
+    var configuration = ContextConfiguration(contexts: contexts, timeSource: clock)
+    adjust(&configuration)
+    let set = try ContextSet(configuration)
     for (kind, level, name) in [
       (Self.net, Level.net, "net"), (Self.serial, .serial, "serial"), (Self.bio, .bio, "bio"),
       (Self.general, .general, "general"),
@@ -56,7 +61,8 @@ final class Probe: @unchecked Sendable {  // memory that the test hands to one c
       .map { Probe($0.element, value: UInt32($0.offset)) }
     for probe in probes { set.port(0).post(probe.item) }
     #expect(!scheduler.step(set, context: 0))
-    #expect(journal.entries == ["timer9", "net3", "net4", "serial2", "bio1", "general0", "general5"])
+    // The second pass: of the two in the middle serial begins.
+    #expect(journal.entries == ["timer9", "serial2", "net3", "net4", "bio1", "general0", "general5"])
     #expect(set.counters(0).entries.value == set.counters(0).exits.value)
   }
 
@@ -74,7 +80,7 @@ final class Probe: @unchecked Sendable {  // memory that the test hands to one c
     set.perform(on: 0) { cx in cx.arm(timer.timer, at: cx.now.adding(milliseconds: 1)) }
     set.port(0).post(low.item)
     #expect(scheduler.step(set, context: 0), "budget leaves work pending")
-    #expect(set.counters(0).netItems.value == UInt64(Level.net.itemBudget))
+    #expect(set.counters(0).items.net.value == UInt64(LevelBudgets().net.items))
     #expect(journal.entries.last == "general7")
     clock.advance(by: .milliseconds(2))
     let before = journal.entries.count
@@ -83,7 +89,8 @@ final class Probe: @unchecked Sendable {  // memory that the test hands to one c
     scheduler.settle()
     let nets = journal.entries.filter { $0.hasPrefix("net") }
     #expect(nets == (0..<2000).map { "net\($0)" }, "RX-ORDER: first in first out over passes")
-    #expect(set.counters(0).budgetExhausted.value > 0)
+    let ends = (set.counters(0).budgetEnds.net.value, set.counters(0).budgetEnds.total)
+    #expect(ends == (7, 7), "RX-BUDGET: 2000 items are seven full passes and the rest")
   }
 
   /// T1: idle contexts have a deadline exactly when something is armed, and none when nothing is.

@@ -39,6 +39,7 @@ public final class Stack: Sendable {
     var set = ContextConfiguration(
       contexts: configuration.contexts, packetLimit: configuration.packetLimit,
       timeSource: configuration.time)
+    set.budgets = configuration.budgets
     if !configuration.isManual { set.makePoller = { _ in try EpollPoller() } }
     do {
       contexts = try ContextSet(set)

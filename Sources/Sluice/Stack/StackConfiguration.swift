@@ -1,4 +1,5 @@
 public import Devices
+public import SoftInterrupts
 public import Sockets
 import Timing
 public import Wire
@@ -13,6 +14,8 @@ public struct StackConfiguration: Sendable {
   public var loopbackMTU = 1500
   /// What a connection may buffer, unless its maker says otherwise.
   public var buffers = BufferLimits()
+  /// What each level of a context may do in one pass.
+  public var budgets = LevelBudgets()
   /// Packets that each context may hold, 2 KiB each.
   public var packetLimit = 16_384
   /// Connections, datagrams and bytes that the sockets may hold, ports they choose from, how TCP behaves, and

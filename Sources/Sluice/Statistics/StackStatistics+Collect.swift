@@ -29,11 +29,17 @@ extension Stack {
     let exits = counters.exits.value
     return StackStatistics.Context(
       entries: counters.entries.value, exits: exits, sleeps: counters.sleeps.value,
-      kicks: contexts.port(index).kicks, netItems: counters.netItems.value, bioItems: counters.bioItems.value,
-      generalItems: counters.generalItems.value, budgetExhausted: counters.budgetExhausted.value,
+      kicks: contexts.port(index).kicks, items: Self.byLevel(counters.items),
+      budgetEnds: Self.byLevel(counters.budgetEnds), wakeRoomEnds: counters.wakeRoomEnds.value,
       framesReceived: counters.framesReceived.value, timersFired: counters.timersFired.value,
       timersArmed: counters.timersArmed.value, worstTimerLateness: counters.worstTimerLateness.value,
-      slotsInLimbo: counters.slotsInLimbo.value)
+      longestPass: counters.longestPass.value, slotsInLimbo: counters.slotsInLimbo.value)
+  }
+
+  private static func byLevel(_ counters: borrowing LevelCounters) -> StackStatistics.ByLevel {
+    StackStatistics.ByLevel(
+      clock: counters.clock.value, net: counters.net.value, serial: counters.serial.value,
+      bio: counters.bio.value, general: counters.general.value)
   }
 
   private func gateStatistics() -> StackStatistics.Gates {

@@ -14,14 +14,12 @@ public struct StackStatistics: Sendable {
     public var sleeps: UInt64
     /// Times that a poster woke it.
     public var kicks: UInt64
-    /// Items run at net and serial level.
-    public var netItems: UInt64
-    /// Items run at bio level.
-    public var bioItems: UInt64
-    /// Items run at general level.
-    public var generalItems: UInt64
+    /// Posted items run.
+    public var items: ByLevel
     /// Times that a level used up its budget and left work for the next pass.
-    public var budgetExhausted: UInt64
+    public var budgetEnds: ByLevel
+    /// Passes that ended early because their wake-ups had nearly filled the buffer.
+    public var wakeRoomEnds: UInt64
     /// Frames received by its queues.
     public var framesReceived: UInt64
     /// Timers that expired.
@@ -30,8 +28,26 @@ public struct StackStatistics: Sendable {
     public var timersArmed: UInt64
     /// The most that a timer was late beyond its tick, in nanoseconds.
     public var worstTimerLateness: UInt64
+    /// The longest pass, in nanoseconds.
+    public var longestPass: UInt64
     /// Retired memory that waits for a grace period.
     public var slotsInLimbo: UInt64
+  }
+
+  /// A number for each level of a context.
+  public struct ByLevel: Sendable, Hashable {
+    /// Expired timers.
+    public var clock: UInt64
+    /// Devices and handed-over gates.
+    public var net: UInt64
+    /// Serial lines.
+    public var serial: UInt64
+    /// Storage.
+    public var bio: UInt64
+    /// Control.
+    public var general: UInt64
+    /// All levels together.
+    public var total: UInt64 { clock &+ net &+ serial &+ bio &+ general }
   }
 
   /// The gates of all contexts: how often one was entered, found occupied, handed over.

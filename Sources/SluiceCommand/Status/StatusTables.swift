@@ -82,7 +82,7 @@ extension Status {
         [
           "\(number)", "\(context.entries)", "\(context.exits)", "\(context.sleeps)",
           "\(context.framesReceived)", "\(context.timersArmed)", "\(context.timersFired)",
-          "\(context.budgetExhausted)",
+          "\(context.budgetEnds.total)",
         ]
       }, numbers: [1, 2, 3, 4, 5, 6, 7])
   }

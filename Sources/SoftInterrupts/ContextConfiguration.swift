@@ -1,0 +1,29 @@
+public import Devices
+public import Timing
+
+/// How a ``ContextSet`` is made.
+public struct ContextConfiguration: Sendable {
+  /// Number of contexts, 1...64.
+  public var contexts: Int
+  /// Packets that each context's pool may grow to (2 KiB each).
+  public var packetLimit: Int
+  /// What each level may do in one pass.
+  public var budgets = LevelBudgets()
+  /// Wake-ups that one pass buffers, 512...65536; a pass that comes near it ends early.
+  public var wakeCapacity = 1024
+  /// The clock: real or virtual.
+  public var timeSource: any TimeSource
+  /// Makes the poller of a context that runs on a thread; nil under the manual scheduler.
+  public var makePoller: (@Sendable (Int) throws -> any DevicePoller)?
+
+  /// A configuration; `makePoller` nil means that the contexts are stepped by hand.
+  public init(
+    contexts: Int = 1, packetLimit: Int = 16384, timeSource: any TimeSource,
+    makePoller: (@Sendable (Int) throws -> any DevicePoller)? = nil
+  ) {
+    self.contexts = contexts
+    self.packetLimit = packetLimit
+    self.timeSource = timeSource
+    self.makePoller = makePoller
+  }
+}

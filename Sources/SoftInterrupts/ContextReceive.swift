@@ -1,0 +1,96 @@
+// The two ends of a pass that talk to devices: receive within a turn, transmit at the end.
+
+import Buffers
+import Devices
+import Exclusion
+import Timing
+
+extension ContextRunner {
+  /// Frames of one pending queue: the queues of a level follow one another, turn by turn.
+  func receive(_ level: Level, limit: Int, _ left: inout Allowance, _ cx: inout SoftInterrupt) {
+    guard let number = nextPending(level) else { return }
+    let source = unsafe state.pointee.sources[number]
+    let isSignalled = source.device.descriptor(queue: source.queue) == nil
+    if isSignalled { source.signal.beginDrain() }
+    var batch = PacketQueue()
+    let outcome = source.device.receive(
+      queue: source.queue, limit: max(1, min(limit, left.items)), pool: unsafe state.pointee.pool,
+      now: unsafe state.pointee.now, into: &batch)
+    let count = batch.count
+    unsafe state.pointee.counters.framesReceived.increment(by: UInt64(count))
+    if count > 0 { unsafe state.pointee.handlers.receive(&batch, source.interface, &cx) }
+    switch outcome {
+    case .drained:
+      // Raised while draining: once more (R5). A descriptor is level-triggered, it tells again.
+      unsafe state.pointee.sources[number].isPending = isSignalled && !source.signal.endDrain()
+    case .more:
+      unsafe state.pointee.sources[number].isPending = true
+    case .failed:
+      unsafe state.pointee.sources[number].isPending = false
+      unsafe state.pointee.sources[number].hasFailed = true
+    }
+    left.items -= max(1, count)
+    spendTime(of: &left)
+  }
+
+  /// The pending queue of a level that was served longest ago.
+  private func nextPending(_ level: Level) -> Int? {
+    let count = unsafe state.pointee.sources.count
+    let start = unsafe state.pointee.nextSource
+    for step in 0..<count {
+      let number = (start + step) % count
+      guard unsafe state.pointee.sources[number].isPending,
+        unsafe state.pointee.sources[number].level == level
+      else { continue }
+      unsafe state.pointee.nextSource = number + 1
+      return number
+    }
+    return nil
+  }
+
+  /// The end of a pass: put-off system calls, then the packets that are done, with nothing owned (X3).
+  func flush(_ cx: inout SoftInterrupt) {
+    let batch = unsafe state.pointee.core.attachment(.devices).assumingMemoryBound(to: TransmitBatch.self)
+    while let queue = unsafe batch.pointee.nextDirty() { queue.flush(&cx) }
+    while let packet = unsafe batch.pointee.nextFinished() { _ = consume packet }
+    watchStoppedQueues()
+  }
+
+  /// A stopped queue of a device with a descriptor restarts when there is room to write (X9).
+  private func watchStoppedQueues() {
+    guard let poller = unsafe state.pointee.poller else { return }
+    for number in unsafe state.pointee.sources.indices {
+      let isStopped = unsafe state.pointee.sources[number].transmit.isStopped
+      guard unsafe isStopped != state.pointee.sources[number].isWatchedForRoom else { continue }
+      let source = unsafe state.pointee.sources[number]
+      guard source.device.descriptor(queue: source.queue) != nil else {
+        continue
+      }
+      unsafe state.pointee.sources[number].isWatchedForRoom = isStopped
+      poller.watchWritable(token: UInt32(number), isStopped)
+    }
+  }
+
+  /// Frees retired slots whose grace period has passed (PCB-GRACE).
+  func reclaim(_ root: inout ContextRoot) {
+    guard unsafe !state.pointee.limbo.isEmpty else { return }
+    let handlers = unsafe state.pointee.handlers
+    let grace = unsafe state.pointee.grace
+    unsafe state.pointee.limbo.reclaim(grace) { item in
+      if let reclaim = handlers.reclaims[Int(item.kind.rawValue)] {
+        reclaim(item)
+      } else {
+        SlotPoolRef.of(item)?.giveBack(item)
+      }
+    }
+  }
+
+  func markReady(_ event: PollEvent) {
+    if event.token == ContextSet.portToken { return unsafe state.pointee.core.port.absorb() }
+    let number = Int(event.token)
+    if event.isReadable, unsafe !state.pointee.sources[number].hasFailed {
+      unsafe state.pointee.sources[number].isPending = true
+    }
+    if event.isWritable { unsafe state.pointee.sources[number].transmit.roomAppeared() }
+  }
+}
