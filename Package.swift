@@ -19,6 +19,7 @@ let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "sw
 
 let targets: [Target] = [
   .target(name: "CLinux"),
+  .target(name: "CFiber"),
   house("Wire", ["CLinux"]),
   house("Exclusion", ["CLinux"]),
   house("Timing", ["CLinux", "Exclusion"]),
@@ -41,6 +42,14 @@ let targets: [Target] = [
     name: "SluiceCommand",
     dependencies: ["Sluice", "LinuxDevices", "Devices", "CLinux", "Wire", "Timing", arguments],
     swiftSettings: settings),
+  house(
+    "Explorer",
+    [
+      "CFiber", "Wire", "Exclusion", "Timing", "Buffers", "Devices", "SoftInterrupts", "Internet", "TCP",
+      "Sockets",
+    ]),
+  .executableTarget(
+    name: "SluiceExplore", dependencies: ["Explorer", "Exclusion", arguments], swiftSettings: settings),
   tests("WireTests", ["Wire"]),
   tests("ExclusionTests", ["Exclusion"]),
   tests("TimingTests", ["Timing", "Exclusion"]),
@@ -67,10 +76,14 @@ let package = Package(
   products: [
     .library(name: "Sluice", targets: ["Sluice"]),
     .executable(name: "sluice", targets: ["SluiceCommand"]),
+    .executable(name: "sluice-explore", targets: ["SluiceExplore"]),
   ],
   traits: [
     .trait(
       name: "LockDep", description: "Check the lock order at run time and draw the graph that was seen."),
+    .trait(
+      name: "Explore",
+      description: "Every atomic, fence, lock and park is a scheduling point of the schedule explorer."),
     .default(enabledTraits: []),
   ],
   dependencies: [

@@ -65,9 +65,9 @@ public struct LevelCounters: ~Copyable, Sendable {
 
 /// A value with one writer and any number of readers.
 public struct Gauge: ~Copyable, Sendable {
-  private let word = AtomicWord(0)
+  private let word = Counter()
   init() {}
   /// The last value that was set.
-  public var value: UInt64 { word.loadRelaxed() }
-  func set(_ value: UInt64) { word.storeRelaxed(value) }
+  public var value: UInt64 { word.value }
+  func set(_ value: UInt64) { word.set(value) }
 }

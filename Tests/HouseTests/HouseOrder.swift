@@ -1,8 +1,8 @@
 /// The order of the house, written once: DESIGN section 1, bottom to top.
 enum HouseOrder {
   static let bottomToTop = [
-    "CLinux", "Wire", "Exclusion", "Timing", "Buffers", "Devices", "LinuxDevices", "SoftInterrupts",
-    "Internet", "TCP", "Sockets", "Sluice", "SluiceCommand",
+    "CLinux", "CFiber", "Wire", "Exclusion", "Timing", "Buffers", "Devices", "LinuxDevices", "SoftInterrupts",
+    "Internet", "TCP", "Sockets", "Explorer", "SluiceExplore", "Sluice", "SluiceCommand",
   ]
 
   static func height(_ target: String) -> Int? {
@@ -21,8 +21,8 @@ enum HouseOrder {
   static let toolchainModules: [String: Set<String>] = [
     "Swift": Set(bottomToTop),
     "Synchronization": ["Exclusion"],
-    "Glibc": ["Exclusion", "Timing", "LinuxDevices", "Sluice", "SluiceCommand"],
-    "Foundation": ["Sluice", "SluiceCommand"],
+    "Glibc": ["Exclusion", "Timing", "LinuxDevices", "Explorer", "Sluice", "SluiceCommand"],
+    "Foundation": ["SluiceExplore", "Sluice", "SluiceCommand"],
     "FoundationEssentials": ["Sluice", "SluiceCommand"],
     "_Concurrency": ["Sluice", "SluiceCommand"],
   ]
@@ -44,8 +44,8 @@ enum HouseOrder {
   /// Where a token may come from nothing: the primitives themselves, the loop of a context, and the entries
   /// of the interface that programs call.
   static let tokenRoots: [String: Set<String>] = [
-    "withContextRoot": ["Exclusion", "SoftInterrupts"],
-    "withApplication": ["Exclusion", "Sockets", "Sluice"],
+    "withContextRoot": ["Exclusion", "SoftInterrupts", "Explorer"],
+    "withApplication": ["Exclusion", "Sockets", "Explorer", "Sluice"],
     "_lock": ["Exclusion"],  // takes a token of any level: behind the ordered ones only
   ]
   /// Tokens whose initialisers nobody but `Exclusion` calls.

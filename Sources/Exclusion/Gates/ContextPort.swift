@@ -1,6 +1,3 @@
-import CLinux
-import Glibc
-
 /// How a context that sleeps is woken.
 public enum KickKind: Sendable {
   /// An eventfd, for a poller.
@@ -24,11 +21,11 @@ public struct ContextPort: ~Copyable, Sendable {
     switch kind {
     case .counted: descriptor = -1
     case .descriptor:
-      descriptor = sluice_eventfd()
+      descriptor = makeEventDescriptor()
       if descriptor < 0 { throw SystemFailure(code: -descriptor, call: "eventfd") }
     }
   }
-  deinit { if descriptor >= 0 { close(descriptor) } }
+  deinit { if descriptor >= 0 { closeEventDescriptor(descriptor) } }
 
   @inlinable static var idle: UInt64 { 1 }
 }
@@ -62,6 +59,19 @@ public struct ContextPort: ~Copyable, Sendable {
     var seen = unsafe port.pointee.word.loadRelaxed()
     repeat {
       item.nextAddress = UInt(truncatingIfNeeded: (seen &>> 22) &<< 6)
+      #if Explore
+        if Mutation.posterLeavesIdleSet.isOn {
+          let kept = UInt64(item.address) &<< 16 | seen & ContextPort.idle
+          if unsafe port.pointee.word.compareExchange(&seen, kept) { break }
+          continue
+        }
+        if Mutation.postWithoutKick.isOn,
+          unsafe port.pointee.word.compareExchange(
+            &seen, UInt64(item.address) &<< 16)
+        {
+          return
+        }
+      #endif
     } while unsafe !port.pointee.word.compareExchange(&seen, UInt64(item.address) &<< 16)
     if seen & ContextPort.idle != 0 { kick() }
   }
@@ -75,6 +85,13 @@ public struct ContextPort: ~Copyable, Sendable {
 
   /// The context only, before it waits: false if something was posted meanwhile.
   @inlinable public func becomeIdle() -> Bool {
+    #if Explore
+      if Mutation.idleByLoadThenStore.isOn {
+        guard unsafe port.pointee.word.load() == 0 else { return false }
+        unsafe port.pointee.word.store(ContextPort.idle)
+        return true
+      }
+    #endif
     var empty: UInt64 = 0
     return unsafe port.pointee.word.compareExchange(&empty, ContextPort.idle)
   }

@@ -183,6 +183,10 @@ extension GateRef where Block: ~Copyable {
       if budget == 0 { return handOver(&cx) }
       let taken = unsafe word.pointee.exchange(GateWord.owned)
       backlog = ItemList(newestFirst: GateWord.head(taken)).head  // keeps PCB-POST: in order per source
+      #if Explore
+        if Mutation.gateBacklogNotReversed.isOn { backlog = GateWord.head(taken) }
+        if Mutation.gateBitsLost.isOn { continue }
+      #endif
       if !GateWord.events(taken).isEmpty {
         run(GateWord.events(taken), &cx)
         budget &-= 1
@@ -193,6 +197,21 @@ extension GateRef where Block: ~Copyable {
   /// False if something was posted meanwhile.
   @inlinable @inline(__always) func release(_ cx: inout SoftInterrupt) -> Bool {
     let retires = unsafe raw.load(fromByteOffset: GateHeader.detached, as: UInt8.self) != 0
+    #if Explore
+      if Mutation.gateLeftByLoadThenStore.isOn, !retires {
+        guard unsafe atomicWord(raw, GateHeader.word).pointee.load() == GateWord.owned else { return false }
+        unsafe atomicWord(raw, GateHeader.word).pointee.store(0)
+        return true
+      }
+      if Mutation.gateRetiredWithoutClosing.isOn, retires {
+        var expected = GateWord.owned
+        guard unsafe atomicWord(raw, GateHeader.word).pointee.compareExchange(&expected, 0) else {
+          return false
+        }
+        Block.retire(self, &cx)
+        return true
+      }
+    #endif
     var expected = GateWord.owned
     guard
       unsafe atomicWord(raw, GateHeader.word).pointee.compareExchange(
@@ -204,6 +223,11 @@ extension GateRef where Block: ~Copyable {
 
   @inlinable func handOver(_ cx: inout SoftInterrupt) {
     cx.core.gates.handOvers.increment()
+    #if Explore
+      if Mutation.gateHandOverClearsOwned.isOn {
+        unsafe atomicWord(raw, GateHeader.word).pointee.formAnd(~GateWord.owned)
+      }
+    #endif
     home.post(item)
   }
 
@@ -219,7 +243,10 @@ extension GateRef where Block: ~Copyable {
   }
 
   @inlinable @inline(__always) var backlog: UInt {
-    get { unsafe raw.load(fromByteOffset: GateHeader.backlog, as: UInt.self) }
+    get {
+      unsafe willOwn(raw + GateHeader.backlog)  // keeps PCB-OWN
+      return unsafe raw.load(fromByteOffset: GateHeader.backlog, as: UInt.self)
+    }
     nonmutating set { unsafe raw.storeBytes(of: newValue, toByteOffset: GateHeader.backlog, as: UInt.self) }
   }
   @inlinable @inline(__always) var segmentLimit: Int {

@@ -33,6 +33,12 @@
   /// until `discount`, so that a consumer that keeps them for later does not double the bound (AQ-BOUND).
   @inlinable public func takeAll(stillCounted: Bool = false) -> ItemList {
     var seen = word.loadRelaxed()
+    #if Explore
+      if Mutation.mailboxTakenByStore.isOn, seen & Self.closed == 0, Self.head(seen) != 0 {
+        word.store(stillCounted ? seen & 0x3F_FFFE : 0)
+        return ItemList(newestFirst: Self.head(seen))
+      }
+    #endif
     while seen & Self.closed == 0 && Self.head(seen) != 0 {
       if word.compareExchange(&seen, stillCounted ? seen & 0x3F_FFFE : 0) {
         return ItemList(newestFirst: Self.head(seen))
@@ -50,7 +56,13 @@
 
   /// Closes it for good and returns what was in it, oldest first. A second close returns nothing.
   @inlinable public func close() -> ItemList {
-    ItemList(newestFirst: Self.head(word.exchange(Self.closed)))
+    #if Explore
+      if Mutation.mailboxClosedWithContents.isOn {
+        word.formOr(Self.closed)
+        return ItemList()
+      }
+    #endif
+    return ItemList(newestFirst: Self.head(word.exchange(Self.closed)))
   }
 
   /// Whether nothing can be taken. Acquires.

@@ -25,11 +25,13 @@
     self.contexts = contexts
     self.pins = pins
     let bytes = Self.firstReader + (contexts + pins) * Self.lineBytes
-    unsafe lines = .allocate(byteCount: bytes, alignment: Self.lineBytes)
+    unsafe lines = SharedMemory.allocate(byteCount: bytes, alignment: Self.lineBytes)
     unsafe lines.initializeMemory(as: UInt64.self, repeating: 0, count: bytes / 8)
     unsafe atomicWord(lines, Self.epochLine).pointee.store(1)
   }
-  deinit { unsafe lines.deallocate() }
+  deinit {
+    unsafe SharedMemory.deallocate(lines, byteCount: Self.firstReader + (contexts + pins) * Self.lineBytes)
+  }
 
   private func reader(_ number: Int) -> UnsafePointer<AtomicWord> {
     unsafe atomicWord(lines, Self.firstReader + number * Self.lineBytes)

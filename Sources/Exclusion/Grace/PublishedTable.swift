@@ -30,8 +30,8 @@
     unsafe current = AtomicWord(UInt64(UInt(bitPattern: Self.makeArray(for: capacity))))
   }
   deinit {
-    unsafe writer.pointee.retired.forEach { unsafe $0.array.deallocate() }
-    unsafe array.deallocate()
+    unsafe writer.pointee.retired.forEach { unsafe Self.freeArray($0.array) }
+    unsafe Self.freeArray(array)
     unsafe writer.deinitialize(count: 1)
     unsafe writer.deallocate()
   }
@@ -49,7 +49,10 @@
     while true {
       let entry = unsafe Self.entry(array, index).pointee.load()
       if entry == 0 { return nil }
-      if entry & 0x3F_FFFF == tag, let item = Self.item(entry), matches(item) { return item }
+      if entry & 0x3F_FFFF == tag, let item = Self.item(entry) {
+        unsafe willLook(item.raw)  // a removed entry's slot stays until its readers have let go (PCB-GRACE)
+        if matches(item) { return item }
+      }
       index = (index &+ 1) & mask
     }
   }
@@ -102,7 +105,7 @@
   public func reclaim() {
     unsafe writer.pointee.retired.removeAll { retired in
       guard unsafe domain.hasPassed(retired.epoch) else { return false }
-      unsafe retired.array.deallocate()
+      unsafe Self.freeArray(retired.array)
       return true
     }
   }
@@ -131,10 +134,13 @@
     var slots = 16
     while slots < capacity * 2 { slots *= 2 }
     let bytes = headerBytes + slots * 16
-    let array = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
+    let array = unsafe SharedMemory.allocate(byteCount: bytes, alignment: 64)
     unsafe array.initializeMemory(as: UInt64.self, repeating: 0, count: bytes / 8)
     unsafe array.storeBytes(of: slots - 1, as: Int.self)
     return unsafe array
+  }
+  private static func freeArray(_ array: UnsafeMutableRawPointer) {
+    unsafe SharedMemory.deallocate(array, byteCount: headerBytes + (array.load(as: Int.self) + 1) * 16)
   }
   private static func hashes(_ array: UnsafeMutableRawPointer) -> UnsafeMutablePointer<UInt64> {
     unsafe (array + headerBytes + (array.load(as: Int.self) + 1) * 8).assumingMemoryBound(to: UInt64.self)

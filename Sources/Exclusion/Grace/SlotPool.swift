@@ -54,10 +54,12 @@ public struct SlotPool: ~Copyable, Sendable {
     unsafe UnsafePointer((raw + 64).assumingMemoryBound(to: PoolSharedState.self))
   }
 
+  private static var headerBytes: Int { unsafe 64 + MemoryLayout<PoolSharedState>.size }
+
   init(slotBytes: Int, slotsPerSlab: Int, limit: Int) {
     precondition(slotBytes > 0 && slotBytes % 64 == 0, "slots are multiples of 64 bytes")
     precondition(slotsPerSlab > 0 && 0..<(1 << 22) ~= limit)
-    unsafe raw = .allocate(byteCount: 64 + MemoryLayout<PoolSharedState>.size, alignment: 64)
+    unsafe raw = SharedMemory.allocate(byteCount: Self.headerBytes, alignment: 64)
     unsafe local.initialize(to: PoolOwnerState())
     let slabs = UnsafeMutablePointer<UnsafeMutableRawPointer>.allocate(capacity: limit / slotsPerSlab + 1)
     unsafe UnsafeMutablePointer(mutating: shared).initialize(
@@ -66,16 +68,17 @@ public struct SlotPool: ~Copyable, Sendable {
 
   /// A slot that is still out would be written to after its memory is gone: then the memory stays.
   func destroy() {
-    guard inUse == 0 else { return assertionFailure("RS-LEAK: \(inUse) slots are out while their pool goes") }
+    invariant(inUse == 0, "RS-LEAK: \(inUse) slots are out while their pool goes")
+    guard inUse == 0 else { return }
     var left = capacity
     for number in unsafe 0..<local.pointee.slabCount {
       let slots = unsafe min(shared.pointee.slotsPerSlab, left)
-      unsafe sluice_unmap_slab(shared.pointee.slabs[number], slots * slotBytes)
+      unsafe SharedMemory.unmapSlab(shared.pointee.slabs[number], slots * slotBytes)
       left -= slots
     }
     unsafe shared.pointee.slabs.deallocate()
     unsafe UnsafeMutablePointer(mutating: shared).deinitialize(count: 1)
-    unsafe raw.deallocate()
+    unsafe SharedMemory.deallocate(raw, byteCount: Self.headerBytes)
   }
 
   // MARK: Slots
@@ -84,9 +87,10 @@ public struct SlotPool: ~Copyable, Sendable {
   /// no memory. The owner only.
   @inlinable @inline(__always) public func allocate() -> ItemRef? {
     if let item = unsafe ItemRef(address: local.pointee.free) {
-      unsafe local.pointee.free = item.nextAddress
-      item.nextAddress = 0
+      unsafe local.pointee.free = item.freeLink
+      item.freeLink = 0
       unsafe shared.pointee.allocated.increment()
+      noteAllocated(item)
       return item
     }
     return refill()
@@ -94,18 +98,20 @@ public struct SlotPool: ~Copyable, Sendable {
 
   /// Gives a slot back. The owner only.
   @inlinable @inline(__always) public func free(_ item: ItemRef) {
+    noteFreed(item)
     bumpGeneration(item)
-    item.nextAddress = unsafe local.pointee.free
+    item.freeLink = unsafe local.pointee.free
     unsafe local.pointee.free = item.address
     unsafe shared.pointee.freed.increment()
   }
 
   /// Gives a slot back from any thread.
   @inlinable public func freeRemote(_ item: ItemRef) {
+    noteFreed(item)
     bumpGeneration(item)
     var seen = unsafe shared.pointee.remote.loadRelaxed()
     repeat {
-      item.nextAddress = UInt(truncatingIfNeeded: (seen &>> 22) &<< 6)
+      item.freeLink = UInt(truncatingIfNeeded: (seen &>> 22) &<< 6)
     } while unsafe !shared.pointee.remote.compareExchange(
       &seen, UInt64(item.address) &<< 16 | (seen & 0x3F_FFFF) &+ 1)
   }
@@ -134,6 +140,18 @@ public struct SlotPool: ~Copyable, Sendable {
   @inlinable @inline(__always) func bumpGeneration(_ item: ItemRef) {
     let word = unsafe Self.generationWord(item)
     unsafe word.pointee.storeRelaxed(word.pointee.loadRelaxed() &+ 1)  // one holder at a time
+  }
+
+  // For the explorer, which catches who touches a slot that is free, or frees it again.
+  @inlinable @inline(__always) func noteAllocated(_ item: ItemRef) {
+    #if Explore
+      unsafe _noteAllocated(item.raw, slotBytes)
+    #endif
+  }
+  @inlinable @inline(__always) func noteFreed(_ item: ItemRef) {
+    #if Explore
+      unsafe _noteFreed(item.raw, slotBytes)
+    #endif
   }
 
   // MARK: Looking, from any thread; exact at rest
@@ -175,10 +193,11 @@ extension SlotPoolRef {
   @usableFromInline @inline(never) func refill() -> ItemRef? {
     let taken = unsafe shared.pointee.remote.exchange(0)
     if let item = ItemRef(address: UInt(truncatingIfNeeded: (taken &>> 22) &<< 6)) {
-      unsafe local.pointee.free = item.nextAddress
-      item.nextAddress = 0
+      unsafe local.pointee.free = item.freeLink
+      item.freeLink = 0
       unsafe shared.pointee.freed.increment(by: taken & 0x3F_FFFF)
       unsafe shared.pointee.allocated.increment()
+      noteAllocated(item)
       return item
     }
     if unsafe local.pointee.fresh == local.pointee.freshEnd, !grow() {
@@ -189,12 +208,13 @@ extension SlotPoolRef {
     unsafe local.pointee.fresh += UInt(slotBytes)
     unsafe item.raw.storeBytes(of: raw, toByteOffset: SlotLayout.pool, as: UnsafeMutableRawPointer.self)
     unsafe shared.pointee.allocated.increment()
+    noteAllocated(item)
     return item
   }
 
   private func grow() -> Bool {
     let slots = unsafe min(shared.pointee.slotsPerSlab, limit - capacity)
-    guard slots > 0, let slab = unsafe sluice_map_slab(slots * slotBytes) else { return false }
+    guard slots > 0, let slab = unsafe SharedMemory.mapSlab(slots * slotBytes) else { return false }
     unsafe shared.pointee.slabs[local.pointee.slabCount] = slab
     unsafe local.pointee.slabCount += 1
     unsafe local.pointee.fresh = UInt(bitPattern: slab)
@@ -204,4 +224,21 @@ extension SlotPoolRef {
   }
 }
 
+#if Explore
+  @usableFromInline func _noteAllocated(_ raw: UnsafeMutableRawPointer, _ bytes: Int) {
+    unsafe explorer?.slotAllocated(raw, byteCount: bytes)
+  }
+  @usableFromInline func _noteFreed(_ raw: UnsafeMutableRawPointer, _ bytes: Int) {
+    unsafe explorer?.slotFreed(raw, byteCount: bytes)
+  }
+#endif
+
 @usableFromInline func currentContextAddress() -> UInt64 { UInt64(ThreadLocal.currentContextAddress) }
+
+extension ItemRef {
+  /// The link of a slot that is free: the pool's, which nobody else may follow.
+  @inlinable @inline(__always) var freeLink: UInt {
+    get { unsafe raw.load(as: UInt.self) }
+    nonmutating set { unsafe raw.storeBytes(of: newValue, as: UInt.self) }
+  }
+}

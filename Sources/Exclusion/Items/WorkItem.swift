@@ -64,8 +64,14 @@
   @inlinable @inline(__always) public var address: UInt { unsafe UInt(bitPattern: raw) }
 
   @inlinable @inline(__always) var nextAddress: UInt {
-    get { unsafe raw.load(as: UInt.self) }
-    nonmutating set { unsafe raw.storeBytes(of: newValue, as: UInt.self) }
+    get {
+      unsafe willRead(raw)
+      return unsafe raw.load(as: UInt.self)
+    }
+    nonmutating set {
+      unsafe willWrite(raw)
+      unsafe raw.storeBytes(of: newValue, as: UInt.self)
+    }
   }
   /// The next slot of the list this one is in.
   @inlinable @inline(__always) public var next: ItemRef? {

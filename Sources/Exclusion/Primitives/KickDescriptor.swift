@@ -18,11 +18,11 @@ public struct KickDescriptor: ~Copyable, Sendable {
 
   /// Fails when the process is out of descriptors.
   public init() throws(SystemFailure) {
-    let made = sluice_eventfd()
+    let made = makeEventDescriptor()
     if made < 0 { throw SystemFailure(code: -made, call: "eventfd") }
     descriptor = made
   }
-  deinit { close(descriptor) }
+  deinit { closeEventDescriptor(descriptor) }
 
   /// Makes the descriptor readable. Any thread; never blocks.
   public func kick() { Self.kick(descriptor) }
@@ -30,12 +30,32 @@ public struct KickDescriptor: ~Copyable, Sendable {
   public func absorb() { Self.absorb(descriptor) }
 
   static func kick(_ descriptor: Int32) {
+    #if Explore
+      if let explorer { return explorer.kick(descriptor) }
+    #endif
     var one: UInt64 = 1
     // A full counter (EAGAIN) is readable already.
     _ = unsafe write(descriptor, &one, 8)
   }
   static func absorb(_ descriptor: Int32) {
+    #if Explore
+      if let explorer { return explorer.absorb(descriptor) }
+    #endif
     var count: UInt64 = 0
     _ = unsafe read(descriptor, &count, 8)
   }
+}
+
+/// An eventfd, or a negative errno.
+func makeEventDescriptor() -> Int32 {
+  #if Explore
+    if let explorer { return explorer.makeDescriptor() }
+  #endif
+  return sluice_eventfd()
+}
+func closeEventDescriptor(_ descriptor: Int32) {
+  #if Explore
+    if explorer != nil { return }
+  #endif
+  close(descriptor)
 }

@@ -1,4 +1,3 @@
-import CLinux
 import Glibc
 
 /// What a blocked thread sleeps on. One per blocked thread; its wake-up is a token, so an `unpark` that comes
@@ -11,23 +10,25 @@ import Glibc
   }
   private let cell: UnsafeMutablePointer<AtomicHalfWord>
 
+  private static var byteCount: Int { 8 }
+
   /// Nobody parked, no token.
   public init() {
-    unsafe cell = .allocate(capacity: 1)
+    unsafe cell = SharedMemory.allocate(byteCount: Self.byteCount, alignment: 8)
+      .bindMemory(to: AtomicHalfWord.self, capacity: 1)
     unsafe cell.initialize(to: AtomicHalfWord(Token.none))
   }
   deinit {
     unsafe cell.deinitialize(count: 1)
-    unsafe cell.deallocate()
+    unsafe SharedMemory.deallocate(UnsafeMutableRawPointer(cell), byteCount: Self.byteCount)
   }
 
   /// Sleeps until `unpark` or until CLOCK_MONOTONIC reaches `deadline` nanoseconds (nil: for ever), and takes
   /// the token. True if it was signalled. Application context, nothing held; one thread at a time.
   public func park(untilNanoseconds deadline: UInt64? = nil, _ held: inout Held<Unlocked>) -> Bool {
     if unsafe cell.pointee.compareExchange(Token.none, Token.asleep) {
-      let word = unsafe UnsafeRawPointer(cell).assumingMemoryBound(to: UInt32.self)
       while unsafe cell.pointee.load() == Token.asleep {
-        let failure = unsafe sluice_futex_wait(word, Token.asleep, deadline ?? UInt64.max)
+        let failure = unsafe futexWait(cell, Token.asleep, untilNanoseconds: deadline ?? UInt64.max)
         if failure == ETIMEDOUT { break }
       }
     }
@@ -48,6 +49,6 @@ import Glibc
   private static func unpark(_ cell: UnsafeMutablePointer<AtomicHalfWord>) {
     // After the exchange the sleeper may be gone with its memory; a futex call needs only the address.
     guard unsafe cell.pointee.exchange(Token.signalled) == Token.asleep else { return }
-    unsafe sluice_futex_wake(UnsafeRawPointer(cell).assumingMemoryBound(to: UInt32.self), 1)
+    unsafe futexWake(cell, 1)
   }
 }

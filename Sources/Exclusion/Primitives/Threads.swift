@@ -11,10 +11,20 @@ public enum ThreadLocal {
 }
 
 /// Tells the processor that this thread spins.
-public func spinHint() { sluice_spin_hint() }
+public func spinHint() {
+  #if Explore
+    if let explorer { return explorer.yield() }
+  #endif
+  sluice_spin_hint()
+}
 
 /// Lets another thread of this processor run.
-public func yieldProcessor() { sluice_thread_yield() }
+public func yieldProcessor() {
+  #if Explore
+    if let explorer { return explorer.yield() }
+  #endif
+  sluice_thread_yield()
+}
 
 /// A thread of the operating system: what runs a context for ever. Must be joined.
 public final class WorkerThread: Sendable {
@@ -30,6 +40,12 @@ public final class WorkerThread: Sendable {
   public init(
     name: String, processor: Int? = nil, _ body: @escaping @Sendable () -> Void
   ) throws(SystemFailure) {
+    #if Explore
+      if let explorer {
+        thread = explorer.start(name) { body() }
+        return
+      }
+    #endif
     let start = unsafe Unmanaged.passRetained(Start(body))
     var made: UInt64 = 0
     let failure = unsafe sluice_thread_start(
@@ -47,9 +63,38 @@ public final class WorkerThread: Sendable {
   /// Waits for the body to return. Once; never from a context.
   public func join() {
     precondition(isJoined.exchange(1) == 0, "a thread is joined once")
+    #if Explore
+      if let explorer { return explorer.join(thread) }
+    #endif
     sluice_thread_join(thread)
   }
 }
 
 /// Differs between threads; for choosing where to begin looking.
-func threadHash() -> UInt64 { (sluice_thread_number() &* 0x9E37_79B9_7F4A_7C15) &>> 32 }
+func threadHash() -> UInt64 {
+  #if Explore
+    if let explorer { return explorer.threadNumber }
+  #endif
+  return (sluice_thread_number() &* 0x9E37_79B9_7F4A_7C15) &>> 32
+}
+
+#if Explore
+  /// What a thread keeps in thread-local words, for a machine that switches threads itself.
+  public struct ThreadWords: Sendable {
+    private let (context, root, levels): (UInt, UInt32, UInt64)
+
+    /// The words of a thread that is in nothing.
+    public init() { (context, root, levels) = (0, 0, 0) }
+    /// The words of the calling thread as they are.
+    public init(ofCaller: Void) {
+      unsafe context = UInt(bitPattern: sluice_current_context())
+      (root, levels) = (sluice_current_root(), sluice_held_levels())
+    }
+    /// Makes them the calling thread's.
+    public func install() {
+      unsafe sluice_set_current_context(UnsafeMutableRawPointer(bitPattern: context))
+      sluice_set_current_root(root)
+      sluice_set_held_levels(levels)
+    }
+  }
+#endif

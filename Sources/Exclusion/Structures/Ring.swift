@@ -6,6 +6,7 @@
   /// How many fit; a power of two.
   public let capacity: Int
 
+  private static var lineBytes: Int { 256 }
   @inlinable static var head: Int { 0 }
   @inlinable static var knownTail: Int { 64 }
   @inlinable static var tail: Int { 128 }
@@ -16,14 +17,17 @@
     var size = 2
     while size < minimumCapacity { size *= 2 }
     capacity = size
-    unsafe elements = .allocate(capacity: size)
-    unsafe lines = .allocate(byteCount: 256, alignment: 64)
+    unsafe elements = SharedMemory.allocate(
+      byteCount: size * MemoryLayout<Element>.stride, alignment: max(MemoryLayout<Element>.alignment, 8)
+    ).bindMemory(to: Element.self, capacity: size)
+    unsafe lines = SharedMemory.allocate(byteCount: Self.lineBytes, alignment: 64)
     unsafe lines.initializeMemory(as: UInt64.self, repeating: 0, count: 32)
   }
   deinit {
     while pop() != nil {}
-    unsafe elements.deallocate()
-    unsafe lines.deallocate()
+    unsafe SharedMemory.deallocate(
+      UnsafeMutableRawPointer(elements), byteCount: capacity * MemoryLayout<Element>.stride)
+    unsafe SharedMemory.deallocate(lines, byteCount: Self.lineBytes)
   }
 
   @inlinable @inline(__always) func place(_ position: UInt64) -> UnsafeMutablePointer<Element> {
@@ -38,6 +42,7 @@
       unsafe lines.storeBytes(of: head, toByteOffset: Self.knownHead, as: UInt64.self)
       if tail &- head == UInt64(capacity) { return element }
     }
+    unsafe willWrite(place(tail))
     unsafe place(tail).initialize(to: element)
     unsafe atomicWord(lines, Self.tail).pointee.store(tail &+ 1)
     return nil
@@ -51,6 +56,7 @@
       unsafe lines.storeBytes(of: tail, toByteOffset: Self.knownTail, as: UInt64.self)
       if head == tail { return nil }
     }
+    unsafe willWrite(place(head))
     let element = unsafe place(head).move()
     unsafe atomicWord(lines, Self.head).pointee.store(head &+ 1)
     return element

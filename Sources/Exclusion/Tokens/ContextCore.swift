@@ -46,7 +46,7 @@ public enum AttachmentSlot: Int, Sendable, CaseIterable {
     index: Int, kick: KickKind, wakeCapacity: Int = 1024, domain: GraceDomain? = nil
   ) throws(SystemFailure) -> ContextCoreRef {
     let port = try ContextPort(index: index, kick)
-    let raw = UnsafeMutableRawPointer.allocate(byteCount: MemoryLayout<ContextCore>.size, alignment: 128)
+    let raw = unsafe SharedMemory.allocate(byteCount: MemoryLayout<ContextCore>.size, alignment: 128)
     unsafe raw.bindMemory(to: ContextCore.self, capacity: 1).initialize(
       to: ContextCore(index: index, port: port, wakeCapacity: wakeCapacity, domain: domain))
     return unsafe ContextCoreRef(raw)
@@ -56,7 +56,7 @@ public enum AttachmentSlot: Int, Sendable, CaseIterable {
   public func destroy() {
     precondition(!port.hasWork, "RS-LEAK: work is posted to a context that goes away")
     unsafe core.deinitialize(count: 1)
-    unsafe core.deallocate()
+    unsafe SharedMemory.deallocate(raw, byteCount: MemoryLayout<ContextCore>.size)
   }
 
   /// The context's number.

@@ -1,5 +1,3 @@
-import CLinux
-
 /// A lock between application threads, which takes its place in the order of `LockLevels.swift`: `withLock`
 /// accepts only a token of a level before its own, and there is none for soft-interrupt context.
 ///
@@ -14,17 +12,18 @@ public struct OrderedMutex<Level: LockLevel, State: ~Copyable & Sendable>: ~Copy
   /// Unlocked. `state` becomes the lock's.
   public init(_ state: consuming State) {
     let offset = Self.stateOffset
-    unsafe storage = .allocate(
-      byteCount: offset + max(MemoryLayout<State>.size, 1),
+    unsafe storage = SharedMemory.allocate(
+      byteCount: Self.byteCount,
       alignment: max(MemoryLayout<State>.alignment, MemoryLayout<UInt64>.alignment))
     unsafe storage.initializeMemory(as: UInt64.self, to: 0)
     unsafe (storage + offset).bindMemory(to: State.self, capacity: 1).initialize(to: state)
   }
   deinit {
     unsafe (storage + Self.stateOffset).assumingMemoryBound(to: State.self).deinitialize(count: 1)
-    unsafe storage.deallocate()
+    unsafe SharedMemory.deallocate(storage, byteCount: Self.byteCount)
   }
 
+  private static var byteCount: Int { stateOffset + max(MemoryLayout<State>.size, 1) }
   @inlinable static var stateOffset: Int { max(MemoryLayout<State>.alignment, MemoryLayout<UInt64>.size) }
 
   /// The state for who can prove, by exclusive access, that nobody else has the lock or can get it: a
@@ -48,6 +47,7 @@ public struct OrderedMutex<Level: LockLevel, State: ~Copyable & Sendable>: ~Copy
     defer { unsafe releaseLock(storage) }
     var token = Held<Level>(_proof: ())
     // The mutex is held: nobody else sees the state until `body` returns.
+    unsafe willOwn(storage + Self.stateOffset)
     let state = unsafe (storage + Self.stateOffset).assumingMemoryBound(to: State.self)
     return try unsafe body(&state.pointee, &token)
   }
@@ -56,17 +56,17 @@ public struct OrderedMutex<Level: LockLevel, State: ~Copyable & Sendable>: ~Copy
 // The futex mutex of Drepper's "Futexes are tricky": 0 free, 1 locked, 2 locked and somebody sleeps.
 @usableFromInline func acquireLock(_ storage: UnsafeMutableRawPointer) {
   let word = unsafe UnsafePointer(storage.assumingMemoryBound(to: AtomicHalfWord.self))
-  for _ in 0..<40 {
+  for _ in 0..<spinLimit(40) {
     if unsafe word.pointee.loadRelaxed() == 0, unsafe word.pointee.compareExchange(0, 1) { return }
     spinHint()
   }
   while unsafe word.pointee.exchange(2) != 0 {
-    _ = unsafe sluice_futex_wait(UnsafeRawPointer(word).assumingMemoryBound(to: UInt32.self), 2, UInt64.max)
+    _ = unsafe futexWait(word, 2)
   }
 }
 @usableFromInline func releaseLock(_ storage: UnsafeMutableRawPointer) {
   let word = unsafe UnsafePointer(storage.assumingMemoryBound(to: AtomicHalfWord.self))
   if unsafe word.pointee.exchange(0) == 2 {
-    unsafe sluice_futex_wake(UnsafeRawPointer(word).assumingMemoryBound(to: UInt32.self), 1)
+    unsafe futexWake(word, 1)
   }
 }

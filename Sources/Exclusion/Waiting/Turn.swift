@@ -48,6 +48,14 @@ public struct Turn: ~Copyable, Sendable {
     var seen = Self.held
     if word.compareExchange(&seen, Self.free) { return }
     precondition(seen == Self.queued, "a turn is passed by its owner, once")
+    #if Explore
+      if Mutation.turnPassedWithoutReserving.isOn {
+        let next = queue.withLock(&held) { queue, _ in queue.popFirst() }
+        word.store(Self.free)
+        if let next { wake(next, &held) }
+        return
+      }
+    #endif
     let next = queue.withLock(&held) { queue, _ -> WakeTarget? in
       let next = queue.popFirst()
       // Still HELD for the next one; the rest of the queue, if any, keeps newcomers out.

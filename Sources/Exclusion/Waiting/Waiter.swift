@@ -36,25 +36,41 @@
   /// checks its condition again after it (SB-ATOMIC), and then either retracts or sleeps until woken.
   @inlinable public func publish(need: UInt32, _ target: WakeTarget) -> Ticket {
     let before = state.loadRelaxed()
-    assert(before & 3 == Self.idle, "two waiters: somebody waits without the turn")
+    invariant(before & 3 == Self.idle, "two waiters: somebody waits without the turn")
     unsafe function.storeRelaxed(UInt64(unsafeBitCast(target.function, to: UInt.self)))
     unsafe context.storeRelaxed(UInt64(UInt(bitPattern: target.context)))
-    let epoch = (before & Self.epochs) &+ 1 &<< 32
+    let epoch = Self.nextEpoch(before)
     let word = epoch | UInt64(min(need, Self.maximumNeed)) &<< 2 | Self.waiting
     state.store(word)
+    #if Explore
+      if Mutation.waiterWithoutFence.isOn { return Ticket(word) }
+    #endif
     fullFence()  // keeps SB-FENCE, the waiter's half
     return Ticket(word)
   }
 
+  @inlinable @inline(__always) static func nextEpoch(_ before: UInt64) -> UInt64 {
+    #if Explore
+      if Mutation.waiterWithoutEpoch.isOn { return 0 }
+    #endif
+    return (before & Self.epochs) &+ 1 &<< 32
+  }
+
   /// Takes the publication back. False: a wake-up is under way, and must be waited for and taken.
   @inlinable public func retract(_ ticket: Ticket) -> Bool {
+    #if Explore
+      if Mutation.retractByStore.isOn {
+        state.store(ticket.word & Self.epochs)
+        return true
+      }
+    #endif
     var expected = ticket.word
     return state.compareExchange(&expected, ticket.word & Self.epochs)
   }
 
   /// The wake-up came.
   @inlinable public func finish(_ ticket: Ticket) {
-    assert(state.loadRelaxed() & 3 == Self.signalled, "a wake-up that nobody claimed")
+    invariant(state.loadRelaxed() & 3 == Self.signalled, "a wake-up that nobody claimed")
     state.store(ticket.word & Self.epochs)
   }
 
@@ -63,12 +79,19 @@
   /// After the data was changed (with release): whom to wake, if somebody waits whose need is met. The caller
   /// owes the target its wake-up. `predicate` reads the data with acquire.
   @inlinable public func claim(where predicate: (_ need: UInt32) -> Bool) -> WakeTarget? {
+    #if Explore
+      if let target = mutatedClaim(predicate) { return target.claimed }
+    #endif
     fullFence()  // keeps SB-FENCE, the waker's half
     var seen = state.load()  // before the predicate, so that the answer is about this epoch (SB-EXACT)
     guard seen & 3 == Self.waiting,
       predicate(UInt32(truncatingIfNeeded: seen &>> 2 & UInt64(Self.maximumNeed))),
       state.compareExchange(&seen, seen & ~3 | Self.signalled)
     else { return nil }
+    return target()
+  }
+
+  @inlinable func target() -> WakeTarget {
     let function = UInt(truncatingIfNeeded: function.loadRelaxed())
     let context = UInt(truncatingIfNeeded: context.loadRelaxed())
     return unsafe WakeTarget(

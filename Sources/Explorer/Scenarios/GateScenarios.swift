@@ -1,0 +1,148 @@
+#if Explore
+  import Exclusion
+
+  /// A block that checks what its gate promises: one owner, in order per source, nothing after it retired.
+  enum ExploredBlock: GatedBlock {
+    static let kind = WorkKind(rawValue: 1)
+    static var stateOffset: Int { GateHeader.byteCount }
+    static var byteCount: Int { 192 }
+    struct State {
+      /// By source: the value that comes next.
+      var next: [4 of UInt16] = [0, 0, 0, 0]
+      var events: UInt16 = 0
+      var retired: UInt16 = 0
+    }
+
+    private static func enter(_ block: GateRef<ExploredBlock>) {
+      let state = unsafe block.explored
+      if unsafe state.pointee.retired != 0 { Explored.current?.violated("PCB-CLOSE: ran after it retired") }
+    }
+    static func run(_ item: ItemRef, on block: GateRef<ExploredBlock>, _ cx: inout SoftInterrupt) {
+      enter(block)
+      let state = unsafe block.explored
+      let source = Int(item.code)
+      if unsafe item.value != UInt32(state.pointee.next[source]) {
+        Explored.current?.violated(
+          "PCB-POST: item \(item.value) of source \(source) ran, not \(unsafe state.pointee.next[source])")
+      }
+      unsafe state.pointee.next[source] += 1
+    }
+    static func run(events: GateEvents, on block: GateRef<ExploredBlock>, _ cx: inout SoftInterrupt) {
+      enter(block)
+      unsafe block.explored.pointee.events |= events.rawValue
+    }
+    static func retire(_ block: GateRef<ExploredBlock>, _ cx: inout SoftInterrupt) {
+      enter(block)
+      unsafe block.explored.pointee.retired += 1
+    }
+  }
+
+  /// The machine, for code that is not handed a `Run`.
+  enum Explored {
+    static var current: (any VirtualMachine)? { unsafe virtualMachine }
+  }
+
+  extension GateRef where Block == ExploredBlock {
+    fileprivate var explored: UnsafeMutablePointer<ExploredBlock.State> {
+      unsafe (raw + ExploredBlock.stateOffset).assumingMemoryBound(to: ExploredBlock.State.self)
+    }
+  }
+
+  /// One gate, its home's thread, and sources that submit and go.
+  @safe private struct GateWorld {
+    let run: Run
+    let home: BareContext
+    let gate: GateRef<ExploredBlock>
+    let references: UnsafeMutablePointer<AtomicWord>
+    let sources: [ContextCoreRef]
+    let itemsPerSource: Int
+
+    init(_ run: Run, sources: Int, itemsPerSource: Int) {
+      self.run = run
+      self.itemsPerSource = itemsPerSource
+      home = BareContext(run, index: 0) { item, cx in
+        unsafe GateRef<ExploredBlock>(item.raw).resume(budget: 1, &cx)
+      }
+      self.sources = (1...sources).map { BareContext.core($0, .counted) }
+      let raw = unsafe run.memory(byteCount: ExploredBlock.byteCount)
+      unsafe GateRef<ExploredBlock>.initialize(
+        raw, kind: ExploredBlock.kind, home: home.core.port, segmentLimit: 1023, budget: 0)
+      gate = unsafe GateRef(raw)
+      unsafe gate.explored.initialize(to: ExploredBlock.State())
+      unsafe references = run.memory(byteCount: 64).bindMemory(to: AtomicWord.self, capacity: 1)
+      unsafe references.initialize(to: AtomicWord(UInt64(sources)))
+      unsafe run.name(raw + 32, "gate")
+      unsafe run.name(UnsafeRawPointer(references), "references")
+    }
+
+    private func item(_ source: Int, _ value: Int) -> ItemRef {
+      let item = unsafe ItemRef(run.memory(byteCount: 64))
+      (item.code, item.value) = (UInt16(source), UInt32(value))
+      return item
+    }
+
+    /// Submits its items and a bit, drops its reference, and tries once more, as who looks up without one may.
+    func source(_ number: Int) -> (name: String, body: () -> Void) {
+      let items = (0...itemsPerSource).map { item(number, $0) }
+      return (
+        "source \(number)",
+        {
+          for value in 0..<itemsPerSource {
+            asContext(sources[number]) { cx in
+              let outcome = gate.submit(items[value], isSegment: false, &cx)
+              run.require(outcome == .ran || outcome == .posted, "an item was \(outcome)")
+            }
+            run.milestone(UInt64(value) + 1)
+          }
+          asContext(sources[number]) { cx in _ = gate.submit(events: GateEvents(rawValue: 1 << number), &cx) }
+          run.milestone(100)
+          if unsafe references.pointee.subtract(1) == 1 {
+            asContext(sources[number]) { cx in _ = gate.submit(events: .detach, &cx) }
+          }
+          run.milestone(101)
+          asContext(sources[number]) { cx in
+            _ = gate.submit(items[itemsPerSource], isSegment: false, &cx)
+          }
+        }
+      )
+    }
+
+    func finish() {
+      home.finish()
+      let state = unsafe gate.explored.pointee
+      for number in sources.indices {
+        run.require(Int(state.next[number]) >= itemsPerSource, "items of source \(number) never ran")
+      }
+      run.require(state.events == 1 << UInt16(sources.count) - 1, "bits were lost: \(state.events)")
+      run.require(state.retired == 1, "retired \(state.retired) times")
+      run.require(gate.isClosed, "the gate is open after its end")
+      for core in sources { core.destroy() }
+    }
+  }
+
+  extension Catalogue {
+    static let gates: [Scenario] = [
+      Scenario(
+        id: "PCB-POST",
+        title: "two sources submit items and bits to one gate whose budget is 0, let go, and try once more",
+        search: .exhaustive(preemptions: nil),
+        mutations: [
+          "gateLeftByLoadThenStore", "gateBacklogNotReversed", "gateBitsLost", "gateHandOverClearsOwned",
+          "gateRetiredWithoutClosing",
+        ]
+      ) { run in
+        let world = GateWorld(run, sources: 2, itemsPerSource: 1)
+        run.concurrently([world.source(0), world.source(1)])
+        world.finish()
+      },
+      Scenario(
+        id: "PCB-OWN", title: "three sources with two items each, at random",
+        mutations: ["gateLeftByLoadThenStore"]
+      ) { run in
+        let world = GateWorld(run, sources: 3, itemsPerSource: 2)
+        run.concurrently([world.source(0), world.source(1), world.source(2)])
+        world.finish()
+      },
+    ]
+  }
+#endif
