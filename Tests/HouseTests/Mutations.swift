@@ -91,7 +91,7 @@ extension Rule {
           house.add("Wire", #"extension Mutation { static let forgotten = Mutation("forgotten") }"#)
         },
         .init("a mutation that no code has") { house in
-          house.explore(#"Scenario(id: "Z1", title: "one", search: .sampled, mutations: [.invented]) {}"#)
+          house.explore(##"Scenario(id: "Z1", title: "one", search: .sampled, mutations: ["invented"]) {}"##)
         },
       ]
     }

@@ -78,7 +78,7 @@ struct Evidence {
       let body = file.text[start.range.upperBound..<end]
       var names: [String] = []
       if let list = body.firstMatch(of: #/\bmutations:\s*\[(?<list>[^\]]*)\]/#) {
-        names = list.list.matches(of: #/\.(?<name>\w+)/#).map { String($0.name) }
+        names = list.list.matches(of: #/"(?<name>\w+)"/#).map { String($0.name) }
       }
       explored.append(ExploredScenario(id: String(start.id), mutations: names))
     }

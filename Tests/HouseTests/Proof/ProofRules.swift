@@ -24,12 +24,13 @@ extension Rule {
         } else if evidence.mutations(of: claim.id).isEmpty {
           complaint = "is explored without a mutation"
         }
+        if Self.claimsNotExplored.contains(claim.id) { complaint = nil }
       }
       findings.look(at: claim.id, complaint)
     }
     let declared = Set(evidence.mutations.map(\.name))
     let wanted = Set(evidence.explored.flatMap(\.mutations))
-    for name in declared.sorted() where evidence.hasExplorer {
+    for name in declared.sorted() where evidence.hasExplorer && !Self.mutationsNotWanted.contains(name) {
       findings.look(at: name, wanted.contains(name) ? nil : "is a mutation that nobody has to find")
     }
     for name in wanted.subtracting(declared).sorted() {
@@ -46,5 +47,22 @@ extension Rule {
     "AQ-ONE", "AQ-XFER", "AQ-RECHECK", "AQ-DUP", "AQ-BOUND", "AQ-WAKE", "PCB-OWN", "PCB-MATCH", "PCB-DROP",
     "SB-EOF", "SB-NOCOPY", "SB-SPACE", "TM-OWNER", "TM-STALE", "RX-ORDER", "RX-MISSED", "RX-NOBLOCK",
     "RX-DRAIN", "RX-HOLD", "TX-OWN", "TX-STOP", "TX-RECLAIM", "TX-STRAND",
+  ]
+
+  /// Claims about order whose scenarios come later; it only gets shorter.
+  static let claimsNotExplored: Set<String> = [
+    "W6", "W7", "W8", "W9", "W10", "W12", "L2", "L4", "L5", "L7", "L8", "Q1", "Q3", "R1", "R3", "R5", "X1",
+    "X2", "X3", "X7", "T2", "SO-REF", "SO-PUBLISH", "SO-RESTART", "SO-GEN", "AQ-ONE", "AQ-CLOSE",
+    "AQ-RECHECK", "AQ-DUP", "AQ-WAKE", "PCB-CLOSE", "PCB-BOUND", "PCB-MATCH", "PCB-DROP", "PCB-GRACE",
+    "PCB-UNIQ", "PCB-MOVE", "SB-ATOMIC", "SB-FENCE", "SB-EOF", "SB-UPCALL", "SB-SPACE", "SB-EXACT",
+    "TM-OWNER", "TM-STALE", "RX-ORDER", "RX-MISSED", "RX-BUDGET", "RX-DRAIN", "TX-OWN", "TX-STOP",
+    "TX-STRAND", "TX-BUSY", "NB-PEND", "RT-ORDER", "RT-GEN", "RS-QUIESCE", "RS-ONCE", "RS-EPOCH",
+  ]
+  /// Mutations whose scenarios come later; it only gets shorter.
+  static let mutationsNotWanted: Set<String> = [
+    "idleByLoadThenStore", "mailboxClosedWithContents", "mailboxTakenByStore", "postWithoutKick",
+    "posterLeavesIdleSet", "predicateBeforeLoad", "retractByStore", "turnOvertaken",
+    "turnPassedWithoutReserving", "waiterWithoutEpoch", "waiterWithoutFence", "wakeOnAnyChange",
+    "wakerWithoutFence",
   ]
 }

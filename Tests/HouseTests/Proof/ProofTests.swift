@@ -62,9 +62,9 @@ struct ProofTests {
     let scenarios = """
       Scenario(
         id: "X2", title: "stop", search: .exhaustive,
-        mutations: [.stopWithoutRecheck, .missingFence]) { Program() }
+        mutations: ["stopWithoutRecheck", "missingFence"]) { Program() }
       Scenario(id: "X12+AQ-CLOSE", title: "x", search: .sampled, mutations: []) { Program() }
-      Scenario(id: "X2-lockless", title: "x", search: .sampled, mutations: [Mutation.missingFence]) { p }
+      Scenario(id: "X2-lockless", title: "x", search: .sampled, mutations: ["missingFence"]) { p }
       """
     let code = """
       extension Mutation { static let stopWithoutRecheck = Mutation("stopWithoutRecheck") }
