@@ -8,6 +8,11 @@
 @_exported public import struct Wire.SocketAddress
 @_exported public import enum Sockets.SocketError
 @_exported public import struct Sockets.BufferLimits
+@_exported public import struct Sockets.SocketEvents
+@_exported public import struct Sockets.SocketEvent
+@_exported public import enum Sockets.EventTrigger
+@_exported public import class Sockets.UserEvent
+@_exported public import struct Sockets.EventTimer
 @_exported public import struct Wire.IPProtocol
 @_exported public import struct Sockets.BindingSummary
 @_exported public import struct Sockets.ConnectionSummary

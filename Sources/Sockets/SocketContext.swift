@@ -21,6 +21,11 @@ enum SocketKind {
   static let segment = WorkKind(rawValue: 1)
   static let chain = WorkKind(rawValue: 2)
   static let connectionTimer: UInt8 = 16
+  /// Of event queues.
+  static let eventQueueMemory = WorkKind(rawValue: 28)
+  static let observerMemory = WorkKind(rawValue: 29)
+  static let eventTimer: UInt8 = 28
+  static let wakeTimer: UInt8 = 29
 }
 
 /// Private to one context, but for the constants and the counters.
@@ -92,6 +97,7 @@ struct SocketContextRef {
     unsafe connection.shared.initialize(
       to: ConnectionShared(key: key, hash: hash, home: home, layer: pointer.pointee.layer, limits: limits))
     unsafe connection.owned.initialize(to: ConnectionOwned(engine: engine))
+    unsafe ObserverList.initialize(at: raw + ConnectionBlock.observersOffset)
     connection.timerRequestItem.kind = SocketKind.timerRequest
     _ = unsafe TimerRef.initialize(
       at: raw + ConnectionBlock.timerOffset, kind: SocketKind.connectionTimer, owner: UInt(bitPattern: raw))

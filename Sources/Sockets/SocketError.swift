@@ -34,6 +34,12 @@ public enum SocketError: Int32, Error, Sendable, CaseIterable {
   case closed = 9  // EBADF
   /// The stack is shutting down.
   case networkDown = 100  // ENETDOWN
+  /// The event queue watches the socket already.
+  case alreadyRegistered = 17  // EEXIST
+  /// The event queue does not watch the socket.
+  case notRegistered = 2  // ENOENT
+  /// A limit on registrations is reached.
+  case limitReached = 28  // ENOSPC
 
   /// The number that the C API reports.
   public var errno: Int32 { rawValue }
@@ -66,6 +72,9 @@ extension SocketError: CustomStringConvertible {
     case .noBufferSpace: "No buffer space available"
     case .closed: "Socket is closed"
     case .networkDown: "Network is down"
+    case .alreadyRegistered: "Socket is watched already"
+    case .notRegistered: "Socket is not watched"
+    case .limitReached: "Limit on registrations reached"
     }
   }
 }

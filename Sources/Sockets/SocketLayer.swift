@@ -7,7 +7,7 @@ public import SoftInterrupts
 public import TCP
 public import Wire
 
-import Timing
+public import Timing
 
 /// Limits and seeds of a ``SocketLayer``.
 public struct SocketConfiguration: Sendable {
@@ -58,6 +58,8 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
   private let closing = AtomicWord(0)
   /// Wake-ups of this stack.
   public let wakeAccount = WakeAccount()
+  /// What its event queues did.
+  public let eventCounters = EventCounters()
 
   /// Registers TCP and UDP with `internet`. Before the contexts start.
   public init(
@@ -137,6 +139,10 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
     }
     handlers.registerReclaim(SocketKind.listenerMemory) { item in unsafe ListenerRef(item.raw).destroy() }
     handlers.registerReclaim(SocketKind.datagramMemory) { item in unsafe DatagramRef(item.raw).destroy() }
+    handlers.registerReclaim(SocketKind.eventQueueMemory) { item in unsafe EventQueueRef(item.raw).destroy() }
+    handlers.registerReclaim(SocketKind.observerMemory) { item in freeObservers(item) }
+    handlers.registerTimer(SocketKind.eventTimer) { timer, cx in RegistrationRef.timerFired(timer, &cx) }
+    handlers.registerTimer(SocketKind.wakeTimer) { timer, cx in WakeTimer.fired(timer, &cx) }
   }
 
   // MARK: What the parts share
@@ -294,6 +300,14 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
     address.isUnspecified || internet.isOwn(address)
   }
   private func candidates(_ port: UInt16) -> [UInt16] { port != 0 ? [port] : ports.anyOrder() }
+
+  /// The time on the stack's clock. Any thread.
+  public var now: Instant { contexts.timeSource.now() }
+
+  /// An event queue of at most `limit` registrations, 1...1,000,000.
+  public func makeEventQueue(limit: Int = 65_536) -> SocketEventQueue {
+    SocketEventQueue(self, limit: max(1, min(limit, 1_000_000)))
+  }
 
   // MARK: Closing
 

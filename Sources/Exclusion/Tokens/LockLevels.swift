@@ -3,6 +3,7 @@
 //     Unlocked < SocketLevel < HandleTableLevel
 //                SocketLevel < MemoryLevel
 //                SocketLevel < TurnQueueLevel
+//                SocketLevel < EventQueueLevel
 //
 // A level says which it may be held before; `OrderedMutex` of level X accepts any `Held<H>` with H: BeforeX.
 
@@ -12,8 +13,10 @@ public protocol BeforeHandleTable: LockLevel {}
 public protocol BeforeMemory: LockLevel {}
 /// What may be held when the queue of a `Turn` is locked.
 public protocol BeforeTurnQueue: LockLevel {}
+/// What may be held when an event queue is locked.
+public protocol BeforeEventQueue: LockLevel {}
 /// What may be held when a socket is locked.
-public protocol BeforeSocket: BeforeHandleTable, BeforeMemory, BeforeTurnQueue {}
+public protocol BeforeSocket: BeforeHandleTable, BeforeMemory, BeforeTurnQueue, BeforeEventQueue {}
 
 /// Nothing is held.
 public enum Unlocked: BeforeSocket {
@@ -23,7 +26,7 @@ public enum Unlocked: BeforeSocket {
   public static var name: StaticString { "Unlocked" }
 }
 /// Names, options, linger, listen conversion of one socket.
-public enum SocketLevel: BeforeHandleTable, BeforeMemory, BeforeTurnQueue {
+public enum SocketLevel: BeforeHandleTable, BeforeMemory, BeforeTurnQueue, BeforeEventQueue {
   /// After `Unlocked`.
   public static var rank: UInt8 { 1 }
   /// For the run-time checker.
@@ -50,6 +53,13 @@ public enum TurnQueueLevel: LockLevel {
   /// For the run-time checker.
   public static var name: StaticString { "TurnQueue" }
 }
+/// The registrations of an event queue, and what of them was taken to be looked at. A leaf.
+public enum EventQueueLevel: LockLevel {
+  /// After the socket.
+  public static var rank: UInt8 { 5 }
+  /// For the run-time checker.
+  public static var name: StaticString { "EventQueue" }
+}
 
 // One stanza per level binds `Level == X` to `H: BeforeX`.
 // swift-format-ignore
@@ -71,4 +81,9 @@ extension OrderedMutex where Level == MemoryLevel, State: ~Copyable {
 extension OrderedMutex where Level == TurnQueueLevel, State: ~Copyable {
   /// Runs `body` with the queue locked.
   @inlinable @inline(__always) public func withLock<H: BeforeTurnQueue, R: ~Copyable, E: Error>(_ held: inout Held<H>, _ body: (inout State, inout Held<TurnQueueLevel>) throws(E) -> R) throws(E) -> R { try _lock(&held, body) }
+}
+// swift-format-ignore
+extension OrderedMutex where Level == EventQueueLevel, State: ~Copyable {
+  /// Runs `body` with the event queue locked.
+  @inlinable @inline(__always) public func withLock<H: BeforeEventQueue, R: ~Copyable, E: Error>(_ held: inout Held<H>, _ body: (inout State, inout Held<EventQueueLevel>) throws(E) -> R) throws(E) -> R { try _lock(&held, body) }
 }

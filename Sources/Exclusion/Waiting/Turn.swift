@@ -37,6 +37,12 @@ public struct Turn: ~Copyable, Sendable {
     }
   }
 
+  /// Takes the turn if nobody has it; never queues. Any thread.
+  public func tryTake() -> Bool {
+    var seen = Self.free
+    return word.compareExchange(&seen, Self.held)
+  }
+
   /// Leaves the queue. False: the turn was granted already and its wake-up is under way or delivered; the
   /// caller owns it, waits for the wake-up, and passes.
   public func cancel<H: BeforeTurnQueue>(_ ticket: TurnTicket, _ held: inout Held<H>) -> Bool {

@@ -13,7 +13,7 @@ public struct Datagram: Hashable, Sendable {
 
 /// A UDP socket. Several threads and tasks may use it at once. The last reference closes it.
 public final class UDPSocket: Sendable {
-  private let socket: DatagramSocket
+  let socket: DatagramSocket
   private let stack: Stack
 
   init(_ socket: DatagramSocket, _ stack: Stack) {

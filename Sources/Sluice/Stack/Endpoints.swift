@@ -1,12 +1,13 @@
 import Exclusion
 import Sockets
 
-/// The listeners and datagram sockets of a stack, for its shutdown. Connections are found by their table.
+/// The listeners, datagram sockets and event queues of a stack, for its shutdown. Connections are found by their table.
 final class Endpoints: Sendable {
   private struct Entry {
     weak var listener: ListeningSocket?
     weak var datagram: DatagramSocket?
-    var isGone: Bool { listener == nil && datagram == nil }
+    weak var queue: SocketEventQueue?
+    var isGone: Bool { listener == nil && datagram == nil && queue == nil }
   }
   private struct Table {
     var entries: [Entry] = []
@@ -17,6 +18,7 @@ final class Endpoints: Sendable {
 
   func add(_ socket: ListeningSocket) { add(Entry(listener: socket)) }
   func add(_ socket: DatagramSocket) { add(Entry(datagram: socket)) }
+  func add(_ queue: SocketEventQueue) { add(Entry(queue: queue)) }
 
   private func add(_ entry: sending Entry) {
     withApplication { held in
@@ -35,12 +37,13 @@ final class Endpoints: Sendable {
     // Closed, and let go, with nothing held: both enter the stack.
     let sockets = withApplication { held in
       table.withLock(&held) { table, _ in
-        let all = table.entries.map { ($0.listener, $0.datagram) }
+        let all = table.entries.map { ($0.listener, $0.datagram, $0.queue) }
         table.entries = []
         return all
       }
     }
-    for (listener, datagram) in sockets {
+    for (listener, datagram, queue) in sockets {
+      queue?.close()
       listener?.close()
       datagram?.close()
     }

@@ -84,6 +84,7 @@ extension Stack {
         name: "connections",
         count: (0..<contexts.count).reduce(0) { $0 + layer.connectionsFindable($1) }),
       .init(name: "bindings", count: layer.bindingCount),
+      .init(name: "registrations", count: layer.eventCounters.registrations),
       .init(name: "neighbors", count: internet.interfaces.reduce(0) { $0 + $1.neighbors.count }),
       .init(name: "routes", count: internet.routes.count),
     ]
@@ -96,7 +97,7 @@ extension Stack {
         sums[place].count &+= counter.value
       }
     }
-    return sums
+    return sums + layer.eventCounters.all.map { (camelCase($0.name), $0.value) }
   }
 
   private func linkStatistics(_ device: any Device) -> StackStatistics.Link {

@@ -5,7 +5,7 @@ public import Wire
 ///
 /// Several threads and tasks may accept at once; they get their turns in the order of their calls.
 public final class TCPListener: Sendable {
-  private let socket: ListeningSocket
+  let socket: ListeningSocket
   private let stack: Stack
 
   init(_ socket: ListeningSocket, _ stack: Stack) {

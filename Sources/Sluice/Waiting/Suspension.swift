@@ -10,15 +10,17 @@ import Exclusion
     static let cancelled: UInt64 = 2
     /// The continuation is there; who clears this bit resumes it.
     static let sleeping: UInt64 = 4
-    /// The sleeper wants to know of cancellation.
+    /// The sleeper wants to know of cancellation and of its deadline.
     static let isCancellable: UInt64 = 8
+    /// The deadline has passed; it stays so.
+    static let expired: UInt64 = 16
   }
   private let word = AtomicWord(0)
   /// Written by the sleeper before `sleeping` is set, taken by who clears it.
   private var continuation: Sleeper?
 
   /// Why a sleep ended.
-  enum Awakening { case woken, cancelled }
+  enum Awakening { case woken, cancelled, expired }
 
   /// Wakes the sleeper. This object must live until the wake-up was delivered or retracted.
   var target: WakeTarget {
@@ -26,6 +28,14 @@ import Exclusion
       function: { context in
         // Retained while it works: the sleeper may go on, and let go, before this returns.
         unsafe Unmanaged<Suspension>.fromOpaque(context).takeUnretainedValue().raise(Bits.signalled)
+      }, context: Unmanaged.passUnretained(self).toOpaque())
+  }
+
+  /// Tells the sleeper that its deadline has passed. Whoever keeps it keeps this object.
+  var expiryTarget: WakeTarget {
+    unsafe WakeTarget(
+      function: { context in
+        unsafe Unmanaged<Suspension>.fromOpaque(context).takeUnretainedValue().raise(Bits.expired)
       }, context: Unmanaged.passUnretained(self).toOpaque())
   }
 
@@ -43,8 +53,8 @@ import Exclusion
     }
   }
 
-  /// Suspends the task until the wake-up, or, if `isCancellable`, until its cancellation. A wake-up that is
-  /// there wins. One task at a time, nothing held.
+  /// Suspends the task until the wake-up, or, if `isCancellable`, until its cancellation or its deadline. A
+  /// wake-up that is there wins. One task at a time, nothing held.
   nonisolated(nonsending) func sleep(isCancellable: Bool) async -> Awakening {
     if word.load() & Bits.signalled == 0 {
       if isCancellable {
@@ -57,7 +67,8 @@ import Exclusion
         await suspend(Bits.sleeping)
       }
     }
-    guard word.load() & Bits.signalled != 0 else { return .cancelled }
+    let seen = word.load()
+    guard seen & Bits.signalled != 0 else { return seen & Bits.cancelled != 0 ? .cancelled : .expired }
     word.formAnd(~Bits.signalled)
     return .woken
   }
@@ -68,7 +79,7 @@ import Exclusion
 
   private func enter(_ sleeper: Sleeper, _ bits: UInt64) {
     continuation = sleeper
-    let reasons = Bits.signalled | (bits & Bits.isCancellable != 0 ? Bits.cancelled : 0)
+    let reasons = Bits.signalled | (bits & Bits.isCancellable != 0 ? Bits.cancelled | Bits.expired : 0)
     var seen = word.load()
     while seen & reasons == 0 {
       if word.compareExchange(&seen, seen | bits) { return }

@@ -9,7 +9,7 @@ struct WaitMachine<Running: Operation> {
     /// The operation has ended, and the turn is passed.
     case finished(Result<Running.Value, SocketError>)
     /// Sleep until the target is woken. If not `isCancellable`, the wake-up is on its way already, or sure to
-    /// come, and has to be taken.
+    /// come, and has to be taken: neither a cancellation nor a deadline ends the sleep.
     case sleep(isCancellable: Bool)
   }
 
@@ -26,7 +26,8 @@ struct WaitMachine<Running: Operation> {
 
   private let target: WakeTarget
   private var phase = Phase.beginning
-  private var isCancelled = false
+  /// Why the operation gives up if its last try finds nothing.
+  private var interruption: SocketError?
 
   /// `target` wakes the driver.
   init(waking target: WakeTarget) { self.target = target }
@@ -50,7 +51,7 @@ struct WaitMachine<Running: Operation> {
   mutating func woken(_ operation: inout Running) -> Step {
     switch phase {
     case .queued: return proceed(&operation, wasWoken: false)
-    case .passing: return end(.failure(.cancelled), operation)
+    case .passing: return end(.failure(interruption ?? .cancelled), operation)
     case .waiting(let ticket):
       let point = operation.point
       point.waiter.finish(ticket)
@@ -60,23 +61,24 @@ struct WaitMachine<Running: Operation> {
     }
   }
 
-  /// The sleep ended because the task was cancelled. A turn or a wake-up that was granted meanwhile is taken
-  /// first and passed on (W12).
-  mutating func cancelled(_ operation: inout Running) -> Step {
+  /// The sleep ended because the task was cancelled, or because of the deadline. A turn or a wake-up that was
+  /// granted meanwhile is taken first and passed on (W12): whoever gets the turn next tries before it waits.
+  mutating func interrupted(by error: SocketError, _ operation: inout Running) -> Step {
     switch phase {
     case .queued(let ticket):
       if withApplication({ held in operation.point.turn.cancel(ticket, &held) }) {
         phase = .ended
-        return .finished(.failure(.cancelled))
+        return .finished(.failure(error))
       }
+      interruption = error
       phase = .passing
       return .sleep(isCancellable: false)
     case .waiting(let ticket):
-      if operation.point.waiter.retract(ticket) { return end(.failure(.cancelled), operation) }
+      if operation.point.waiter.retract(ticket) { return end(.failure(error), operation) }
       // There is something to be had, claimed for us: the last try takes it, or leaves it to the next one.
-      isCancelled = true
+      interruption = error
       return .sleep(isCancellable: false)
-    case .beginning, .passing, .ended: preconditionFailure("SB-ATOMIC: cancelled outside of a sleep")
+    case .beginning, .passing, .ended: preconditionFailure("SB-ATOMIC: interrupted outside of a sleep")
     }
   }
 
@@ -90,7 +92,7 @@ struct WaitMachine<Running: Operation> {
         let point = operation.point
         if wasWoken, !progressed { point.account.counters.wasted.increment() }
         wasWoken = false
-        if isCancelled { return end(.failure(.cancelled), operation) }
+        if let interruption { return end(.failure(interruption), operation) }
         let ticket = point.waiter.publish(need: need, target)
         phase = .waiting(ticket)
         // Looked at again after the publication: data, end, error or close may have come between (W6).

@@ -6,7 +6,8 @@
 //   128        64  command item                       insert, then finish: one after the other
 //   192        64  timer-request item                 owner queues, home takes
 //   256        64  wheel node                         home context
-//   320        64  wait pair of readers               (a)
+//   320        48  wait pair of readers               (a)
+//   368         8  registrations of event queues      (a)
 //   384        64  wait pair of writers               (a)
 //   448       ...  shared header (`ConnectionShared`) see its fields
 //   ...       ...  owned state (`ConnectionOwned`)    (o) the gate's owner alone
@@ -27,6 +28,7 @@ public struct ConnectionBlock: ~Copyable {
   static var timerRequestOffset: Int { 192 }
   static var timerOffset: Int { 256 }
   static var readerOffset: Int { 320 }
+  static var observersOffset: Int { readerOffset + ObserverList.offsetInPair }
   static var writerOffset: Int { 384 }
   static var sharedOffset: Int { 448 }
   static var ownedOffset: Int { (sharedOffset + MemoryLayout<ConnectionShared>.size + 63) & ~63 }
@@ -64,6 +66,8 @@ struct ConnectionShared: ~Copyable {
   let publishedState = AtomicWord(0)
   /// (a) Bytes that a writer may still submit.
   let sendCredit: AtomicWord
+  /// (a) 1: somebody met a full buffer, and event queues are told when there is space again.
+  let isSpaceWanted = AtomicWord(0)
   /// (a) Bytes submitted so far; added to before the chain is posted.
   let submitted = AtomicWord(0)
   /// (a) Bytes appended for the reader; one writer, the owner.
@@ -215,6 +219,10 @@ public struct ConnectionRef: Hashable, @unchecked Sendable {
   var timer: TimerRef { unsafe TimerRef(at(ConnectionBlock.timerOffset, as: TimerNode.self)) }
   var reader: UnsafeMutablePointer<WaitPair> { unsafe at(ConnectionBlock.readerOffset, as: WaitPair.self) }
   var writer: UnsafeMutablePointer<WaitPair> { unsafe at(ConnectionBlock.writerOffset, as: WaitPair.self) }
+  /// Registrations of event queues.
+  var observers: UnsafePointer<ObserverList> {
+    unsafe UnsafePointer(at(ConnectionBlock.observersOffset, as: ObserverList.self))
+  }
   var item: ItemRef { unsafe ItemRef(gate.raw) }
   var acceptItem: ItemRef { unsafe ItemRef(gate.raw + ConnectionBlock.acceptOffset) }
   var commandItem: ItemRef { unsafe ItemRef(gate.raw + ConnectionBlock.commandOffset) }

@@ -65,26 +65,37 @@ extension ConnectionRef {
     unsafe shared.pointee.publishedState.store(UInt64(owned.pointee.engine.state.rawValue))
     var sink = sink
     transmit(&sink.outgoing, &cx)
+    var edges: SocketEvents = effects.deliveredBytes > 0 ? .readable : []
     if effects.acknowledgedBytes > 0 {
       unsafe owned.pointee.sendChain.dropFirst(effects.acknowledgedBytes)
-      unsafe shared.pointee.sendCredit.add(UInt64(effects.acknowledgedBytes))
     }
     if effects.connected, unsafe !owned.pointee.wasConnected {
       unsafe owned.pointee.wasConnected = true
       set(.connected)
+      edges.insert(.writable)
     }
-    if effects.endOfStream { set(.endOfStream) }  // after the data (SB-EOF)
+    if effects.endOfStream {
+      set(.endOfStream)  // after the data (SB-EOF)
+      edges.formUnion([.readable, .endOfStream])
+    }
     if let error = effects.error {
       unsafe shared.pointee.error.store(SocketError(error).code)
       set(.failed)
+      edges.formUnion(.all)
     }
     if effects.sendFinished {
       set(.delivered)
       unsafe owned.pointee.lingerDeadline = nil
     }
-    if effects.closed { set(.ended) }
-    wakeReader(&cx)
-    wakeWriter(&cx)
+    if effects.closed {
+      set(.ended)
+      edges.formUnion([.readable, .writable, .endOfStream])
+    }
+    if effects.acknowledgedBytes > 0 || effects.sendFinished {
+      freeSpace(effects.acknowledgedBytes, edges) { cx.wake($0) }
+    } else if !edges.isEmpty {
+      wake(edges) { cx.wake($0) }
+    }
     if effects.connected { becomeAcceptable(&cx) }
     if effects.closed {
       drop(&cx)
@@ -268,8 +279,7 @@ extension ConnectionRef {
     unsafe shared.pointee.error.store(SocketError.addressNotAvailable.code)
     set([.failed, .ended])
     unsafe owned.pointee.isDropped = true
-    wakeReader(&cx)
-    wakeWriter(&cx)
+    wake(.all) { cx.wake($0) }
     release()
   }
 
@@ -345,28 +355,5 @@ extension ConnectionRef {
   fileprivate func discardAll() {
     discardReceived()
     while let item = unsafe shared.pointee.readable.popFirst() { _ = Packet(item: item) }
-  }
-
-  // MARK: Waking (PROTOCOLS 2; the claim is the "waiting for space" flag, and it starts false: W1)
-
-  func wakeReader(_ cx: inout SoftInterrupt) {
-    if let target = unsafe reader.pointee.waiter.claim(where: { isReadable(need: $0) }) { cx.wake(target) }
-  }
-  func wakeWriter(_ cx: inout SoftInterrupt) {
-    if let target = unsafe writer.pointee.waiter.claim(where: { isWritable(need: $0) }) { cx.wake(target) }
-  }
-
-  /// A read would not wait: data, or end, or error, or shutdown (W6).
-  func isReadable(need: UInt32) -> Bool {
-    available >= max(1, Int(need))
-      || !status.isDisjoint(with: [.endOfStream, .failed, .ended, .receiveShutdown])
-  }
-  /// A write of `need` bytes (0: the wait for the connection; the greatest: the wait for delivery) would not
-  /// wait.
-  func isWritable(need: UInt32) -> Bool {
-    let status = status
-    if need == Waiter.maximumNeed { return !status.isDisjoint(with: [.delivered, .failed, .ended]) }
-    if !status.isDisjoint(with: [.failed, .ended, .sendShutdown]) { return true }
-    return unsafe status.contains(.connected) && shared.pointee.sendCredit.load() >= UInt64(need)
   }
 }

@@ -131,16 +131,12 @@ public final class StreamSocket: Sendable {
     if status.contains(.failed) { return .failed(failure ?? .brokenPipe) }
     if !status.isDisjoint(with: [.sendShutdown, .ended]) { return .failed(.brokenPipe) }  // P3
     guard status.contains(.connected) else { return .wouldBlock }
-    var credit = unsafe shared.pointee.sendCredit.load()
-    var count: Int
-    repeat {
-      count = min(bytes.count, Int(credit))
-      if count == 0 { return .wouldBlock }
-    } while unsafe !shared.pointee.sendCredit.compareExchange(&credit, credit - UInt64(count))
+    let count = takeCredit(bytes.count)
+    guard count > 0 else { return .wouldBlock }
     let taken = unsafe UnsafeRawBufferPointer(rebasing: bytes[..<count])
     guard let chain = withApplication({ held in unsafe layer.buffers.makeChain(copying: taken, &held) })
     else {
-      unsafe shared.pointee.sendCredit.add(UInt64(count))
+      deliverWakeups { connection.freeSpace(count, [], $0) }
       return .failed(.noBufferSpace)
     }
     let item = chain.intoItem()
@@ -154,9 +150,36 @@ public final class StreamSocket: Sendable {
     }
   }
 
+  /// Takes room for as many of `count` bytes as there is. A writer that gets less than it wanted has met a full
+  /// buffer, and looks again after saying so.
+  private func takeCredit(_ count: Int) -> Int {
+    let shared = unsafe connection.shared
+    var credit = unsafe shared.pointee.sendCredit.load()
+    while true {
+      let taken = min(count, Int(clamping: credit))
+      if taken == 0, count > 0 {
+        connection.wantSpace()
+        credit = unsafe shared.pointee.sendCredit.load()
+        if credit == 0 { return 0 }
+        continue
+      }
+      guard unsafe shared.pointee.sendCredit.compareExchange(&credit, credit - UInt64(taken)) else {
+        continue
+      }
+      if taken < count {
+        connection.wantSpace()
+        // Freed between the two: nobody saw the flag.
+        if connection.takeSpaceEdge() {
+          deliverWakeups { unsafe connection.observers.pointee.raise(.writable, $0) }
+        }
+      }
+      return taken
+    }
+  }
+
   /// What a writer of `count` bytes waits for: room for all, or for a third of the buffer.
   public func writeNeed(_ count: Int) -> UInt32 {
-    UInt32(max(1, min(count, unsafe connection.shared.pointee.sendLimit / 3)))
+    max(1, min(UInt32(clamping: count), connection.sendLowWater))
   }
   /// Whether a write of `need` bytes would not wait; with 0, whether connect has ended.
   public func isWritable(need: UInt32) -> Bool { closing.load() != 0 || connection.isWritable(need: need) }
@@ -171,21 +194,21 @@ public final class StreamSocket: Sendable {
   public func shutdownSend() {
     connection.set(.sendShutdown)
     _ = connection.gate.post(events: .shutdownSend)
-    wakeAll()
+    wakeAll(.writable)
   }
   /// Reads end; what still arrives is acknowledged and thrown away.
   public func shutdownReceive() {
     connection.set(.receiveShutdown)
-    wakeAll()
+    wakeAll([.readable, .endOfStream])
   }
   /// Ends the connection at once: RST, unsent data is forgotten.
   public func abort() {
-    if beginClose(.abort) { wakeAll() }
+    if beginClose(.abort) { wakeAll(.all) }
   }
   /// Closes in order: what was submitted is still sent. Cannot fail; again it does nothing (SO-NOFAIL). Threads
   /// and tasks that wait on the socket return with `.closed` (SO-RESTART).
   public func close() {
-    if beginClose(.close) { wakeAll() }
+    if beginClose(.close) { wakeAll(.all) }
   }
 
   /// SO_LINGER with a time: ends the sending side, and aborts the connection if what was submitted has not
@@ -195,7 +218,7 @@ public final class StreamSocket: Sendable {
     unsafe connection.shared.pointee.linger.store(max(1, nanoseconds))
     connection.set(.sendShutdown)
     _ = connection.gate.post(events: [.shutdownSend, .options])
-    wakeAll()
+    wakeAll(.writable)
   }
   /// What a lingering close waits for.
   public static var deliveryNeed: UInt32 { Waiter.maximumNeed }
@@ -205,19 +228,27 @@ public final class StreamSocket: Sendable {
   private func beginClose(_ event: GateEvents) -> Bool {
     // A child process's close leaves the parent's connection alone (L6).
     guard closing.exchange(1) == 0, !isForkedChild() else { return false }
+    unsafe connection.observers.pointee.close(layer)  // no event of it is told after close (SO-GEN)
     connection.set([.handleClosed, .sendShutdown])
     _ = connection.gate.post(events: event)
     return true
   }
 
-  private func wakeAll() {
-    withApplication { held in
+  /// Reader, writer and event queues, about what this side did. Waiters look at `closing` too.
+  private func wakeAll(_ edges: SocketEvents) {
+    deliverWakeups { deliver in
       if let target = unsafe connection.reader.pointee.waiter.claim(where: { isReadable(need: $0) }) {
-        wake(target, &held)
+        deliver(target)
       }
       if let target = unsafe connection.writer.pointee.waiter.claim(where: { isWritable(need: $0) }) {
-        wake(target, &held)
+        deliver(target)
       }
+      unsafe connection.observers.pointee.raise(edges, deliver)
+    }
+  }
+  private func deliverWakeups(_ body: ((WakeTarget) -> Void) -> Void) {
+    withApplication { held in
+      layer.contexts.grace.withPin { body { wake($0, &held) } }
     }
   }
 

@@ -23,6 +23,8 @@ struct DatagramState: ~Copyable {
   let waiting = AtomicWord(0)
   /// (a) Datagrams that may still be handed to a context.
   let sendCredit: AtomicWord
+  /// (a) 1: somebody met a full queue, and event queues are told when there is room again.
+  let isSpaceWanted = AtomicWord(0)
   /// (a) The receive gate, owned by the reader from the start.
   let received = Mailbox()
   /// (c) The only peer of a connected socket.
@@ -59,6 +61,11 @@ struct DatagramRef: @unchecked Sendable {  // every field behind it says who pro
   var writer: UnsafeMutablePointer<WaitPair> {
     unsafe (raw + Self.writerOffset).assumingMemoryBound(to: WaitPair.self)
   }
+  /// (a) Registrations of event queues.
+  var observers: UnsafePointer<ObserverList> {
+    unsafe UnsafePointer(
+      (raw + Self.readerOffset + ObserverList.offsetInPair).assumingMemoryBound(to: ObserverList.self))
+  }
   var state: UnsafeMutablePointer<DatagramState> {
     unsafe (raw + Self.stateOffset).assumingMemoryBound(to: DatagramState.self)
   }
@@ -70,6 +77,7 @@ struct DatagramRef: @unchecked Sendable {  // every field behind it says who pro
     unsafe datagram.bound.key.initialize(to: key)
     unsafe datagram.reader.initialize(to: WaitPair())
     unsafe datagram.writer.initialize(to: WaitPair())
+    unsafe ObserverList.initialize(at: raw + readerOffset + ObserverList.offsetInPair)
     unsafe datagram.state.initialize(
       to: DatagramState(layer: layer, peer: peer))
     return datagram
@@ -123,9 +131,7 @@ struct DatagramRef: @unchecked Sendable {  // every field behind it says who pro
     unsafe state.pointee.waiting.add(1)
     switch unsafe state.pointee.received.post(item, limit: Mailbox.maximumCount) {
     case .posted, .ran:
-      if let target = unsafe reader.pointee.waiter.claim(where: { _ in isReadable() }) {
-        cx.wake(target)
-      }
+      wakeReader(.readable, &cx)
     case .closed, .dropped:
       unsafe state.pointee.waiting.subtract(1)
       _ = Packet(item: item)
@@ -135,6 +141,35 @@ struct DatagramRef: @unchecked Sendable {  // every field behind it says who pro
   /// Soft-interrupt context: an ICMP error for a connected socket.
   func report(_ error: SocketError, _ cx: inout SoftInterrupt) {
     unsafe state.pointee.error.store(error.code)
-    if let target = unsafe reader.pointee.waiter.claim(where: { _ in isReadable() }) { cx.wake(target) }
+    wakeReader([.readable, .error], &cx)
   }
+
+  // MARK: Waking, as in `ConnectionWaking.swift`
+
+  private func wakeReader(_ edges: SocketEvents, _ cx: inout SoftInterrupt) {
+    if let target = unsafe reader.pointee.waiter.claim(where: { _ in isReadable() }) { cx.wake(target) }
+    unsafe observers.pointee.raise(edges) { cx.wake($0) }
+  }
+  /// Every path that frees room for a datagram ends here (W5). Inside a grace section.
+  func freeSpace(_ deliver: (WakeTarget) -> Void) {
+    unsafe state.pointee.sendCredit.add(1)
+    if let target = unsafe writer.pointee.waiter.claim(where: { _ in isWritable() }) { deliver(target) }
+    // The credit, then the fence of the claim, then the look at the flag.
+    if unsafe state.pointee.isSpaceWanted.load() != 0, isWritable(),
+      unsafe state.pointee.isSpaceWanted.exchange(0) != 0
+    {
+      unsafe observers.pointee.raise(.writable, deliver)
+    }
+  }
+  /// Somebody met a full queue, and looks again after this.
+  func wantSpace() {
+    unsafe state.pointee.isSpaceWanted.store(1)
+    fullFence()  // keeps SB-FENCE: flag, fence, look, against credit, fence, look at the flag
+  }
+  /// Datagrams that a receive would find.
+  var waitingToBeRead: Int { unsafe Int(clamping: state.pointee.waiting.load()) }
+  /// Datagrams that a send would take now.
+  var sendSpace: Int { unsafe Int(clamping: state.pointee.sendCredit.load()) }
+  /// What the network reported and nobody has read.
+  var pendingError: SocketError? { unsafe SocketError(code: state.pointee.error.load()) }
 }

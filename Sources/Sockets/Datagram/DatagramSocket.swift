@@ -89,10 +89,16 @@ public final class DatagramSocket: Sendable {
     let state = unsafe datagram.state
     var credit = unsafe state.pointee.sendCredit.load()
     repeat {
-      if credit == 0 { return .failure(.wouldBlock) }
+      if credit == 0 {
+        datagram.wantSpace()
+        credit = unsafe state.pointee.sendCredit.load()
+        if credit == 0 { return .failure(.wouldBlock) }
+      }
     } while unsafe !state.pointee.sendCredit.compareExchange(&credit, credit - 1)
     guard var packet = withApplication({ held in layer.buffers.makePacket(&held) }) else {
-      unsafe state.pointee.sendCredit.add(1)
+      withApplication { held in
+        layer.contexts.grace.withPin { datagram.freeSpace { wake($0, &held) } }
+      }
       return .failure(.noBufferSpace)
     }
     packet.append(bytes.count)
@@ -144,12 +150,8 @@ public final class DatagramSocket: Sendable {
     }
     guard let raw = unsafe UnsafeMutableRawPointer(bitPattern: owner) else { return }
     let datagram = unsafe DatagramRef(raw)
-    let state = unsafe datagram.state
     if route == nil { datagram.report(.networkUnreachable, &cx) }
-    unsafe state.pointee.sendCredit.add(1)
-    if let target = unsafe datagram.writer.pointee.waiter.claim(where: { _ in datagram.isWritable() }) {
-      cx.wake(target)
-    }
+    datagram.freeSpace { cx.wake($0) }
     datagram.release()
   }
 
@@ -181,6 +183,7 @@ public final class DatagramSocket: Sendable {
 
   private func beginClose() -> Bool {
     guard closing.exchange(1) == 0, !isForkedChild() else { return false }  // L6
+    unsafe datagram.observers.pointee.close(layer)  // no event of it is told after close (SO-GEN)
     unsafe datagram.state.pointee.isClosed.store(1)
     layer.unbind(datagram.bound) { _ in }
     return true

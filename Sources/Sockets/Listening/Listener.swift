@@ -48,6 +48,11 @@ struct ListenerRef: @unchecked Sendable {  // every field behind it says who pro
   var accepter: UnsafeMutablePointer<WaitPair> {
     unsafe (raw + Self.accepterOffset).assumingMemoryBound(to: WaitPair.self)
   }
+  /// (a) Registrations of event queues.
+  var observers: UnsafePointer<ObserverList> {
+    unsafe UnsafePointer(
+      (raw + Self.accepterOffset + ObserverList.offsetInPair).assumingMemoryBound(to: ObserverList.self))
+  }
   var address: UInt64 { unsafe UInt64(UInt(bitPattern: raw)) }
   init?(address: UInt64) {
     guard let raw = unsafe UnsafeMutableRawPointer(bitPattern: UInt(address)) else { return nil }
@@ -64,6 +69,7 @@ struct ListenerRef: @unchecked Sendable {  // every field behind it says who pro
     let listener = unsafe ListenerRef(raw)
     unsafe listener.bound.key.initialize(to: key)
     unsafe listener.accepter.initialize(to: WaitPair())
+    unsafe ObserverList.initialize(at: raw + accepterOffset + ObserverList.offsetInPair)
     let count = layer.contexts.count
     let shards = UnsafeMutablePointer<Mailbox>.allocate(capacity: count)
     for index in 0..<count { unsafe (shards + index).initialize(to: Mailbox()) }
@@ -101,6 +107,8 @@ struct ListenerRef: @unchecked Sendable {  // every field behind it says who pro
   var isClosed: Bool { unsafe state.pointee.isClosed.load() != 0 }
   /// accept would not block (AQ-WAKE).
   var isAcceptable: Bool { unsafe state.pointee.complete.load() > 0 || isClosed }
+  /// Children that wait for accept.
+  var waitingForAccept: Int { unsafe Int(clamping: state.pointee.complete.load()) }
 
   // MARK: Soft-interrupt side
 
@@ -179,6 +187,7 @@ extension ConnectionRef {
       if let target = unsafe listener.accepter.pointee.waiter.claim(where: { _ in listener.isAcceptable }) {
         cx.wake(target)
       }
+      unsafe listener.observers.pointee.raise(.readable) { cx.wake($0) }
     case .closed, .dropped:
       // The listener closed meanwhile (AQ-CLOSE, Q3): nobody will ever accept this child.
       unsafe state.pointee.complete.subtract(1)

@@ -67,6 +67,7 @@ public final class ListeningSocket: Sendable {
 
   /// Closes the shards, in which order is of no matter: from here on a child finds them closed.
   private func stopQueueing() -> ItemList {
+    unsafe listener.observers.pointee.close(layer)  // no event of it is told after close (SO-GEN)
     unsafe listener.state.pointee.isClosed.store(1)
     let listener = listener
     layer.unbind(listener.bound) { cx in listener.abortIncomplete(&cx) }
