@@ -10,6 +10,13 @@ final class StepExecutor: TaskExecutor {
     jobs.withLock { $0.append(job) }
   }
 
+  /// Runs the oldest job that is ready. Returns whether there was one.
+  func stepOnce() -> Bool {
+    guard let job = jobs.withLock({ $0.isEmpty ? nil : $0.removeFirst() }) else { return false }
+    unsafe job.runSynchronously(on: asUnownedTaskExecutor())
+    return true
+  }
+
   /// Runs what is ready now, oldest first. Returns whether there was something.
   func step() -> Bool {
     let ready = jobs.withLock { jobs in

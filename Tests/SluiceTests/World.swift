@@ -11,6 +11,8 @@ final class World {
   let executor = StepExecutor()
   let left: Stack
   let right: Stack
+  /// Called before each step of a task, and each settling of the contexts; with it tasks run one job at a time.
+  var beforeStep: (() -> Void)?
 
   /// The addresses of ``right``, as the test's arguments name the families.
   static let families = ["10.0.0.2", "fd00::2"]
@@ -60,9 +62,11 @@ final class World {
     }
     let end = clock.now().adding(milliseconds: limit)
     while result.value == nil {
-      if executor.step() { continue }
+      beforeStep?()
+      if step() { continue }
+      beforeStep?()
       scheduler.settle()
-      if executor.step() || result.value != nil { continue }
+      if step() || result.value != nil { continue }
       guard let deadline = scheduler.nextDeadline, deadline <= end else {
         task.cancel()
         Issue.record("nobody will ever wake the task", sourceLocation: location)
@@ -72,6 +76,8 @@ final class World {
     }
     try result.value?.get()
   }
+
+  private func step() -> Bool { beforeStep == nil ? executor.step() : executor.stepOnce() }
 
   /// Shuts both stacks down and looks at what is left: nothing (RS-LEAK), with balanced counters and no wake-up
   /// that was of no use (SB-EXACT).

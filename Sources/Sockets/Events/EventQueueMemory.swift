@@ -105,7 +105,8 @@ struct EventQueueRef: Hashable, @unchecked Sendable {  // every field behind it 
   /// the list (SB-ATOMIC).
   func makeReady(_ registration: RegistrationRef) -> WakeTarget? {
     unsafe memory.pointee.layer._withUnsafeGuaranteedRef { $0.eventCounters.raised.increment() }
-    guard unsafe memory.pointee.ready.post(registration.item) == .posted else { return nil }  // closed meanwhile
+    // Closed meanwhile: the slot stays with the queue.
+    guard unsafe memory.pointee.ready.post(registration.item) == .posted else { return nil }
     return unsafe pair.pointee.waiter.claim(where: { _ in hasWork })
   }
 
