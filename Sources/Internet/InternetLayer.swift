@@ -157,7 +157,9 @@ public final class InternetLayer: @unchecked Sendable {
   /// Changes addresses and routes while the stack is assembled. Rethrows what `change` throws; then nothing
   /// is changed.
   public func configure<E: Error>(_ change: (inout NetworkTables) throws(E) -> Void) throws(E) {
-    precondition(unsafe !assembly.pointee.isStarted, "after the start the control context changes the tables")
+    precondition(
+      unsafe !assembly.pointee.isStarted && !contexts.isRunning,
+      "RT-ORDER: after the start only the control context changes the tables")
     try edit(change)
   }
 

@@ -135,6 +135,9 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
     }
   }
 
+  /// Whether the contexts have threads. For who assembles, starts and stops them.
+  public var isRunning: Bool { !threads.isEmpty }
+
   /// Stops the threads and waits for them: each finishes its pass. Application context, nothing held.
   public func stop() {
     for index in 0..<threads.count {

@@ -85,6 +85,42 @@ import Wire
     #expect(host.packetsInUse == 0)
   }
 
+  /// A stale neighbour's news and the notice of its use are under way together, and the owner runs out of budget
+  /// between the two: the notice, which is in its list, is not posted again.
+  @Test func NB_PEND_PCB_POST_theNoticeOfUseIsPostedOnce() {
+    let host = Host(contexts: 2, queues: 2)
+    func step(_ context: Int) { host.scheduler.step(host.contexts, context: context) }
+    host.introducePeer()
+    host.scheduler.run(milliseconds: 60_000)  // stale
+    let other = MACAddress(0x0200_0000_0099)
+    func noise(_ count: Int) {
+      for number in 0..<count {
+        let sender = IPAddress(high: 0, low: Host.peer4.low + 1 + UInt64(number % 50))
+        host.wire.arrive(Frame.arpRequest(for: IPAddress("10.0.2.1")!, sender: sender), queue: 1)
+      }
+    }
+    noise(60)
+    host.wire.arrive(Frame.arp(.request, station: other, target: IPAddress("10.0.2.1")!), queue: 1)
+    noise(20)
+    for _ in 0..<4 { step(1) }  // all of it waits at the cache, which lives on context 0
+    host.send(Frame.udp([1]), to: Host.peer4, on: 1, settles: false)
+    step(1)  // used: the notice waits behind noise,
+    noise(20)
+    for _ in 0..<3 { step(1) }  // and before some
+    #expect(Frame.header(host.wire.takeSent().last ?? [])?.destination == Host.peerStation)
+    step(0)  // the news were learned, the notice was not
+    host.send(Frame.udp([2]), to: Host.peer4, on: 1, settles: false)
+    step(1)
+    #expect(Frame.header(host.wire.takeSent().last ?? [])?.destination == other)
+    host.scheduler.settle()
+    // The use is known: after its delay the neighbour is probed.
+    let before = host.count(.solicitationsSent)
+    host.scheduler.run(milliseconds: 5500)
+    #expect(host.count(.solicitationsSent) == before + 1)
+    host.scheduler.run(milliseconds: 60_000)
+    #expect(host.packetsInUse == 0)
+  }
+
   /// A neighbour is given up while a packet for it is on its way: the packet asks again.
   @Test func NB_PEND_anEntryStaysWhileAPacketIsUnderWay() {
     let host = Host(contexts: 2, queues: 2)

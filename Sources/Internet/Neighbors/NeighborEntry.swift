@@ -99,13 +99,15 @@ struct NeighborRef: Hashable, @unchecked Sendable {
     nonmutating set { unsafe entry.pointee.state = newValue }
   }
 
-  /// Owner: changes all but the pending count.
+  /// Owner: changes all but the pending count. Who finds TELL posts the entry's item, so it is not set while that is
+  /// on its way already: the use that it reports is a use of what is set here too (keeps PCB-POST).
   func setWord(station: MACAddress, usable: Bool, tell: Bool) {
     var seen = loadWord()
     while true {
       let kept = seen.rawValue & ~(NeighborWord.stationMask | NeighborWord.usable | NeighborWord.tell)
+      let asks = tell && !seen.isUseNoticePosted
       let new =
-        kept | station.rawValue | (usable ? NeighborWord.usable : 0) | (tell ? NeighborWord.tell : 0)
+        kept | station.rawValue | (usable ? NeighborWord.usable : 0) | (asks ? NeighborWord.tell : 0)
       if replaceWord(&seen, with: new) { return }
     }
   }
