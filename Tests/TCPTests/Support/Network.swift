@@ -41,6 +41,8 @@ final class SimulatedHost {
   /// Close when everything is written, or when the peer has closed as well.
   var closesFirst = true
   var sawEnd = false
+  /// When the application saw the end of the stream.
+  private(set) var sawEndAt: Instant?
   var isShut = false
   var effects = TCPEffects()
   /// The right edge of what the peer ever offered, as far as it arrived.
@@ -98,6 +100,7 @@ final class SimulatedHost {
 
   /// The application's turn.
   func work(now: Instant, _ emit: Emit) {
+    if sawEnd, sawEndAt == nil { sawEndAt = now }
     while toWrite > 0, connection.canEnqueue, connection.queuedBytes < sendBuffer {
       let count = min(toWrite, sendBuffer - connection.queuedBytes, 40_000)
       queue += stream(count, from: written)
