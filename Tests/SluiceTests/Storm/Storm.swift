@@ -23,8 +23,8 @@ final class Storm: Sendable {
   let bytesWritten = SharedCounter()
   let operations = SharedCounter()
   private let isOver = AtomicWord(0)
-  private let complaints = Box<[String]>([])
-  private let tally = Box<[String: Int]>([:])
+  private let complaints = Guarded<[String]>([])
+  private let tally = Guarded<[String: Int]>([:])
 
   init(_ plan: StormPlan) throws {
     self.plan = plan

@@ -16,6 +16,15 @@ final class TryLock: Sendable {
   }
 }
 
+/// A value that threads change in turn.
+final class Guarded<Value>: @unchecked Sendable {
+  private let lock = TryLock()
+  private var state: Value
+  init(_ value: Value) { state = value }
+  var value: Value { lock.locked { state } }
+  func update(_ change: (inout Value) -> Void) { lock.locked { change(&state) } }
+}
+
 /// A bounded number of places. What is taken out is let go of outside: its end enters the stack.
 final class Places<Element: AnyObject & Sendable>: @unchecked Sendable {
   private let lock = TryLock()
@@ -38,10 +47,13 @@ final class Places<Element: AnyObject & Sendable>: @unchecked Sendable {
       return true
     }
   }
+  /// Half of the time one of the few newest: that is where threads meet.
   func any(_ random: inout StormRandom) -> Element? {
-    let number = random.next()
+    let (number, isNew) = (random.next(), random.chance(50))
     return lock.locked {
-      elements.isEmpty ? nil : elements[Int(number % UInt64(elements.count))]
+      if elements.isEmpty { return nil }
+      let range = isNew ? min(4, elements.count) : elements.count
+      return elements[elements.count - 1 - Int(number % UInt64(range))]
     }
   }
   func remove(_ element: Element) {

@@ -27,9 +27,9 @@ final class StormThread {
 
   private func step() {
     switch random.below(1000) {
-    case ..<200: connect()
-    case ..<400: accept()
-    case ..<620: write()
+    case ..<180: connect()
+    case ..<360: accept()
+    case ..<600: write()
     case ..<880: read()
     case ..<884: withEnd("shutdownSend") { end in end.shutdownSend() }
     case ..<886: withEnd("shutdownReceive") { end in end.shutdownReceive() }
@@ -181,7 +181,9 @@ final class StormThread {
 
   private func write() {
     guard let end = storm.ends.any(&random) else { return }
-    let count = random.chance(80) ? 1 + random.below(4000) : 1 + random.below(60_000)
+    let count = random.chance(90) ? 1 + random.below(4000) : 1 + random.below(60_000)
+    // Mostly where there is room, so that the thread does not wait long.
+    if !end.stream.socket.isWritable(need: UInt32(min(count, Storm.buffer / 3))), !random.chance(5) { return }
     let isOpen = attempt("write") {
       watch.begin(.writing(end))
       return try end.write(
@@ -218,7 +220,7 @@ final class StormThread {
     guard let end = storm.ends.any(&random) else { return }
     storm.ends.remove(end)
     end.beginEnding()
-    let limit = Duration.milliseconds(1 + random.below(300))
+    let limit = Duration.milliseconds(1 + random.below(100))
     attempt("linger") {
       watch.begin(.connecting)
       if random.chance(50) {
