@@ -66,7 +66,9 @@ let targets: [Target] = [
   tests(
     "SocketsTests",
     ["Sockets", "TCP", "Internet", "SoftInterrupts", "Devices", "Wire", "Buffers", "Exclusion", "Timing"]),
-  tests("SluiceTests", ["Sluice", "Sockets", "SoftInterrupts", "Devices", "Wire", "Timing", "Exclusion"]),
+  tests(
+    "SluiceTests",
+    ["Sluice", "Sockets", "Internet", "SoftInterrupts", "Devices", "Wire", "Timing", "Exclusion"]),
   tests("CommandTests", ["SluiceCommand", "Sluice", "Wire"]),
   tests("HouseTests", []),
 ]
