@@ -1,8 +1,12 @@
 #if LockDep
   import CLinux
+  import Glibc
 
   /// The run-time checker of the lock order, under the trait `LockDep`. The types prove the order; this draws
   /// the graph that was really seen, and traps if the types were got round.
+  ///
+  /// With `SLUICE_LOCKDEP_DOT` in its environment, the name of a folder, a process that took locks leaves its graph
+  /// there when it exits: `lock-order-PID.dot`. Graphs of several processes add up.
   public enum LockDep {
     /// By rank of the lock that was taken: the ranks that were held (bits). Words, never freed.
     private nonisolated(unsafe) static let seen = unsafe rows()
@@ -14,7 +18,21 @@
       return unsafe rows
     }
 
+    /// Registered by the first lock of the process; done at its exit, when other threads may still run.
+    private static let atExit: Bool = {
+      guard unsafe getenv("SLUICE_LOCKDEP_DOT") != nil else { return false }
+      return atexit { LockDep.leaveGraph() } == 0
+    }()
+    private static func leaveGraph() {
+      guard let folder = unsafe getenv("SLUICE_LOCKDEP_DOT") else { return }
+      let path = unsafe "\(String(cString: folder))/lock-order-\(getpid()).dot"
+      guard let file = unsafe fopen(path, "w") else { return }
+      unsafe fputs(graph + "\n", file)
+      unsafe fclose(file)
+    }
+
     @usableFromInline static func acquire(_ level: any LockLevel.Type) {
+      _ = atExit
       let held = sluice_held_levels()
       precondition(
         held >> UInt64(level.rank) == 0,
