@@ -20,6 +20,7 @@ enum SocketKind {
   /// Inside a connection's gate only.
   static let segment = WorkKind(rawValue: 1)
   static let chain = WorkKind(rawValue: 2)
+  static let call = WorkKind(rawValue: 3)
   static let connectionTimer: UInt8 = 16
   /// Of event queues.
   static let eventQueueMemory = WorkKind(rawValue: 28)
@@ -111,12 +112,13 @@ struct SocketContextRef {
     let item = connection.commandItem
     item.kind = SocketKind.shard
     item.code = ConnectionShard.Command.insert
-    _ = unsafe shard(connection.shared.pointee.home).gate.submit(item, isSegment: false, &cx)
+    let home = unsafe home(hash: connection.shared.pointee.hash)
+    _ = shard(home).gate.submit(item, isSegment: false, &cx)
   }
 
   /// A closed connection: off its home's wheel, then out of the table, then the protocol's claim goes.
   func finish(_ connection: ConnectionRef, _ cx: inout SoftInterrupt) {
-    let home = unsafe connection.shared.pointee.home
+    let home = connection.home
     let item = connection.commandItem
     guard home == cx.index else {
       item.kind = SocketKind.finish
@@ -132,7 +134,7 @@ struct SocketContextRef {
     let item = connection.commandItem
     item.kind = SocketKind.shard
     item.code = ConnectionShard.Command.remove
-    _ = shard(cx.index).gate.submit(item, isSegment: false, &cx)
+    _ = unsafe shard(home(hash: connection.shared.pointee.hash)).gate.submit(item, isSegment: false, &cx)
   }
 
   /// An owner that is not at home asks home's wheel for an earlier deadline.
@@ -141,7 +143,7 @@ struct SocketContextRef {
     unsafe shared.pointee.timerRequest.store(deadline.nanoseconds)
     if unsafe shared.pointee.timerRequestQueued.exchange(1) == 0 {
       connection.retain()  // TM-REF
-      let home = unsafe shared.pointee.home
+      let home = connection.home
       withLayer { $0.contexts.port(home) }.post(connection.timerRequestItem)
     }
   }

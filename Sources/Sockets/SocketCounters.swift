@@ -22,6 +22,8 @@ public struct SocketCounters: ~Copyable, Sendable {
   public let segmentsUnroutable = Counter()
   /// Segments dropped because too many waited at a connection's gate.
   public let gateQueueFull = Counter()
+  /// Segments dropped because too many waited on their way to another context.
+  public let steeringQueueFull = Counter()
   /// Segments dropped because the unread ones hold too many slots.
   public let receiveQueueFull = Counter()
   /// Bytes that arrived after nobody would read them.
@@ -60,7 +62,7 @@ public struct SocketCounters: ~Copyable, Sendable {
       ("segments_without_socket", segmentsWithoutSocket.value),
       ("segments_without_buffer", segmentsWithoutBuffer.value),
       ("segments_unroutable", segmentsUnroutable.value),
-      ("gate_queue_full", gateQueueFull.value),
+      ("gate_queue_full", gateQueueFull.value), ("steering_queue_full", steeringQueueFull.value),
       ("receive_queue_full", receiveQueueFull.value), ("bytes_discarded", bytesDiscarded.value),
       ("listen_overflows", listenOverflows.value), ("accept_queue_full", acceptQueueFull.value),
       ("duplicate_syns", duplicateSyns.value), ("connections_made", connectionsMade.value),

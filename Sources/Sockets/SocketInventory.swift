@@ -74,6 +74,6 @@ extension ConnectionRef {
     return unsafe ConnectionSummary(
       local: key.local, remote: key.remote,
       state: TCPState(rawValue: UInt8(truncatingIfNeeded: shared.pointee.publishedState.load())) ?? .closed,
-      home: shared.pointee.home, unread: available, unacknowledged: shared.pointee.sendLimit - credit)
+      home: home, unread: available, unacknowledged: shared.pointee.sendLimit - credit)
   }
 }

@@ -100,6 +100,9 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
       TransportHandler(
         receive: { packet, cx in SocketInput.tcp(packet, &cx) },
         fail: { failure, cx in SocketErrors.tcp(failure, &cx) }), for: .tcp)
+    contexts.handlers.registerSteered { batch, cx in
+      while let packet = batch.popFirst() { SocketInput.steered(packet, &cx) }
+    }
     internet.setTransport(
       TransportHandler(
         receive: { packet, cx in SocketInput.udp(packet, &cx) },
@@ -235,8 +238,13 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
     let sockets = SocketContextRef(cx)
     var key = FlowKey(
       localAddress: route.source, localPort: 0, remoteAddress: remote.address, remotePort: remote.port)
-    guard let port = freePort(&key, wanted: local?.port ?? 0, home: nil, sockets) else {
-      return .failure(local?.port ?? 0 == 0 ? .addressNotAvailable : .addressInUse)
+    // A port that makes this context the flow's home, so that nothing of the connection is anywhere else.
+    let wanted = local?.port ?? 0
+    guard
+      let port = freePort(&key, wanted: wanted, home: cx.index, sockets)
+        ?? freePort(&key, wanted: wanted, home: nil, sockets)
+    else {
+      return .failure(wanted == 0 ? .addressNotAvailable : .addressInUse)
     }
     let engine = TCPConnection.active(
       iss: initialSequence(key, now: cx.now), timestampOffset: timestampOffset(key),

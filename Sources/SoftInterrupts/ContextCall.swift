@@ -1,16 +1,19 @@
-import Exclusion
+public import Exclusion
 
 /// A closure as a posted item. For control, not for packets: it allocates.
-enum ContextCall {
+public enum ContextCall {
   private final class Box {
     let body: @Sendable (inout SoftInterrupt) -> Void
     init(_ body: @escaping @Sendable (inout SoftInterrupt) -> Void) { self.body = body }
   }
   private static var boxOffset: Int { 32 }
 
-  static func make(_ body: @escaping @Sendable (inout SoftInterrupt) -> Void) -> ItemRef {
+  /// An item of `kind` for whoever runs it to ``run(_:_:)``, or to ``discard(_:)``.
+  public static func make(
+    kind: WorkKind = Handlers.Kind.call, _ body: @escaping @Sendable (inout SoftInterrupt) -> Void
+  ) -> ItemRef {
     let raw = UnsafeMutableRawPointer.allocate(byteCount: 64, alignment: 64)
-    unsafe raw.initializeMemory(as: WorkItem.self, to: WorkItem(kind: Handlers.Kind.call))
+    unsafe raw.initializeMemory(as: WorkItem.self, to: WorkItem(kind: kind))
     unsafe (raw + boxOffset).initializeMemory(as: Unmanaged<Box>.self, to: Unmanaged.passRetained(Box(body)))
     return unsafe ItemRef(raw)
   }
@@ -20,6 +23,8 @@ enum ContextCall {
     unsafe raw.deallocate()
     return unsafe box.takeRetainedValue()
   }
-  static func run(_ item: ItemRef, _ cx: inout SoftInterrupt) { take(item).body(&cx) }
-  static func discard(_ item: ItemRef) { _ = take(item) }
+  /// Calls the closure, and frees the item.
+  public static func run(_ item: ItemRef, _ cx: inout SoftInterrupt) { take(item).body(&cx) }
+  /// Frees the item; the closure is not called.
+  public static func discard(_ item: ItemRef) { _ = take(item) }
 }

@@ -11,6 +11,10 @@ public struct ContextConfiguration: Sendable {
   public var budgets = LevelBudgets()
   /// Wake-ups that one pass buffers, 512...65536; a pass that comes near it ends early.
   public var wakeCapacity = 1024
+  /// Where received packets are worked on, if there are several contexts.
+  public var steering = ReceiveSteering.home
+  /// Packets that may wait on their way from one context to another, 64...65536; more are dropped and counted.
+  public var steeringLimit = 1024
   /// The clock: real or virtual.
   public var timeSource: any TimeSource
   /// Makes the poller of a context that runs on a thread; nil under the manual scheduler.

@@ -18,6 +18,10 @@ public final class ContextCounters: Sendable {
   public let wakeRoomEnds = Counter()
   /// Frames received.
   public let framesReceived = Counter()
+  /// Packets given to the home of their flow, another context.
+  public let steered = Counter()
+  /// Packets that came back because the home had too many waiting.
+  public let steeringDrops = Counter()
   /// The number of timers armed, as of the last pass.
   public let timersArmed = Gauge()
   /// The number of retired slots that wait for a grace period, as of the last pass.

@@ -43,6 +43,10 @@ struct ContextRunner: @unchecked Sendable {  // the state behind it is touched b
         unsafe state.pointee.sources[Int(item.value)].isPending = true
         continue
       }
+      if item.kind == Handlers.Kind.steeringSignal {
+        unsafe state.pointee.incoming[Int(item.value)].isPending = true
+        continue
+      }
       guard let entry = unsafe state.pointee.handlers.items[Int(item.kind.rawValue)] else {
         preconditionFailure("PCB-POST: an item of a kind that nobody registered")
       }
@@ -80,6 +84,7 @@ struct ContextRunner: @unchecked Sendable {  // the state behind it is touched b
         runClock(&clock, &cx)
       }
     }
+    raiseLanes()
     noteEnd(first, firstLeft)
     noteEnd(second, secondLeft)
   }
@@ -91,6 +96,7 @@ struct ContextRunner: @unchecked Sendable {  // the state behind it is touched b
     guard !left.isSpent, hasWork(level) else { return false }
     guard hasWakeRoom else { return false }
     receive(level, limit: limit, &left, &cx)
+    if level == .net, !left.isSpent { receiveSteered(limit: limit, &left, &cx) }
     runQueue(level, limit: limit, &left, &cx)
     return true
   }
@@ -157,10 +163,14 @@ struct ContextRunner: @unchecked Sendable {  // the state behind it is touched b
     switch level {
     case .clock: unsafe state.pointee.wheel.isBehind
     case .bio, .general: unsafe !state.pointee.queues[level].isEmpty
-    case .net, .serial:
-      unsafe !state.pointee.queues[level].isEmpty
-        || state.pointee.sources.contains { $0.isPending && $0.level == level }
+    case .net:
+      unsafe !state.pointee.queues[level].isEmpty || hasPendingSource(level)
+        || state.pointee.incoming.contains { $0.isPending }
+    case .serial: unsafe !state.pointee.queues[level].isEmpty || hasPendingSource(level)
     }
+  }
+  private func hasPendingSource(_ level: Level) -> Bool {
+    unsafe state.pointee.sources.contains { $0.isPending && $0.level == level }
   }
   private var hasWorkLeft: Bool { Level.allCases.contains { hasWork($0) } }
 

@@ -29,6 +29,7 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
   private var pollers: [(any DevicePoller)?] = []
   private var signals: [ReceiveSignalRef] = []
   private var queues: [TransmitQueueRef] = []
+  private var lanes: [SteeringLaneRef] = []
   private var threads: [WorkerThread] = []
   private var isStarted = false
 
@@ -66,10 +67,29 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
       counterSets.append(counters)
       pollers.append(poller)
     }
+    if configuration.steering == .home, count > 1 { makeLanes(configuration.steeringLimit) }
     handlers.register(Handlers.Kind.call, at: .general) { item, cx in ContextCall.run(item, &cx) }
     handlers.register(Handlers.Kind.receiveSignal, at: .net) { _, _ in }
+    handlers.register(Handlers.Kind.steeringSignal, at: .net) { _, _ in }
     handlers.register(Handlers.Kind.transmitQueue, at: .net) { item, cx in
       unsafe GateRef<TransmitQueue>(item.raw).resume(budget: 256, &cx)
+    }
+  }
+
+  /// A lane for each ordered pair.
+  private func makeLanes(_ limit: Int) {
+    for source in 0..<count {
+      for target in 0..<count {
+        guard target != source else {
+          unsafe states[source].outgoing.append(nil)
+          continue
+        }
+        let lane = unsafe SteeringLaneRef(
+          limit: min(max(limit, 64), 65536), number: states[target].incoming.count, target: port(target))
+        lanes.append(lane)
+        unsafe states[source].outgoing.append(lane)
+        unsafe states[target].incoming.append(IncomingLane(lane: lane))
+      }
     }
   }
 
@@ -165,6 +185,7 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
     }
     for queue in queues { queue.destroy() }
     for signal in signals { signal.destroy() }
+    for lane in lanes { lane.destroy() }
     unsafe pools.deinitialize(count: count)
     for core in cores { core.destroy() }
     unsafe pools.deallocate()

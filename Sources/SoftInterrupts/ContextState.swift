@@ -24,6 +24,12 @@ struct ContextState: ~Copyable {
   var sources: [ReceiveSource] = []
   /// Where to look for the next pending one.
   var nextSource = 0
+  /// By target; nil for this context itself. Empty if received packets are not steered.
+  var outgoing: [SteeringLaneRef?] = []
+  /// By source, this context itself left out; the value of a signal is the index.
+  var incoming: [IncomingLane] = []
+  /// Where to look for the next pending one.
+  var nextLane = 0
   var limbo = LimboList()
   var isStopping = false
 }

@@ -12,6 +12,10 @@ public typealias ReclaimHandler = @Sendable (ItemRef) -> Void
 /// Frames arrived on an interface, oldest first. The handler takes them all.
 public typealias ReceiveHandler = @Sendable (inout PacketQueue, _ interface: Int, inout SoftInterrupt) -> Void
 
+/// Packets that another context received came to the home of their flows, oldest first. The handler takes them
+/// all.
+public typealias SteeredHandler = @Sendable (inout PacketQueue, inout SoftInterrupt) -> Void
+
 /// Who runs which kind of work. Filled while a stack is assembled, constant afterwards.
 public struct Handlers: Sendable {
   /// Kinds of work that the contexts themselves know; users register theirs from ``firstFree`` on.
@@ -22,6 +26,8 @@ public struct Handlers: Sendable {
     public static let receiveSignal = WorkKind(rawValue: 2)
     /// A transmit queue handed over to its home.
     public static let transmitQueue = WorkKind(rawValue: 3)
+    /// A lane of steered packets.
+    public static let steeringSignal = WorkKind(rawValue: 4)
     /// The first kind for users.
     public static let firstFree = WorkKind(rawValue: 8)
   }
@@ -33,6 +39,7 @@ public struct Handlers: Sendable {
   private(set) var items: [Entry?] = Array(repeating: nil, count: 32)
   private(set) var timers: [TimerHandler?] = Array(repeating: nil, count: 32)
   private(set) var reclaims: [ReclaimHandler?] = Array(repeating: nil, count: 32)
+  private(set) var steered: SteeredHandler = { batch, _ in while batch.popFirst() != nil {} }
   private(set) var receive: ReceiveHandler = { batch, _, _ in while batch.popFirst() != nil {} }
 
   /// None but the contexts' own.
@@ -53,6 +60,8 @@ public struct Handlers: Sendable {
     precondition(reclaims[Int(kind.rawValue)] == nil, "each kind of retired item has one handler")
     reclaims[Int(kind.rawValue)] = free
   }
+  /// Who takes packets that another context steered to this one.
+  public mutating func registerSteered(_ steered: @escaping SteeredHandler) { self.steered = steered }
   /// Who takes received frames.
   public mutating func registerReceive(_ receive: @escaping ReceiveHandler) { self.receive = receive }
 }

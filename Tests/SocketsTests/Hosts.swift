@@ -21,9 +21,11 @@ final class Host {
 
   init(
     _ number: UInt8, device: any Device, clock: VirtualClock, contexts count: Int = 1,
-    _ adjust: (inout SocketConfiguration) -> Void = { _ in }
+    budgets: LevelBudgets = LevelBudgets(), _ adjust: (inout SocketConfiguration) -> Void = { _ in }
   ) throws {
-    contexts = try ContextSet(ContextConfiguration(contexts: count, timeSource: clock))
+    var set = ContextConfiguration(contexts: count, timeSource: clock)
+    set.budgets = budgets
+    contexts = try ContextSet(set)
     internet = InternetLayer(contexts: contexts, configuration: InternetConfiguration(seed: UInt64(number)))
     var configuration = SocketConfiguration()
     configuration.seed = UInt64(number)
@@ -52,14 +54,15 @@ final class Network {
   let left: Host
   let right: Host
 
-  init(contexts: Int = 1, ringSlots: Int = 256, _ adjust: (inout SocketConfiguration) -> Void = { _ in })
-    throws
-  {
+  init(
+    contexts: Int = 1, ringSlots: Int = 256, budgets: LevelBudgets = LevelBudgets(),
+    _ adjust: (inout SocketConfiguration) -> Void = { _ in }
+  ) throws {
     link = LinkPair(
       left: .ethernet(MACAddress(0x02_00_00_00_00_01)), right: .ethernet(MACAddress(0x02_00_00_00_00_02)),
       queues: contexts, ringSlots: ringSlots)
-    left = try Host(1, device: link.left, clock: clock, contexts: contexts, adjust)
-    right = try Host(2, device: link.right, clock: clock, contexts: contexts, adjust)
+    left = try Host(1, device: link.left, clock: clock, contexts: contexts, budgets: budgets, adjust)
+    right = try Host(2, device: link.right, clock: clock, contexts: contexts, budgets: budgets, adjust)
     scheduler = ManualScheduler(clock: clock)
     scheduler.add(left.contexts)
     scheduler.add(right.contexts)

@@ -141,7 +141,8 @@ enum DropReasons {
   ]
   private static let socketCounters: Set<String> = [
     "checksumErrors", "segmentsMalformed", "segmentsWithoutSocket", "segmentsWithoutBuffer",
-    "gateQueueFull", "receiveQueueFull", "listenOverflows", "acceptQueueFull", "duplicateSyns",
+    "gateQueueFull", "steeringQueueFull", "receiveQueueFull", "listenOverflows", "acceptQueueFull",
+    "duplicateSyns",
     "connectionsRefused", "datagramsMalformed", "datagramsWithoutSocket", "datagramQueueFull",
     "datagramsUnroutable",
   ]

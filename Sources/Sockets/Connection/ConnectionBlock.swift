@@ -52,10 +52,10 @@ struct ConnectionShared: ~Copyable {
   var key: FlowKey
   /// (c) The keyed hash of `key`.
   var hash: UInt64
-  /// (c) The home context.
-  var home: Int
   /// (c) The stack; unowned, it outlives its blocks.
   let layer: Unmanaged<SocketLayer>
+  /// (a) The home context, and how many segments are on their way there (see `FlowPlacement`).
+  let placement: AtomicWord
   /// (a) References: handles, the accept queue, the protocol's claim, calls in flight (SO-REF).
   let references = AtomicWord(0)
   /// (a) `ConnectionStatus` bits.
@@ -98,7 +98,7 @@ struct ConnectionShared: ~Copyable {
   init(key: FlowKey, hash: UInt64, home: Int, layer: Unmanaged<SocketLayer>, limits: BufferLimits) {
     self.key = key
     self.hash = hash
-    self.home = home
+    placement = AtomicWord(FlowPlacement.word(home: home))
     unsafe self.layer = layer
     sendLimit = limits.send
     receiveLimit = limits.receive
@@ -256,6 +256,14 @@ public struct ConnectionRef: Hashable, @unchecked Sendable {
   }
 
   func retain() { unsafe shared.pointee.references.add(1) }
+  /// For who found it in the table. False: the last reference is gone, and it ends.
+  func retainUnlessGone() -> Bool {
+    var seen = unsafe shared.pointee.references.load()
+    while seen != 0 {
+      if unsafe shared.pointee.references.compareExchange(&seen, seen + 1) { return true }
+    }
+    return false
+  }
   /// Drops a reference; the last one detaches, once, and that cannot fail (SO-REF, SO-NOFAIL).
   func release() {
     if unsafe shared.pointee.references.subtract(1) == 1 { _ = gate.post(events: .detach) }

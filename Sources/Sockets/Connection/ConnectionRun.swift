@@ -10,11 +10,13 @@ import Timing
 import Wire
 
 extension ConnectionBlock: GatedBlock {
-  /// A segment from the network, or a chain of bytes from a writer.
+  /// A segment from the network, a chain of bytes from a writer, or a call of the control plane.
   public static func run(_ item: ItemRef, on block: GateRef<ConnectionBlock>, _ cx: inout SoftInterrupt) {
     let connection = ConnectionRef(block)
     if item.kind == SocketKind.chain {
       connection.enqueue(ByteChain(item: item), &cx)
+    } else if item.kind == SocketKind.call {
+      ContextCall.run(item, &cx)
     } else {
       connection.arrive(Packet(item: item), &cx)
     }
@@ -291,7 +293,7 @@ extension ConnectionRef {
     guard unsafe !owned.pointee.isPortFixed, unsafe owned.pointee.portAttempts < 16 else { return false }
     unsafe owned.pointee.portAttempts += 1
     var key = unsafe shared.pointee.key
-    let (home, now) = unsafe (shared.pointee.home, cx.now)
+    let (home, now) = (self.home, cx.now)
     guard sockets.withLayer({ $0.freePort(&key, wanted: 0, home: home, sockets) != nil }) else {
       return false
     }
@@ -320,13 +322,13 @@ extension ConnectionRef {
   // MARK: Timers
 
   /// The wheel at home is re-armed lazily: only an earlier deadline is told.
-  private func updateTimer(_ cx: inout SoftInterrupt) {
+  func updateTimer(_ cx: inout SoftInterrupt) {
     let owned = unsafe owned
     let deadlines = unsafe (owned.pointee.engine.nextDeadline, owned.pointee.lingerDeadline)
     guard let wanted = deadlines.0.map({ min($0, deadlines.1 ?? $0) }) ?? deadlines.1 else { return }
     if let armed = unsafe owned.pointee.armed, armed <= wanted { return }
     unsafe owned.pointee.armed = wanted
-    if unsafe cx.index == shared.pointee.home {
+    if cx.index == home {
       cx.arm(timer, at: wanted)
     } else {
       SocketContextRef(cx).requestTimer(self, at: wanted)

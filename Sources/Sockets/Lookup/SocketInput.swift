@@ -12,7 +12,6 @@ enum SocketInput {
   /// A TCP segment for this host; the packet begins at the TCP header (RFC 9293 section 3.10.7).
   static func tcp(_ packet: consuming Packet, _ cx: inout SoftInterrupt) {
     let sockets = SocketContextRef(cx)
-    var packet = packet
     sockets.counters.segmentsReceived.increment()
     guard let (header, headerCount) = try? TCPHeader.parse(packet.bytes) else {
       sockets.counters.segmentsMalformed.increment()
@@ -24,6 +23,25 @@ enum SocketInput {
       sockets.counters.segmentsMalformed.increment()
       return
     }
+    let key = FlowKey(
+      localAddress: destination, localPort: header.destinationPort, remoteAddress: source,
+      remotePort: header.sourcePort)
+    let hash = key.hash(sockets.hashKey)
+    // Before the checksum, which is work for home.
+    if cx.steers, sockets.home(hash: hash) != cx.index {
+      return steer(packet, to: sockets.home(hash: hash), &cx)
+    }
+    atHome(packet, header, headerCount, key, hash, &cx)
+  }
+
+  /// A segment on the context that works on it: its flow's home, unless packets are not steered.
+  static func atHome(
+    _ packet: consuming Packet, _ header: TCPHeader, _ headerCount: Int, _ key: FlowKey, _ hash: UInt64,
+    _ cx: inout SoftInterrupt
+  ) {
+    let sockets = SocketContextRef(cx)
+    var packet = packet
+    let (source, destination) = (packet.metadata.source, packet.metadata.destination)
     if !packet.metadata.flags.contains(.checksumVerified) {
       guard
         InternetChecksum.of(packet.bytes, source: source, destination: destination, protocol: .tcp) == 0
@@ -37,12 +55,12 @@ enum SocketInput {
       sockets.counters.segmentsMalformed.increment()  // RFC 9293 section 3.9.2.3: silently discarded
       return
     }
-    let key = FlowKey(
-      localAddress: destination, localPort: header.destinationPort, remoteAddress: source,
-      remotePort: header.sourcePort)
-    let hash = key.hash(sockets.hashKey)
     packet.metadata.flowHash = UInt32(truncatingIfNeeded: hash >> 32)
     if let connection = sockets.shard(sockets.home(hash: hash)).find(hash: hash, key) {
+      // One that has moved: everything passes here on its way to it, so its order is kept (PCB-MOVE).
+      if let target = connection.beginForwarding(cx) {
+        return forward(packet, connection, to: target, &cx)
+      }
       let item = packet.intoItem()
       item.kind = SocketKind.segment
       switch connection.gate.submit(item, isSegment: true, &cx) {
