@@ -40,7 +40,10 @@ let targets: [Target] = [
     ]),
   .executableTarget(
     name: "SluiceCommand",
-    dependencies: ["Sluice", "LinuxDevices", "Devices", "CLinux", "Wire", "Timing", arguments],
+    dependencies: [
+      "Sluice", "SoftInterrupts", "LinuxDevices", "Devices", "Buffers", "Exclusion", "CLinux", "Wire", "Timing",
+      arguments,
+    ],
     swiftSettings: settings),
   house(
     "Explorer",
@@ -68,7 +71,10 @@ let targets: [Target] = [
     ["Sockets", "TCP", "Internet", "SoftInterrupts", "Devices", "Wire", "Buffers", "Exclusion", "Timing"]),
   tests(
     "SluiceTests",
-    ["Sluice", "Sockets", "Internet", "SoftInterrupts", "Devices", "Wire", "Timing", "Exclusion"]),
+    [
+      "Sluice", "LinuxDevices", "Sockets", "Internet", "SoftInterrupts", "Devices", "Wire", "Timing",
+      "Exclusion",
+    ]),
   tests("CommandTests", ["SluiceCommand", "Sluice", "Wire"]),
   tests("HouseTests", []),
 ]

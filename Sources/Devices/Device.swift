@@ -37,6 +37,8 @@ public protocol Device: AnyObject, Sendable {
   var linkLayer: LinkLayer { get }
   /// The number of queue pairs, at least 1.
   var queueCount: Int { get }
+  /// Whether it is a serial line, which contexts serve at their serial level.
+  var isSerialLine: Bool { get }
   /// What went through each queue.
   func counters(queue: Int) -> DeviceCounters
 
@@ -58,4 +60,9 @@ public protocol Device: AnyObject, Sendable {
   func flush(queue: Int)
   /// Moves packets that the device is done with to `completed`; restarts the queue if that made room.
   func complete(queue: Int, into completed: inout PacketQueue)
+}
+
+extension Device {
+  /// Most are not.
+  public var isSerialLine: Bool { false }
 }

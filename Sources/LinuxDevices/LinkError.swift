@@ -14,6 +14,8 @@ public enum LinkError: Error, Hashable, Sendable {
   case packetRingRefused(errno: Int32)
   /// The interface insists on leaving checksums or segmentation to hardware that is not there.
   case offloadsRefused(errno: Int32)
+  /// A terminal could not be opened, or is none, or does not know the speed.
+  case terminalRefused(path: String, errno: Int32)
   /// There is no such interface, or it does not say its MTU.
   case interfaceUnknown(name: String, errno: Int32)
   /// A packet of this size does not fit into a packet buffer; the largest is `limit`, in bytes.
@@ -54,6 +56,11 @@ extension LinkError: CustomStringConvertible {
     case .offloadsRefused(let errno):
       return "checksum offload of the veth pair cannot be switched off (ethtool): \(reason(errno)). "
         + "Use a TAP: `--link tap`."
+    case .terminalRefused(let path, let errno):
+      return "no serial line at \(path): \(reason(errno)). "
+        + (errno == EACCES
+          ? "Terminals belong to a group: `sudo usermod -aG dialout $USER`, and log in again."
+          : "`stty -F \(path)` tells what it is.")
     case .interfaceUnknown(let name, let errno):
       return "no interface \(name): \(reason(errno)). `ip link` shows what there is."
     case .mtuOutOfRange(let mtu, let limit):

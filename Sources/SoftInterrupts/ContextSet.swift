@@ -110,7 +110,7 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
   /// Adds a device as interface `interface`: queue i belongs to context i modulo the number of contexts; a
   /// context beyond the device's queues sends through queue (i modulo queues). Before the start.
   /// Returns the transmit queue that each context uses. Throws what the poller throws.
-  public func addDevice(_ device: any Device, interface: Int, level: Level = .net) throws
+  public func addDevice(_ device: any Device, interface: Int, level: Level? = nil) throws
     -> [TransmitQueueRef]
   {
     precondition(!isStarted, "devices are added before the start")
@@ -128,7 +128,8 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
       }
       unsafe states[home].sources.append(
         ReceiveSource(
-          device: device, queue: queue, interface: interface, level: level, signal: signal, transmit: transmit
+          device: device, queue: queue, interface: interface,
+          level: level ?? (device.isSerialLine ? .serial : .net), signal: signal, transmit: transmit
         ))
       signals.append(signal)
       queues.append(transmit)

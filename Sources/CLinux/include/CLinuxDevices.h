@@ -26,6 +26,10 @@ enum { sluice_send_piece_limit = 18 };
 /// Whether a write may be tried now.
 int sluice_is_writable(int descriptor);
 
+/// A pseudo-terminal, both sides non-blocking and close-on-exec: the near one, or a negative errno. `path`, of
+/// `capacity` bytes, gets the name of the far one.
+int sluice_pty_open(int *far, char *path, int capacity);
+
 // --- the receive ring of a packet socket (TPACKET_V2), shared with the kernel
 
 struct sluice_packet_ring {

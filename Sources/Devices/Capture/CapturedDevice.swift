@@ -63,6 +63,8 @@ public final class CapturedDevice: Device {
   public var linkLayer: LinkLayer { inner.linkLayer }
   /// The inner device's queue pairs.
   public var queueCount: Int { inner.queueCount }
+  /// The inner device's kind of link.
+  public var isSerialLine: Bool { inner.isSerialLine }
   /// The inner device's counters.
   public func counters(queue: Int) -> DeviceCounters { inner.counters(queue: queue) }
   /// The inner device's descriptor.

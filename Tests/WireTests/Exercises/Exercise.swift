@@ -20,7 +20,7 @@ struct Exercise: Sendable, CustomStringConvertible {
   var description: String { name }
 
   static let all: [Exercise] = [
-    .ethernet, .arp, .ipv4, .ipv6, .icmpv4, .icmpv6, .neighborOptions, .udp, .tcp, .text, .checksum,
+    .ethernet, .arp, .ipv4, .ipv6, .icmpv4, .icmpv6, .neighborOptions, .udp, .tcp, .text, .checksum, .slip,
   ]
 }
 

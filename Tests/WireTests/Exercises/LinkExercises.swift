@@ -39,4 +39,33 @@ extension Exercise {
     }
     return compare(message, second)
   }
+
+  /// Any line of bytes: what is found in it survives being sent again.
+  static let slip = Exercise(name: "slip") { random in
+    var line: [UInt8] = []
+    for _ in 0...random.below(3) {
+      // Every fourth byte one that has a meaning.
+      let packet = (0...random.below(47)).map { _ in
+        random.below(4) == 0 ? SLIP.end &+ UInt8(random.below(30)) : random.any()
+      }
+      reading(packet) { SLIP.encode($0, into: &line) }
+    }
+    return line
+  } read: { bytes in
+    var (line, again) = (SLIPDecoder(limit: 48), SLIPDecoder(limit: 48))
+    var found = 0
+    for offset in 0..<bytes.byteCount where line.take(bytes.uint8(at: offset)) == .packet {
+      guard line.packet.count <= line.limit, !line.packet.isEmpty else { return .wrong("length") }
+      var second: [UInt8] = []
+      reading(line.packet) { SLIP.encode($0, into: &second) }
+      guard second.count <= SLIP.largestByteCount(packet: line.packet.count) else { return .wrong("growth") }
+      let outcomes = second.map { again.take($0) }
+      guard outcomes.last == .packet, outcomes.dropLast().allSatisfy({ $0 == .none }) else {
+        return .wrong("sent again it is \(outcomes)")
+      }
+      guard again.packet == line.packet else { return .wrong("\(line.packet) became \(again.packet)") }
+      found += 1
+    }
+    return found > 0 ? .understood : .refused
+  }
 }
