@@ -41,7 +41,8 @@ let targets: [Target] = [
   .executableTarget(
     name: "SluiceCommand",
     dependencies: [
-      "Sluice", "SoftInterrupts", "LinuxDevices", "Devices", "Buffers", "Exclusion", "CLinux", "Wire", "Timing",
+      "Sluice", "SoftInterrupts", "LinuxDevices", "Devices", "Buffers", "Exclusion", "CLinux", "Wire",
+      "Timing",
       arguments,
     ],
     swiftSettings: settings),

@@ -1,6 +1,7 @@
 #define _GNU_SOURCE
 #include "CLinuxThreads.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
@@ -86,6 +87,25 @@ int sluice_thread_start(uint64_t *thread, const char *name, int processor, void 
 void sluice_thread_join(uint64_t thread) { pthread_join((pthread_t)thread, NULL); }
 uint64_t sluice_thread_number(void) { return (uint64_t)(uintptr_t)&current_root >> 6; }
 void sluice_thread_yield(void) { sched_yield(); }
+
+int sluice_pin_process(void) {
+  cpu_set_t allowed, one;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return errno;
+  int processor = 0;
+  while (processor < CPU_SETSIZE - 1 && !CPU_ISSET(processor, &allowed)) processor++;
+  CPU_ZERO(&one);
+  CPU_SET(processor, &one);
+  // By thread: a process has no set of its own.
+  DIR *threads = opendir("/proc/self/task");
+  if (threads == NULL) return errno;
+  int failure = 0;
+  for (struct dirent *entry; (entry = readdir(threads)) != NULL;) {
+    pid_t thread = (pid_t)atoi(entry->d_name);
+    if (thread > 0 && sched_setaffinity(thread, sizeof one, &one) != 0 && errno != ESRCH) failure = errno;
+  }
+  closedir(threads);
+  return failure;
+}
 
 void *sluice_map_slab(size_t bytes) {
   void *slab = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);

@@ -21,3 +21,4 @@
 @_exported public import struct Internet.NeighborStatistics
 @_exported public import struct SoftInterrupts.LevelBudget
 @_exported public import struct SoftInterrupts.LevelBudgets
+@_exported public import enum SoftInterrupts.ReceiveSteering

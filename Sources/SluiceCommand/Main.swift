@@ -11,9 +11,10 @@ struct SluiceCommand: ParsableCommand {
         sluice run -- curl -s http://10.0.2.2/
         sluice run -- ping -c 3 10.0.2.2
         sluice run --help
+        sluice bench timer-lateness
       """,
     version: "sluice \(Version.text)",
-    subcommands: [RunCommand.self])
+    subcommands: [RunCommand.self, BenchCommand.self, FloodCommand.self])
 }
 
 /// Of this program.

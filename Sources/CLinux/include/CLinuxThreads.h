@@ -32,6 +32,9 @@ uint64_t sluice_thread_number(void);
 /// Gives the processor to another thread.
 void sluice_thread_yield(void);
 
+/// Keeps this process, its present threads and those to come, on one of its processors. 0 or an errno.
+int sluice_pin_process(void);
+
 /// Tells the processor that the thread spins.
 static inline void sluice_spin_hint(void) {
 #if defined(__x86_64__)

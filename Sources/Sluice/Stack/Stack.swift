@@ -40,6 +40,7 @@ public final class Stack: Sendable {
       contexts: configuration.contexts, packetLimit: configuration.packetLimit,
       timeSource: configuration.time)
     set.budgets = configuration.budgets
+    set.steering = configuration.steering
     if !configuration.isManual { set.makePoller = { _ in try EpollPoller() } }
     do {
       contexts = try ContextSet(set)

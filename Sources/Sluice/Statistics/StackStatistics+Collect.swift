@@ -31,7 +31,8 @@ extension Stack {
       entries: counters.entries.value, exits: exits, sleeps: counters.sleeps.value,
       kicks: contexts.port(index).kicks, items: Self.byLevel(counters.items),
       budgetEnds: Self.byLevel(counters.budgetEnds), wakeRoomEnds: counters.wakeRoomEnds.value,
-      framesReceived: counters.framesReceived.value, timersFired: counters.timersFired.value,
+      framesReceived: counters.framesReceived.value, steered: counters.steered.value,
+      steeringDrops: counters.steeringDrops.value, timersFired: counters.timersFired.value,
       timersArmed: counters.timersArmed.value, worstTimerLateness: counters.worstTimerLateness.value,
       longestPass: counters.longestPass.value, slotsInLimbo: counters.slotsInLimbo.value)
   }

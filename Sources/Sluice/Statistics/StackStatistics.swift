@@ -22,6 +22,10 @@ public struct StackStatistics: Sendable {
     public var wakeRoomEnds: UInt64
     /// Frames received by its queues.
     public var framesReceived: UInt64
+    /// Packets that it gave to the home of their flow.
+    public var steered: UInt64
+    /// Packets that it dropped because the home had too many waiting.
+    public var steeringDrops: UInt64
     /// Timers that expired.
     public var timersFired: UInt64
     /// Timers armed now.

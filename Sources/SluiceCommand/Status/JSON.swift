@@ -3,6 +3,8 @@ indirect enum JSON {
   case null
   case bool(Bool)
   case number(Int64)
+  /// A finite one.
+  case real(Double)
   case text(String)
   case array([JSON])
   /// In this order.
@@ -33,7 +35,7 @@ indirect enum JSON {
 
   private var isPlain: Bool {
     switch self {
-    case .null, .bool, .number, .text: true
+    case .null, .bool, .number, .real, .text: true
     case .array, .object: false
     }
   }
@@ -43,6 +45,7 @@ indirect enum JSON {
     case .null: out += "null"
     case .bool(let value): out += value ? "true" : "false"
     case .number(let value): out += String(value)
+    case .real(let value): out += String(value)
     case .text(let value): Self.quote(value, into: &out)
     case .array(let elements):
       Self.list(elements.map { (nil, $0) }, "[", "]", into: &out, indent)

@@ -58,6 +58,8 @@ extension Status {
         levels["bio"] = .number(context.budgetEnds.bio)
         levels["general"] = .number(context.budgetEnds.general)
       }
+      $0["steered"] = .number(context.steered)
+      $0["steeringDrops"] = .number(context.steeringDrops)
       $0["wakeRoomEnds"] = .number(context.wakeRoomEnds)
       $0["longestPassNanoseconds"] = .number(context.longestPass)
       $0["timersArmed"] = .number(context.timersArmed)
