@@ -1,12 +1,25 @@
 public import Exclusion
 
-/// What application threads allocate from: packets for datagrams, chunks for streams. One per stack.
+/// Why application memory was not to be had.
+public enum MemoryShortage: Error, Hashable, Sendable {
+  /// The account of the stack is at its hard limit.
+  case account
+  /// The pool is at its limit.
+  case pool
+}
+
+/// What application threads allocate from: packets for datagrams, chunks for streams. One per stack. What they
+/// occupy is taken from the stack's account; whoever frees it gives it back there.
 ///
 /// Allocation takes a leaf lock, for a few instructions a buffer; nothing is copied while it is held. Freeing
 /// takes none, so contexts give back without waiting (RX-NOBLOCK).
 public final class ApplicationBuffers: Sendable {
   private let packetPool: OrderedMutex<MemoryLevel, PacketPool>
   private let chunkPool: OrderedMutex<MemoryLevel, ChunkPool>
+  /// Under the lock of `packetPool`; anyone looks.
+  private let packetShare: MemoryShare
+  /// Under the lock of `chunkPool`; anyone looks.
+  private let chunkShare: MemoryShare
   private let packetRef: PacketPoolRef
   private let chunkRef: ChunkPoolRef
 
@@ -15,46 +28,81 @@ public final class ApplicationBuffers: Sendable {
   /// - Parameters:
   ///   - packetLimit: packets of 2048 bytes at most.
   ///   - chunkLimit: chunks of 4096 bytes at most.
-  public init(packetLimit: Int, chunkLimit: Int) {
+  ///   - account: what memory is taken from; it outlives this.
+  public init(packetLimit: Int, chunkLimit: Int, account: MemoryAccountRef) {
     let packets = PacketPool(limit: packetLimit, reserve: 0)
     let chunks = ChunkPool(limit: chunkLimit)
     packetRef = packets.ref
     chunkRef = chunks.ref
+    packetShare = MemoryShare(account)
+    chunkShare = MemoryShare(account)
     packetPool = OrderedMutex(packets)
     chunkPool = OrderedMutex(chunks)
   }
 
-  /// An empty packet with `headroom` bytes in front; nil at the limit.
+  /// An empty packet with `headroom` bytes in front, for a datagram: ``Packet/occupied`` bytes of the account.
   public func makePacket<Before: BeforeMemory>(
     headroom: Int = Packet.headroomDefault, _ held: inout Held<Before>
-  ) -> Packet? {
-    packetPool.withLock(&held) { pool, _ in pool.ref.allocate(headroom: headroom) }
+  ) throws(MemoryShortage) -> Packet {
+    try packetPool.withLock(&held) { pool, _ throws(MemoryShortage) in
+      guard packetShare.take(Packet.occupied, .datagram) else { throw .account }
+      guard let packet = pool.ref.allocate(headroom: headroom) else {
+        packetShare.give(Packet.occupied, .datagram)
+        throw .pool
+      }
+      return packet
+    }
   }
 
-  /// A chain of `source`'s bytes; nil when the limit does not allow all of them. The bytes are copied with
-  /// the lock released.
+  /// A chain of `source`'s bytes, or of as many of the first as there is memory for: ``ByteChain/occupied`` bytes
+  /// of the account. The bytes are copied with the lock released.
+  ///
+  /// - Parameter isGuaranteed: the first chunk is not refused by the account.
   public func makeChain<Before: BeforeMemory>(
-    copying source: UnsafeRawBufferPointer, _ held: inout Held<Before>
-  ) -> ByteChain? {
+    copying source: UnsafeRawBufferPointer, isGuaranteed: Bool = false, _ held: inout Held<Before>
+  ) throws(MemoryShortage) -> ByteChain {
     let count = source.count
-    let unfilled = chunkPool.withLock(&held) { pool, _ in pool.ref.makeUnfilledChain(count: count) }
-    guard var chain = unfilled else { return nil }
-    unsafe chain.fill(from: source)
+    var chain = try chunkPool.withLock(&held) { pool, _ throws(MemoryShortage) in
+      var affordable = 0
+      while affordable < count {
+        guard
+          chunkShare.take(ByteChain.chunkOccupied, .send, isGuaranteed: isGuaranteed && affordable == 0)
+        else { break }
+        affordable += ByteChain.chunkCapacity
+      }
+      if affordable == 0, count > 0 { throw .account }
+      guard let chain = pool.ref.makeUnfilledChain(count: min(affordable, count)) else {
+        chunkShare.give(affordable / ByteChain.chunkCapacity * ByteChain.chunkOccupied, .send)
+        throw .pool
+      }
+      return chain
+    }
+    unsafe chain.fill(from: UnsafeRawBufferPointer(rebasing: source[..<chain.count]))
     return chain
   }
-  /// A chain of `source`'s bytes; nil when the limit does not allow all of them.
+  /// A chain of `source`'s bytes, or of as many of the first as there is memory for.
   public func makeChain<Before: BeforeMemory>(
     copying source: RawSpan, _ held: inout Held<Before>
-  ) -> ByteChain? {
-    unsafe source.withUnsafeBytes { unsafe makeChain(copying: $0, &held) }
+  ) throws(MemoryShortage) -> ByteChain {
+    try unsafe source.withUnsafeBytes { bytes throws(MemoryShortage) in
+      try unsafe makeChain(copying: bytes, &held)
+    }
   }
-  /// A chain that shares `count` bytes of `chain` from `offset`; nil at the limit of views.
+  /// A chain that shares `count` bytes of `chain` from `offset`; nil at the limit of views. Takes nothing of the
+  /// account: the chunks are in it.
   public func slice<Before: BeforeMemory>(
     _ chain: borrowing ByteChain, offset: Int, count: Int, _ held: inout Held<Before>
   ) -> ByteChain? {
-    chunkPool.withLock(&held) { pool, _ in chain.slice(offset: offset, count: count, from: pool.ref) }
+    chunkPool.withLock(&held) { pool, _ in
+      chain.slice(offset: offset, count: count, from: pool.ref)
+    }
   }
 
+  /// What these pools have of the account; any thread.
+  public func forEachShare(_ body: (borrowing MemoryShare) -> Void) {
+    body(packetShare)
+    body(chunkShare)
+  }
   /// The numbers of the packets; any thread.
   public var packets: PoolCounters { packetRef.counters }
   /// The numbers of the chunks; any thread.

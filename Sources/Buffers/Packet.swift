@@ -39,8 +39,13 @@ public import Exclusion
   @inlinable public static var headroomDefault: Int { 128 }
   /// Bytes in the data region: headroom, bytes and tailroom together.
   @inlinable public static var capacity: Int { PacketLayout.capacity }
-  /// Bytes of memory that a packet occupies, for accounting.
+  /// Bytes of memory that a packet without attached pieces occupies.
   @inlinable public static var occupied: Int { PacketLayout.slotBytes }
+  /// Bytes of memory that the packet keeps from being used otherwise, as accounting wants it: its slot, and a
+  /// whole chunk for each attached piece.
+  @inlinable public var occupiedBytes: Int {
+    PacketLayout.slotBytes &+ pieceCount &* ChunkLayout.slotBytes
+  }
 
   /// Bytes in the slot.
   @inlinable @inline(__always) public internal(set) var count: Int {

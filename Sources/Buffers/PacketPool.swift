@@ -8,7 +8,7 @@ public import Exclusion
 @safe public struct PacketPool: ~Copyable, @unchecked Sendable {
   private let core: UnsafeMutablePointer<PoolCore>
 
-  /// A pool without memory yet; it grows in slabs of half a megabyte.
+  /// A pool with its reserve; it grows in slabs of half a megabyte.
   ///
   /// - Parameters:
   ///   - limit: packets at most, reserve included; more than `reserve`.

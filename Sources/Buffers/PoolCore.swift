@@ -14,23 +14,35 @@ import Exclusion
   public var failures: UInt64
   /// Allocations that were served from the reserve.
   public var reserveUses: UInt64
+  /// Slots that went back into the reserve.
+  public var reserveRefills: UInt64
+  /// Slots in the reserve now.
+  public var reserveLeft: Int
 }
 
 /// What all pools of this target add to slots: a reserve, and a high-water mark.
 ///
+/// The reserve is slots set aside, so it is there when the system has no more memory, too. They count as allocated
+/// for the pool below, which therefore ends short of its limit by itself; what comes back fills the reserve first.
+///
 /// (h) home context, or who holds the lock around the pool · (c) constant
 @usableFromInline struct PoolCore: ~Copyable {
   private let slots: SlotPool  // (c)
-  private let bound: Int  // (c) the limit without the reserve
+  private let reserve: Int  // (c) slots that should be set aside
+  private var aside = ItemList()  // (h)
+  private let asideCount = Counter()  // (h) writes; the length of `aside`
   private let highWater = Counter()  // (h) writes
   private let failures = Counter()  // (h) writes
   private let reserveUses = Counter()  // (h) writes
+  private let reserveRefills = Counter()  // (h) writes
 
   private init(slotBytes: Int, slotsPerSlab: Int, limit: Int, reserve: Int, home: ContextCoreRef?) {
     precondition(limit > 0 && reserve >= 0 && reserve < limit, "a pool's reserve is part of its limit")
     slots = SlotPool(slotBytes: slotBytes, slotsPerSlab: slotsPerSlab, limit: limit)
+    self.reserve = reserve
+    // By who makes the pool: nobody else knows it yet.
+    while aside.count < reserve, let item = slots.ref.allocate() { setAside(item) }
     slots.ref.owner = home
-    bound = limit - reserve
   }
 
   /// A pool at an address of its own, to be ended by ``destroy(_:)``.
@@ -45,24 +57,52 @@ import Exclusion
   }
   /// Ends the pool; its slots have all come back (RS-LEAK).
   static func destroy(_ core: UnsafeMutablePointer<PoolCore>) {
+    unsafe core.pointee.giveUpReserve()
     unsafe core.deinitialize(count: 1)
     unsafe core.deallocate()
   }
+  private mutating func giveUpReserve() {
+    while let item = aside.popFirst() { slots.ref.freeRemote(item) }
+    asideCount.increment(by: 0 &- asideCount.value)
+  }
+
+  private mutating func setAside(_ item: ItemRef) {
+    aside.append(item)
+    asideCount.increment()
+  }
 
   /// Less than an eighth is left. (a)
-  var isLow: Bool { inUse > bound - bound / 8 }
+  var isLow: Bool {
+    let bound = slots.ref.limit - reserve
+    return inUse > bound - bound / 8
+  }
   /// A slot, or nil at the limit, or short of it by the reserve. (h)
-  borrowing func allocate(fromReserve: Bool) -> ItemRef? {
-    let used = slots.ref.inUse
-    let isLow = used >= bound
-    guard fromReserve || !isLow, let item = slots.ref.allocate() else {
+  mutating func allocate(fromReserve: Bool) -> ItemRef? {
+    // What was used of the reserve comes first, one slot for each call.
+    if aside.count < reserve, let item = slots.ref.allocate() {
+      setAside(item)
+      reserveRefills.increment()
+    }
+    if let item = slots.ref.allocate() {
+      noteHighWater()
+      return item
+    }
+    guard fromReserve, let item = aside.popFirst() else {
       failures.increment()
       return nil
     }
-    let high = highWater.value
-    if UInt64(used) >= high { highWater.increment(by: UInt64(used) &+ 1 &- high) }
-    if isLow { reserveUses.increment() }
+    asideCount.increment(by: 0 &- 1)
+    reserveUses.increment()
+    noteHighWater()
     return item
+  }
+
+  /// Slots that others gave back and the pool has not seen are looked at only when there may be a new high.
+  private func noteHighWater() {
+    let high = Int(highWater.value)
+    guard slots.ref.inUseAtMost &- aside.count > high else { return }
+    let used = inUse
+    if used > high { highWater.increment(by: UInt64(used &- high)) }
   }
 
   /// Frees a slot of any pool, from any thread: locally in its pool's home context, else by a
@@ -72,10 +112,11 @@ import Exclusion
     pool.giveBack(item)
   }
 
-  var inUse: Int { slots.ref.inUse }
+  var inUse: Int { max(0, slots.ref.inUse - Int(truncatingIfNeeded: asideCount.value)) }
   var counters: PoolCounters {
     PoolCounters(
       inUse: inUse, highWater: Int(highWater.value), capacity: slots.ref.capacity, limit: slots.ref.limit,
-      failures: failures.value, reserveUses: reserveUses.value)
+      failures: failures.value, reserveUses: reserveUses.value, reserveRefills: reserveRefills.value,
+      reserveLeft: Int(truncatingIfNeeded: asideCount.value))
   }
 }

@@ -22,3 +22,8 @@
 @_exported public import struct SoftInterrupts.LevelBudget
 @_exported public import struct SoftInterrupts.LevelBudgets
 @_exported public import enum SoftInterrupts.ReceiveSteering
+@_exported public import enum Buffers.MemoryKind
+@_exported public import struct Buffers.MemoryLimits
+@_exported public import enum Buffers.MemoryState
+@_exported public import struct Sockets.MemoryStatistics
+@_exported public import struct Sockets.SocketMemory

@@ -42,6 +42,8 @@ struct SocketContext: ~Copyable {
   let contextCount: Int
   let hashKey: HashKey
   let counters = SocketCounters()
+  /// (o) its share of the stack's account of memory.
+  let memory: MemoryShare
   /// (o) Every block whose memory was ever used; ended with the slab.
   var made: [ConnectionRef] = []
 }
@@ -56,6 +58,7 @@ struct SocketContextRef {
   }
 
   var counters: SocketCounters { _read { yield unsafe pointer.pointee.counters } }
+  var memory: MemoryShare { _read { yield unsafe pointer.pointee.memory } }
   /// The stack, which outlives its contexts: nothing is counted.
   @inline(__always) func withLayer<R>(_ body: (SocketLayer) -> R) -> R {
     unsafe pointer.pointee.layer._withUnsafeGuaranteedRef { body($0) }
@@ -71,10 +74,14 @@ struct SocketContextRef {
   func shard(_ home: Int) -> ConnectionShardRef { unsafe pointer.pointee.shards[home] }
 
   /// Makes a connection's block with one reference, the protocol's claim; it is reachable only after
-  /// ``insert(_:_:)`` (SO-PUBLISH, L5). Nil: the limit on connections is reached.
+  /// ``insert(_:_:)`` (SO-PUBLISH, L5). Nil: the limit on connections is reached, or memory is exhausted.
   func make(
     _ key: FlowKey, limits: BufferLimits, engine: consuming TCPConnection
   ) -> ConnectionRef? {
+    guard memory.state != .exhausted else {
+      counters.connectionsWithoutMemory.increment()
+      return nil
+    }
     guard let slot = unsafe pointer.pointee.connections.allocate() else {
       counters.connectionsRefused.increment()
       return nil
@@ -96,7 +103,9 @@ struct SocketContextRef {
       raw, kind: SocketKind.connection, home: withLayer { $0.contexts.port(home) },
       segmentLimit: ConnectionBlock.segmentLimit, budget: ConnectionBlock.budget)
     unsafe connection.shared.initialize(
-      to: ConnectionShared(key: key, hash: hash, home: home, layer: pointer.pointee.layer, limits: limits))
+      to: ConnectionShared(
+        key: key, hash: hash, home: home, layer: pointer.pointee.layer, limits: limits,
+        memory: withLayer { $0.memory }))
     unsafe connection.owned.initialize(to: ConnectionOwned(engine: engine))
     unsafe ObserverList.initialize(at: raw + ConnectionBlock.observersOffset)
     connection.timerRequestItem.kind = SocketKind.timerRequest

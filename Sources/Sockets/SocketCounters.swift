@@ -24,8 +24,18 @@ public struct SocketCounters: ~Copyable, Sendable {
   public let gateQueueFull = Counter()
   /// Segments dropped because too many waited on their way to another context.
   public let steeringQueueFull = Counter()
-  /// Segments dropped because the unread ones hold too many slots.
+  /// Segments whose text was dropped, unacknowledged, because the socket's unread ones occupy too much.
   public let receiveQueueFull = Counter()
+  /// Segments whose text was dropped, unacknowledged, because the stack's memory is exhausted.
+  public let segmentsWithoutMemory = Counter()
+  /// Packets that came free because their bytes went into those before them.
+  public let slotsCollapsed = Counter()
+  /// Packets ahead of a hole that were thrown away because memory was short.
+  public let slotsPruned = Counter()
+  /// Connections refused because the stack's memory is exhausted.
+  public let connectionsWithoutMemory = Counter()
+  /// Datagrams dropped on arrival because the stack's memory is exhausted.
+  public let datagramsWithoutMemory = Counter()
   /// Bytes that arrived after nobody would read them.
   public let bytesDiscarded = Counter()
   /// SYNs dropped because a listener's queues were full.
@@ -64,6 +74,10 @@ public struct SocketCounters: ~Copyable, Sendable {
       ("segments_unroutable", segmentsUnroutable.value),
       ("gate_queue_full", gateQueueFull.value), ("steering_queue_full", steeringQueueFull.value),
       ("receive_queue_full", receiveQueueFull.value), ("bytes_discarded", bytesDiscarded.value),
+      ("segments_without_memory", segmentsWithoutMemory.value),
+      ("slots_collapsed", slotsCollapsed.value), ("slots_pruned", slotsPruned.value),
+      ("connections_without_memory", connectionsWithoutMemory.value),
+      ("datagrams_without_memory", datagramsWithoutMemory.value),
       ("listen_overflows", listenOverflows.value), ("accept_queue_full", acceptQueueFull.value),
       ("duplicate_syns", duplicateSyns.value), ("connections_made", connectionsMade.value),
       ("connections_refused", connectionsRefused.value), ("datagrams_received", datagramsReceived.value),

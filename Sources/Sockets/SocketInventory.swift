@@ -17,6 +17,8 @@ public struct ConnectionSummary: Sendable, Hashable {
   public let unread: Int
   /// Bytes written that the peer has not acknowledged.
   public let unacknowledged: Int
+  /// What it occupies.
+  public let memory: SocketMemory
 }
 
 /// What waits on a port.
@@ -70,10 +72,11 @@ extension ConnectionRef {
   fileprivate var summary: ConnectionSummary {
     let shared = unsafe shared
     let key = unsafe shared.pointee.key
-    let credit = unsafe Int(truncatingIfNeeded: shared.pointee.sendCredit.load())
     return unsafe ConnectionSummary(
       local: key.local, remote: key.remote,
       state: TCPState(rawValue: UInt8(truncatingIfNeeded: shared.pointee.publishedState.load())) ?? .closed,
-      home: home, unread: available, unacknowledged: shared.pointee.sendLimit - credit)
+      home: home, unread: available,
+      unacknowledged: Int(shared.pointee.sendLimit.load()) - sendRoom,
+      memory: memory)
   }
 }

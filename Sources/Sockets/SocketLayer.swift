@@ -1,6 +1,6 @@
 // The socket layer of one stack: what its sockets share, and the commands that make sockets.
 
-import Buffers
+public import Buffers
 public import Exclusion
 public import Internet
 public import SoftInterrupts
@@ -17,8 +17,10 @@ public struct SocketConfiguration: Sendable {
   public var applicationPackets: Int = 4096
   /// Chunks of 4 KiB that applications may have submitted and the peers not yet acknowledged.
   public var applicationChunks: Int = 65536
-  /// Datagrams that may wait in a socket.
-  public var datagramReceiveLimit: Int = 512
+  /// Bytes of memory that the datagrams which wait in a socket may occupy, 2 KiB each at least.
+  public var datagramReceiveLimit: Int = 1 << 20
+  /// Where shortage of memory begins and ends, for all sockets together; nil: most of what the pools can hold.
+  public var memory: MemoryLimits?
   /// Datagrams that a socket may have on their way to a context.
   public var datagramSendLimit: Int = 128
   /// Local ports that connect and bind choose from (RFC 6335 section 6 and Linux's range).
@@ -45,6 +47,9 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
   let contexts: ContextSet
   let internet: InternetLayer
   let bindings: PortBindings
+  private let account: MemoryAccount
+  /// The account of the memory that sockets occupy.
+  public var memory: MemoryAccountRef { account.ref }
   /// What applications allocate from; its counters are for everyone.
   public let buffers: ApplicationBuffers
   let configuration: SocketConfiguration
@@ -74,9 +79,17 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
     ports = EphemeralPorts(
       configuration.ephemeralPorts, key: seed.map { HashKey(seed: $0 &+ 2) } ?? HashKey())
     bindings = PortBindings(hashKey: hashKey, grace: contexts.grace)
-    buffers = ApplicationBuffers(
-      packetLimit: configuration.applicationPackets, chunkLimit: configuration.applicationChunks)
     let count = contexts.count
+    let packets = (0..<count).reduce(configuration.applicationPackets) {
+      $0 + contexts.pool($1).counters.limit
+    }
+    let chunks = configuration.applicationChunks
+    account = MemoryAccount(
+      limits: configuration.memory
+        ?? MemoryLimits(hard: (packets * Packet.occupied + chunks * ByteChain.chunkOccupied) / 8 * 7),
+      shares: count + 2)
+    buffers = ApplicationBuffers(
+      packetLimit: configuration.applicationPackets, chunkLimit: chunks, account: account.ref)
     unsafe records = .allocate(capacity: count)
     unsafe slabs = .allocate(capacity: count)
     unsafe shards = .allocate(capacity: count)
@@ -92,7 +105,8 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
       unsafe (records + index).initialize(
         to: SocketContext(
           layer: Unmanaged.passUnretained(self), internet: Unmanaged.passUnretained(internet),
-          connections: slabs[index].ref, shards: shards, contextCount: count, hashKey: hashKey))
+          connections: slabs[index].ref, shards: shards, contextCount: count, hashKey: hashKey,
+          memory: MemoryShare(account.ref)))
       unsafe contexts.attach(UnsafeMutableRawPointer(records + index), .sockets, to: index)
     }
     Self.register(in: &contexts.handlers)
@@ -356,5 +370,8 @@ extension SocketLayer {
   /// Reads the counters of context `index`. Any thread.
   public func withCounters<R>(_ index: Int, _ body: (borrowing SocketCounters) -> R) -> R {
     unsafe body(records[index].counters)
+  }
+  func withShare<R>(_ index: Int, _ body: (borrowing MemoryShare) -> R) -> R {
+    unsafe body(records[index].memory)
   }
 }

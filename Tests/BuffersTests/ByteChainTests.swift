@@ -166,27 +166,29 @@ import Testing
 }
 
 @Suite struct ApplicationBuffersTests {
-  @Test func packetsAndChainsAreLimitedAndComeBack() {
-    let buffers = ApplicationBuffers(packetLimit: 3, chunkLimit: 4)
-    withApplication { (held: inout Held<Unlocked>) in
+  @Test func packetsAndChainsAreLimitedAndComeBack() throws {
+    let account = MemoryAccount(limits: MemoryLimits(hard: 1 << 20), shares: 2)
+    let buffers = ApplicationBuffers(packetLimit: 3, chunkLimit: 4, account: account.ref)
+    try withApplication { (held: inout Held<Unlocked>) in
       var queue = PacketQueue()
-      while let packet = buffers.makePacket(&held) { queue.append(packet) }
+      while let packet = try? buffers.makePacket(&held) { queue.append(packet) }
       #expect(queue.count == 3)
       #expect(buffers.packets.inUse == 3 && buffers.packets.failures == 1)
       queue.removeAll()
-      let bare = buffers.makePacket(headroom: 0, &held)!
+      let bare = try buffers.makePacket(headroom: 0, &held)
       #expect(bare.headroom == 0)
 
       let content = pattern(10_000)
-      let chain = unsafe buffers.makeChain(copying: content.span.bytes, &held)!
+      let chain = try unsafe buffers.makeChain(copying: content.span.bytes, &held)
       #expect(chain.allBytes() == content)
       #expect(buffers.chunks.inUse == 3)
-      let isRefused = unsafe buffers.makeChain(copying: content.span.bytes, &held) == nil
-      #expect(isRefused)
+      #expect(throws: MemoryShortage.pool) {
+        _ = try unsafe buffers.makeChain(copying: content.span.bytes, &held)
+      }
       let slice = buffers.slice(chain, offset: 5000, count: 10, &held)!
       #expect(slice.allBytes() == Array(content[5000..<5010]))
       #expect(buffers.views.inUse == 1)
-      let none = buffers.makeChain(copying: RawSpan(), &held)!
+      let none = try buffers.makeChain(copying: RawSpan(), &held)
       #expect(none.count == 0)
     }
     #expect(buffers.packets.inUse == 0 && buffers.chunks.inUse == 0 && buffers.views.inUse == 0)
@@ -195,7 +197,8 @@ import Testing
 
   /// Writers hand chains to a thread that keeps super-segments of them after the chains are gone.
   @Test func chainsAreFreedByAnyThread() throws {
-    let buffers = ApplicationBuffers(packetLimit: 16, chunkLimit: 200)
+    let account = MemoryAccount(limits: MemoryLimits(hard: 1 << 20), shares: 2)
+    let buffers = ApplicationBuffers(packetLimit: 16, chunkLimit: 200, account: account.ref)
     let post = Post()
     let writers = try (0..<2).map { number in
       try WorkerThread(name: "writer") {
@@ -203,7 +206,7 @@ import Testing
           var sent = 0
           while sent < 500 {
             let content = pattern(6000, seed: number)
-            guard let chain = unsafe buffers.makeChain(copying: content.span.bytes, &held) else {
+            guard let chain = try? unsafe buffers.makeChain(copying: content.span.bytes, &held) else {
               yieldProcessor()
               continue
             }
@@ -224,6 +227,7 @@ import Testing
         while let item = items.popFirst() {
           let seed = Int(item.tag)
           var chain = ByteChain(item: item)
+          account.ref.give(chain.occupied, .send)
           var packet = packets.ref.allocate()!
           #expect(packet.attach(&chain, offset: 0, count: 6000) == 6000)
           chain.dropFirst(5000)
@@ -238,6 +242,9 @@ import Testing
     }
     for writer in writers { writer.join() }
     #expect(buffers.chunks.inUse == 0 && packets.counters.inUse == 0)
+    var cached = 0
+    buffers.forEachShare { cached += $0.cached }
+    #expect(account.ref.reserved == cached)
   }
 
   final class Post: Sendable { let mailbox = Mailbox() }

@@ -59,6 +59,30 @@ extension DatagramSocket {
     network.expectNothingLeft()
   }
 
+  /// C6: or it stays, and tells how much it needs.
+  @Test func C6_aSmallBufferMayFailAndKeepTheDatagram() throws {
+    let network = try Network()
+    do {
+      let address = network.address(of: network.right, 7, isIPv4: true)
+      let server = try network.wait(network.right.sockets.bindDatagram(to: address))
+      let client = try network.wait(
+        network.left.sockets.bindDatagram(to: network.address(of: network.left, 0, isIPv4: true)))
+      #expect(server.nextSize() == nil)
+      _ = client.send(Array(0..<100), to: address)
+      #expect(network.scheduler.run { server.isReadable })
+      var small = [UInt8](repeating: 0, count: 10)
+      for _ in 0..<2 {
+        #expect(throws: SocketError.messageTooLarge) {
+          try unsafe small.withUnsafeMutableBytes { unsafe server.tryReceive(into: $0, truncation: .keep) }
+            .get()
+        }
+        #expect(server.isReadable && server.nextSize() == 100)
+      }
+      #expect(try server.receive().get().1 == Array(0..<100))
+    }
+    network.expectNothingLeft()
+  }
+
   @Test func aConnectedSocketLearnsThatNobodyListens() throws {
     let network = try Network()
     do {
@@ -75,7 +99,7 @@ extension DatagramSocket {
 
   /// The queue of a socket that nobody reads is bounded, and counted.
   @Test func aFullQueueDropsAndCounts() throws {
-    let network = try Network { $0.datagramReceiveLimit = 8 }
+    let network = try Network { $0.datagramReceiveLimit = 8 * 2048 }
     do {
       let address = network.address(of: network.right, 7, isIPv4: true)
       let server = try network.wait(network.right.sockets.bindDatagram(to: address))

@@ -46,6 +46,15 @@ final class Host {
   }
 }
 
+extension Host {
+  /// What is reserved is in use or cached, to the byte, and nothing is negative; at rest.
+  func expectExactAccount(_ location: SourceLocation = #_sourceLocation) {
+    let memory = sockets.memoryStatistics()
+    #expect(memory.reserved == memory.total + memory.cached, sourceLocation: location)
+    #expect(memory.used.allSatisfy { $0 >= 0 }, "\(memory.used)", sourceLocation: location)
+  }
+}
+
 /// Two hosts and the time.
 final class Network {
   let clock = VirtualClock()
@@ -109,6 +118,8 @@ final class Network {
       }
       #expect(host.sockets.buffers.chunks.inUse == 0, "chunks")
       #expect(host.sockets.buffers.packets.inUse == 0, "application packets")
+      host.expectExactAccount()
+      #expect(host.sockets.memoryStatistics().used.allSatisfy { $0 == 0 }, "RS-LEAK: memory in the account")
     }
   }
 }

@@ -94,6 +94,10 @@
       if let explorer { return explorer.store(place, UInt64(value), .relaxed) }
       word.store(value, ordering: .relaxed)
     }
+    @usableFromInline func store(_ value: UInt32) {
+      if let explorer { return explorer.store(place, UInt64(value), .synchronizing) }
+      word.store(value, ordering: .releasing)
+    }
     @usableFromInline func exchange(_ value: UInt32) -> UInt32 {
       explorer.map { UInt32(truncatingIfNeeded: $0.update(place) { _ in UInt64(value) }) }
         ?? word.exchange(value, ordering: .acquiringAndReleasing)

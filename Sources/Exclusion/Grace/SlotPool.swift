@@ -161,6 +161,10 @@ public struct SlotPool: ~Copyable, Sendable {
     let back = unsafe shared.pointee.freed.value &+ (shared.pointee.remote.load() & 0x3F_FFFF)
     return Int(truncatingIfNeeded: unsafe shared.pointee.allocated.value &- back)
   }
+  /// At least ``inUse``: those that others gave back count until the owner takes them. Touches no shared word.
+  public var inUseAtMost: Int {
+    Int(truncatingIfNeeded: unsafe shared.pointee.allocated.value &- shared.pointee.freed.value)
+  }
   /// Slots that there is memory for.
   public var capacity: Int { Int(unsafe shared.pointee.capacity.value) }
   /// Slots that there will ever be.

@@ -101,6 +101,16 @@
     nonmutating set { unsafe raw.storeBytes(of: newValue, toByteOffset: SlotLayout.value, as: UInt32.self) }
   }
 
+  /// ``value`` for two who share the slot: acquires.
+  @inlinable @inline(__always) public func loadValue() -> UInt32 { unsafe sharedValue.pointee.load() }
+  /// ``value`` for two who share the slot: releases.
+  @inlinable @inline(__always) public func storeValue(_ value: UInt32) {
+    unsafe sharedValue.pointee.store(value)
+  }
+  @inlinable @inline(__always) var sharedValue: UnsafePointer<AtomicHalfWord> {
+    unsafe UnsafePointer((raw + SlotLayout.value).assumingMemoryBound(to: AtomicHalfWord.self))
+  }
+
   /// Two references to the same slot.
   @inlinable @inline(__always) public static func == (a: ItemRef, b: ItemRef) -> Bool {
     a.address == b.address

@@ -62,6 +62,7 @@
     @inlinable @inline(__always) func loadRelaxed() -> UInt32 { word.load(ordering: .relaxed) }
     @inlinable @inline(__always) func load() -> UInt32 { word.load(ordering: .acquiring) }
     @inlinable @inline(__always) func storeRelaxed(_ value: UInt32) { word.store(value, ordering: .relaxed) }
+    @inlinable @inline(__always) func store(_ value: UInt32) { word.store(value, ordering: .releasing) }
     @inlinable @inline(__always) func exchange(_ value: UInt32) -> UInt32 {
       word.exchange(value, ordering: .acquiringAndReleasing)
     }

@@ -16,11 +16,13 @@ public struct StackRemains: Hashable, Sendable {
   public var neighbors: Int
   /// Timers on the contexts' wheels.
   public var timers: Int
+  /// Bytes in the account of socket memory.
+  public var memory: Int
 
   /// Whether nothing is left.
   public var isEmpty: Bool {
     packets == 0 && chunks == 0 && connections == 0 && findable == 0 && bindings == 0 && neighbors == 0
-      && timers == 0
+      && timers == 0 && memory == 0
   }
 }
 
@@ -34,7 +36,8 @@ extension Stack {
       connections: all.reduce(0) { $0 + layer.connectionsInUse($1) },
       findable: all.reduce(0) { $0 + layer.connectionsFindable($1) }, bindings: layer.bindingCount,
       neighbors: internet.statistics().interfaces.reduce(0) { $0 + $1.neighbors.count },
-      timers: all.reduce(0) { $0 + Int(clamping: contexts.counters($1).timersArmed.value) })
+      timers: all.reduce(0) { $0 + Int(clamping: contexts.counters($1).timersArmed.value) },
+      memory: layer.memoryStatistics().total)
   }
 
   /// Passes over every context, one after the other, until nothing is in use or nothing changes any more. What a

@@ -17,7 +17,8 @@ extension Stack {
     let bindings = layer.bindingInventory()
     return StackStatistics(
       contexts: all.map(contextStatistics), gates: gateStatistics(), wakeups: wakeupStatistics(),
-      pools: poolStatistics(), tables: tableStatistics(internet), internet: internet,
+      pools: poolStatistics(), memory: layer.memoryStatistics(), tables: tableStatistics(internet),
+      internet: internet,
       sockets: socketStatistics(), links: devices.map { linkStatistics($0.device) }, connections: connections,
       states: TCPState.allCases.map { (String(describing: $0), states[Int($0.rawValue)]) }, bindings: bindings
     )
@@ -125,7 +126,8 @@ extension StackStatistics.Pool {
   fileprivate init(_ name: String, _ counters: PoolCounters) {
     self.init(
       name: name, inUse: counters.inUse, highWater: counters.highWater, capacity: counters.capacity,
-      limit: counters.limit, failures: counters.failures)
+      limit: counters.limit, failures: counters.failures, reserveLeft: counters.reserveLeft,
+      reserveUses: counters.reserveUses)
   }
 }
 
@@ -144,6 +146,7 @@ enum DropReasons {
     "checksumErrors", "segmentsMalformed", "segmentsWithoutSocket", "segmentsWithoutBuffer",
     "gateQueueFull", "steeringQueueFull", "receiveQueueFull", "listenOverflows", "acceptQueueFull",
     "duplicateSyns",
+    "segmentsWithoutMemory", "slotsPruned", "connectionsWithoutMemory", "datagramsWithoutMemory",
     "connectionsRefused", "datagramsMalformed", "datagramsWithoutSocket", "datagramQueueFull",
     "datagramsUnroutable",
   ]

@@ -92,6 +92,10 @@ public struct StackStatistics: Sendable {
     public var limit: Int
     /// Times that it had none.
     public var failures: UInt64
+    /// Pieces set aside for what ends or acknowledges connections.
+    public var reserveLeft = 0
+    /// Times that one of these was used.
+    public var reserveUses: UInt64 = 0
   }
 
   /// A table and its number of entries.
@@ -134,6 +138,8 @@ public struct StackStatistics: Sendable {
   public var wakeups: Wakeups
   /// Packets, chunks, connections.
   public var pools: [Pool]
+  /// What sockets occupy, and how much is left.
+  public var memory: MemoryStatistics
   /// Connections, bindings, neighbours, routes.
   public var tables: [Table]
   /// Interfaces, routes, and every event of the network layer.

@@ -11,6 +11,7 @@ extension Status {
       document["wakeups"] = wakeups
       document["timers"] = timers
       document["pools"] = Self.object(statistics.pools, \.name, Self.json)
+      document["memory"] = memory
       document["tables"] = Self.object(statistics.tables, \.name) { .number($0.count) }
       document["sockets"] = sockets
       document["tcp"] = Self.object(statistics.states, \.name) { .number($0.count) }
@@ -101,6 +102,28 @@ extension Status {
       $0["capacity"] = .number(pool.capacity)
       $0["limit"] = .number(pool.limit)
       $0["failures"] = .number(pool.failures)
+      $0["reserveLeft"] = .number(pool.reserveLeft)
+      $0["reserveUses"] = .number(pool.reserveUses)
+    }
+  }
+
+  private var memory: JSON {
+    let memory = statistics.memory
+    return .object { document in
+      document["state"] = .text("\(memory.state)")
+      document["used"] = .object { used in
+        for kind in MemoryKind.allCases { used["\(kind)"] = .number(memory[kind]) }
+      }
+      document["reserved"] = .number(memory.reserved)
+      document["low"] = .number(memory.limits.low)
+      document["pressure"] = .number(memory.limits.pressure)
+      document["hard"] = .number(memory.limits.hard)
+      document["entries"] = .object { entries in
+        for state in MemoryState.allCases {
+          entries["\(state)"] = .number(memory.entries[Int(state.rawValue)])
+        }
+      }
+      document["refusals"] = .number(memory.refusals)
     }
   }
 
@@ -133,6 +156,7 @@ extension Status {
       $0["context"] = .number(connection.home)
       $0["unread"] = .number(connection.unread)
       $0["unacknowledged"] = .number(connection.unacknowledged)
+      $0["memory"] = .number(connection.memory.total)
     }
   }
 

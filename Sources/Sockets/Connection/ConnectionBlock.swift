@@ -44,10 +44,8 @@ public struct ConnectionBlock: ~Copyable {
 @safe
 struct ConnectionShared: ~Copyable {
   // What has one owner comes first: the thread sanitizer takes a change of any field for one of the first.
-  /// (r) Packets taken from `received` and not yet read.
-  var readable = ItemList()
-  /// (r) Bytes consumed when the owner was last told.
-  var consumedTold: UInt64 = 0
+  /// (r) The reader's half of `received`.
+  var reading = ReceiveReader()
   /// (c) The 4-tuple.
   var key: FlowKey
   /// (c) The keyed hash of `key`.
@@ -64,21 +62,20 @@ struct ConnectionShared: ~Copyable {
   let error = AtomicWord(0)
   /// (a) `TCPState` as of the owner's last run, for statistics.
   let publishedState = AtomicWord(0)
-  /// (a) Bytes that a writer may still submit.
+  /// (c) The stack's account of memory.
+  let memory: MemoryAccountRef
+  /// (a) Bytes that a writer may still submit, signed: a limit that was lowered may leave it below nothing.
   let sendCredit: AtomicWord
   /// (a) 1: somebody met a full buffer, and event queues are told when there is space again.
   let isSpaceWanted = AtomicWord(0)
   /// (a) Bytes submitted so far; added to before the chain is posted.
   let submitted = AtomicWord(0)
-  /// (a) Bytes appended for the reader; one writer, the owner.
-  let produced = AtomicWord(0)
-  /// (a) Bytes the reader took; one writer, the reader.
-  let consumed = AtomicWord(0)
-  /// (a) Packet slots appended and taken, for the account of memory.
-  let slotsProduced = AtomicWord(0)
-  let slotsConsumed = AtomicWord(0)
-  /// (a) Payload packets on their way from the owner to the reader.
-  let received = Mailbox()
+  /// (a) Memory that what was submitted and not yet acknowledged occupies, in bytes.
+  let sendOccupied = AtomicWord(0)
+  /// (a) Payload on its way from the owner to the reader.
+  let received = ReceiveQueue()
+  /// (a) Memory that waits behind holes, in bytes; one writer, the owner.
+  let reassemblyOccupied = AtomicWord(0)
   /// (a) When the wheel at home should fire, in nanoseconds; 0 cancels. Set by an owner elsewhere.
   let timerRequest = AtomicWord(0)
   /// (a) 1 while the timer-request item is posted.
@@ -91,17 +88,21 @@ struct ConnectionShared: ~Copyable {
   let linger = AtomicWord(0)
   /// (a) The listener that this child belongs to, as an address; 0 for none.
   let listener = AtomicWord(0)
-  /// (c) The most that the two buffers hold, in bytes.
-  let sendLimit: Int
-  let receiveLimit: Int
+  /// (a) The most that the two buffers hold, in bytes; the owner is told by `.options`.
+  let sendLimit: AtomicWord
+  let receiveLimit: AtomicWord
 
-  init(key: FlowKey, hash: UInt64, home: Int, layer: Unmanaged<SocketLayer>, limits: BufferLimits) {
+  init(
+    key: FlowKey, hash: UInt64, home: Int, layer: Unmanaged<SocketLayer>, limits: BufferLimits,
+    memory: MemoryAccountRef
+  ) {
     self.key = key
     self.hash = hash
     placement = AtomicWord(FlowPlacement.word(home: home))
     unsafe self.layer = layer
-    sendLimit = limits.send
-    receiveLimit = limits.receive
+    self.memory = memory
+    sendLimit = AtomicWord(UInt64(limits.send))
+    receiveLimit = AtomicWord(UInt64(limits.receive))
     sendCredit = AtomicWord(UInt64(limits.send))
   }
 }
@@ -112,6 +113,10 @@ struct ConnectionOwned: ~Copyable {
   var engine: TCPConnection
   /// Submitted and not yet acknowledged bytes, from SND.UNA on.
   var sendChain = ByteChain()
+  /// Memory that `sendChain` occupied when it was last accounted for, in bytes.
+  var sendAccounted = 0
+  /// The owner's half of `received`.
+  var receiveEnd = ReceiveEnd()
   /// The cached route (RT-GEN: checked against the generation at use).
   var route: RouteDecision?
   /// When the connection is aborted if what was submitted has not arrived (SO_LINGER with a time).
@@ -136,20 +141,6 @@ struct ConnectionOwned: ~Copyable {
   var isPortFixed = true
   /// Ports tried because the 4-tuple was taken meanwhile.
   var portAttempts = 0
-}
-
-/// How much a socket may buffer each way, in bytes.
-public struct BufferLimits: Sendable {
-  /// Submitted and not yet acknowledged bytes, 4 KiB...16 MiB.
-  public var send: Int
-  /// Received and not yet read bytes, 4 KiB...16 MiB: the largest window that is offered.
-  public var receive: Int
-
-  /// 256 KiB each way unless told otherwise.
-  public init(send: Int = 256 << 10, receive: Int = 256 << 10) {
-    self.send = min(max(send, 4 << 10), 16 << 20)
-    self.receive = min(max(receive, 4 << 10), 16 << 20)
-  }
 }
 
 /// What readers and writers look at; set once, never cleared.
@@ -242,9 +233,7 @@ public struct ConnectionRef: Hashable, @unchecked Sendable {
   var options: ConnectionOptions { unsafe ConnectionOptions(rawValue: shared.pointee.options.load()) }
   var failure: SocketError? { unsafe SocketError(code: shared.pointee.error.load()) }
   /// Bytes that the reader has not taken.
-  var available: Int {
-    unsafe Int(truncatingIfNeeded: shared.pointee.produced.load() &- shared.pointee.consumed.loadRelaxed())
-  }
+  var available: Int { unsafe shared.pointee.received.available }
 
   /// The slab goes, or the slot is used again: ends what an earlier life left in the shared header.
   func endSharedHeader() { unsafe shared.deinitialize(count: 1) }

@@ -33,7 +33,7 @@ extension ConnectionBlock: GatedBlock {
     if events.contains(.timer) { connection.timerFired(&cx) }
     if events.contains(.window) { connection.windowOpened(&cx) }
     if events.contains(.reported) { connection.errorReported(&cx) }
-    if events.contains(.close) { connection.readerLeft() }
+    if events.contains(.close) { connection.readerLeft(&cx) }
     connection.endSending(events.intersection([.shutdownSend, .close]), &cx)
     if events.contains(.abort) { connection.aborted(&cx) }
   }
@@ -41,7 +41,7 @@ extension ConnectionBlock: GatedBlock {
   /// The last reference is gone and nobody will enter again; readers may still look (PCB-GRACE).
   public static func retire(_ block: GateRef<ConnectionBlock>, _ cx: inout SoftInterrupt) {
     let connection = ConnectionRef(block)
-    connection.discardAll()
+    connection.discardAll(SocketContextRef(cx))
     unsafe connection.owned.deinitialize(count: 1)
     // The shared header stays initialised: late look-ups compare its key until the grace period ends.
     cx.retire(connection.item)
@@ -66,11 +66,13 @@ extension ConnectionRef {
     let owned = unsafe owned
     unsafe shared.pointee.publishedState.store(UInt64(owned.pointee.engine.state.rawValue))
     var sink = sink
+    settleReceived(sink.admitted, sink.sockets)
     transmit(&sink.outgoing, &cx)
     var edges: SocketEvents = effects.deliveredBytes > 0 ? .readable : []
     if effects.acknowledgedBytes > 0 {
       unsafe owned.pointee.sendChain.dropFirst(effects.acknowledgedBytes)
     }
+    let isRoomBack = settleSent(sink.sockets)
     if effects.connected, unsafe !owned.pointee.wasConnected {
       unsafe owned.pointee.wasConnected = true
       set(.connected)
@@ -93,7 +95,7 @@ extension ConnectionRef {
       set(.ended)
       edges.formUnion([.readable, .writable, .endOfStream])
     }
-    if effects.acknowledgedBytes > 0 || effects.sendFinished {
+    if effects.acknowledgedBytes > 0 || effects.sendFinished || isRoomBack {
       freeSpace(effects.acknowledgedBytes, edges) { cx.wake($0) }
     } else if !edges.isEmpty {
       wake(edges) { cx.wake($0) }
@@ -138,15 +140,8 @@ extension ConnectionRef {
       sockets.counters.acceptQueueFull.increment()
       return
     }
-    // Sparse slots are bounded too: a window of one-byte segments must not hold a window of slots.
-    // And when the pool runs low, those who hold much of it wait, so that everyone's acknowledgments pass.
-    let held = slotsHeld
-    let sparse = unsafe shared.pointee.receiveLimit >> 9 + 64
-    let isPoolLow = cx.pool.isLow && held > 16
-    if packet.count > 0, held > sparse || isPoolLow {
-      sockets.counters.receiveQueueFull.increment()
-      return
-    }
+    let free = freeReceiveSpace()
+    unsafe owned.pointee.engine.noteReceiveSpace(free)
     let segment = TCPSegment(
       header, arrival: packet.metadata.arrival, congestionExperienced: packet.metadata.congestionExperienced)
     var sink = ConnectionSink(self, pool: cx.pool, sockets: sockets)
@@ -164,16 +159,17 @@ extension ConnectionRef {
   fileprivate func enqueue(_ chain: consuming ByteChain, _ cx: inout SoftInterrupt) {
     let bytes = chain.count
     unsafe owned.pointee.enqueued &+= UInt64(bytes)
-    guard unsafe !owned.pointee.isDropped else { return }
     // After our FIN nothing is taken (P3): shutdown came between the write and this.
-    guard unsafe owned.pointee.engine.canEnqueue else { return }
-    unsafe owned.pointee.sendChain.append(chain)
+    guard unsafe !owned.pointee.isDropped, unsafe owned.pointee.engine.canEnqueue else {
+      return refuse(chain, SocketContextRef(cx))
+    }
+    takeOver(chain)
     runEngine(&cx) { $0.enqueue(bytes, now: $1, sink: &$2) }
     endSending([], &cx)
   }
 
   fileprivate func windowOpened(_ cx: inout SoftInterrupt) {
-    let free = freeReceiveSpace
+    let free = freeReceiveSpace()
     runEngine(&cx) { $0.receiveSpace(free, now: $1, sink: &$2) }
   }
 
@@ -216,14 +212,17 @@ extension ConnectionRef {
     tcp.noDelay = options.contains(.noDelay)
     tcp.keepaliveIdle = options.contains(.keepAlive) ? .seconds(7200) : .zero
     let wanted = tcp
+    let receiveLimit = unsafe UInt32(shared.pointee.receiveLimit.load())
+    unsafe owned.pointee.engine.setReceiveBuffer(receiveLimit)
     runEngine(&cx) { $0.reconfigure(wanted, now: $1, sink: &$2) }
+    windowOpened(&cx)
   }
 
   /// The handle was closed: nobody reads from here on.
-  fileprivate func readerLeft() {
+  fileprivate func readerLeft(_ cx: inout SoftInterrupt) {
     unsafe owned.pointee.isOrphan = true
     unsafe owned.pointee.hadUnread = available > 0
-    discardReceived()
+    discardReceived(SocketContextRef(cx))
   }
 
   /// Shutdown and close come after every byte that was submitted before them, though their bits overtook the
@@ -313,7 +312,8 @@ extension ConnectionRef {
   private func drop(_ cx: inout SoftInterrupt) {
     guard unsafe !owned.pointee.isDropped else { return }
     unsafe owned.pointee.isDropped = true
-    unsafe owned.pointee.sendChain = ByteChain()
+    unsafe owned.pointee.sendChain.removeAll()
+    settleSent(SocketContextRef(cx))
     unsafe owned.pointee.route = nil
     leaveListener()
     if unsafe !owned.pointee.isInserting { SocketContextRef(cx).finish(self, &cx) }
@@ -333,29 +333,5 @@ extension ConnectionRef {
     } else {
       SocketContextRef(cx).requestTimer(self, at: wanted)
     }
-  }
-
-  // MARK: Buffers
-
-  /// What may still be offered to the peer, in bytes; the whole buffer once nobody reads.
-  private var freeReceiveSpace: Int {
-    let (isOrphan, limit) = unsafe (owned.pointee.isOrphan, shared.pointee.receiveLimit)
-    return status.contains(.receiveShutdown) || isOrphan ? limit : max(0, limit - available)
-  }
-
-  private var slotsHeld: Int {
-    unsafe Int(
-      truncatingIfNeeded: shared.pointee.slotsProduced.loadRelaxed() &- shared.pointee.slotsConsumed.load())
-  }
-
-  /// Frees what nobody will read. The reader's own list is left to ``retire``: a reader may still be in it.
-  private func discardReceived() {
-    var waiting = unsafe shared.pointee.received.takeAll()
-    while let item = waiting.popFirst() { _ = Packet(item: item) }
-  }
-  /// The last reference is gone, and with it every reader.
-  fileprivate func discardAll() {
-    discardReceived()
-    while let item = unsafe shared.pointee.readable.popFirst() { _ = Packet(item: item) }
   }
 }

@@ -13,6 +13,8 @@ struct ConnectionSink: TCPSink, ~Copyable {
   var outgoing = PacketQueue()
   /// Bytes that were thrown away because nobody reads.
   var discarded = 0
+  /// Memory that was admitted and not delivered, in bytes.
+  var admitted = 0
 
   init(_ connection: ConnectionRef, pool: PacketPoolRef, sockets: SocketContextRef) {
     self.connection = connection
@@ -42,19 +44,46 @@ struct ConnectionSink: TCPSink, ~Copyable {
     outgoing.append(packet)
   }
 
+  /// Nobody will read what arrives.
+  private var isUnread: Bool {
+    unsafe connection.owned.pointee.isOrphan || connection.status.contains(.receiveShutdown)
+  }
+
+  mutating func admit(_ text: borrowing Packet, isAhead: Bool) -> Bool {
+    if !isAhead, isUnread { return true }  // it goes at once
+    let bytes = text.occupiedBytes
+    guard connection.admit(bytes, isAhead: isAhead, pool: pool, sockets) else { return false }
+    admitted += bytes
+    return true
+  }
+
+  mutating func released(_ packets: Int, bytes: Int, _ reason: TCPRelease) {
+    switch reason {
+    case .collapsed: sockets.counters.slotsCollapsed.increment(by: UInt64(packets))
+    case .pruned:
+      sockets.counters.slotsPruned.increment(by: UInt64(packets))
+      // At once: it makes the room that was missing.
+      unsafe connection.shared.pointee.reassemblyOccupied.subtract(UInt64(bytes))
+      sockets.memory.give(bytes, .reassembly)
+    }
+  }
+
   mutating func deliver(_ payload: consuming Packet) {
-    let shared = unsafe connection.shared
-    let bytes = UInt64(payload.count)
-    if unsafe connection.owned.pointee.isOrphan || connection.status.contains(.receiveShutdown) {
-      sockets.counters.bytesDiscarded.increment(by: bytes)
-      discarded += Int(bytes)
+    if isUnread {
+      let bytes = payload.totalCount
+      sockets.counters.bytesDiscarded.increment(by: UInt64(bytes))
+      discarded += bytes
       _ = consume payload
       return
     }
-    // The list first, the count after it: who sees the count finds the packets.
-    unsafe _ = shared.pointee.received.post(payload.intoItem(), limit: Mailbox.maximumCount)
-    unsafe shared.pointee.slotsProduced.store(shared.pointee.slotsProduced.loadRelaxed() &+ 1)
-    unsafe shared.pointee.produced.store(shared.pointee.produced.loadRelaxed() &+ bytes)
+    let occupied = payload.occupiedBytes
+    switch unsafe connection.shared.pointee.received.append(payload, &connection.owned.pointee.receiveEnd) {
+    case .posted: admitted -= occupied
+    case .postedInPlace(let freed):
+      admitted -= occupied
+      sockets.memory.give(freed, .receive)
+    case .collapsed: sockets.counters.slotsCollapsed.increment()
+    }
   }
 }
 

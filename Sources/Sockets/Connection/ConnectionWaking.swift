@@ -17,12 +17,14 @@ extension ConnectionRef {
     let status = status
     if need == Waiter.maximumNeed { return !status.isDisjoint(with: [.delivered, .failed, .ended]) }
     if !status.isDisjoint(with: [.failed, .ended, .sendShutdown]) { return true }
-    return unsafe status.contains(.connected) && shared.pointee.sendCredit.load() >= UInt64(need)
+    guard status.contains(.connected), need > 0 else { return status.contains(.connected) }
+    // The limit may have been lowered since the writer fell asleep: it would wait for what cannot come (W4).
+    return sendRoom >= Int(min(need, sendLowWater)) && maySubmit
   }
   /// The space that is worth telling a writer of much, in bytes: a third of the buffer.
-  var sendLowWater: UInt32 { UInt32(max(1, unsafe shared.pointee.sendLimit / 3)) }
+  var sendLowWater: UInt32 { UInt32(max(1, unsafe shared.pointee.sendLimit.load() / 3)) }
   /// Bytes that a write would take now.
-  var sendSpace: Int { unsafe Int(clamping: shared.pointee.sendCredit.load()) }
+  var sendSpace: Int { maySubmit ? max(0, sendRoom) : 0 }
 
   // MARK: Waking
 
@@ -47,9 +49,10 @@ extension ConnectionRef {
   }
 
   /// Every path that frees send space ends here (W5, W10, SB-SPACE): acknowledgements, and what a writer took and
-  /// could not use.
+  /// could not use. `bytes` is negative where a limit was lowered, which frees who waited for what cannot come any
+  /// more.
   @inline(__always) func freeSpace(_ bytes: Int, _ edges: SocketEvents, _ deliver: (WakeTarget) -> Void) {
-    unsafe shared.pointee.sendCredit.add(UInt64(bytes))
+    unsafe shared.pointee.sendCredit.add(UInt64(bitPattern: Int64(bytes)))
     wake(edges, freesSpace: true, deliver)
   }
 

@@ -71,38 +71,19 @@ public final class StreamSocket: Sendable {
     let shared = unsafe connection.shared
     if closing.load() != 0 { return .failed(.closed) }
     if connection.status.contains(.receiveShutdown) { return .endOfStream }
-    var copied = 0
-    var freed: UInt64 = 0
     // The end is looked at first: what arrived before it is then seen, and drains first (SB-EOF).
     let status = connection.status
-    while copied < buffer.count {
-      if unsafe shared.pointee.readable.isEmpty {
-        unsafe shared.pointee.readable.append(contentsOf: shared.pointee.received.takeAll())
-      }
-      guard let item = unsafe shared.pointee.readable.popFirst() else { break }
-      var packet = Packet(item: item)
-      let count = min(packet.count, buffer.count - copied)
-      unsafe packet.withUnsafeBytes { bytes in
-        unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[copied...]).copyMemory(
-          from: UnsafeRawBufferPointer(rebasing: bytes[..<count]))
-      }
-      copied += count
-      if count < packet.count {
-        packet.trimFront(count)
-        unsafe shared.pointee.readable.prepend(packet.intoItem())
-      } else {
-        freed += 1
-      }
-    }
+    let (copied, freed) = unsafe shared.pointee.received.read(&shared.pointee.reading, into: buffer)
     if copied > 0 {
-      unsafe shared.pointee.slotsConsumed.store(shared.pointee.slotsConsumed.loadRelaxed() &+ freed)
-      let consumed = unsafe shared.pointee.consumed.loadRelaxed() &+ UInt64(copied)
-      unsafe shared.pointee.consumed.store(consumed)
-      // The owner is told in steps that are worth a window update (RFC 9293 section 3.8.6.2.2).
-      if unsafe consumed &- shared.pointee.consumedTold
-        >= UInt64(min(shared.pointee.receiveLimit / 4, 32 << 10))
+      layer.memory.give(freed, .receive)
+      // The owner is told in steps that are worth a window update (RFC 9293 section 3.8.6.2.2); when memory is
+      // short windows are small, and each end of the queue is one.
+      let taken = unsafe shared.pointee.received.taken
+      let unsaid = unsafe taken &- shared.pointee.reading.told
+      if unsafe unsaid >= min(shared.pointee.receiveLimit.load() / 4, 32 << 10)
+        || (layer.memory.state != .normal && freed > 0 && connection.available == 0)
       {
-        unsafe shared.pointee.consumedTold = consumed
+        unsafe shared.pointee.reading.told = taken
         _ = connection.gate.post(events: .window)
       }
       return .bytes(copied)
@@ -131,14 +112,33 @@ public final class StreamSocket: Sendable {
     if status.contains(.failed) { return .failed(failure ?? .brokenPipe) }
     if !status.isDisjoint(with: [.sendShutdown, .ended]) { return .failed(.brokenPipe) }  // P3
     guard status.contains(.connected) else { return .wouldBlock }
-    let count = takeCredit(bytes.count)
+    let isFirst = unsafe shared.pointee.sendOccupied.load() == 0
+    var count = takeCredit(bytes.count)
     guard count > 0 else { return .wouldBlock }
-    let taken = unsafe UnsafeRawBufferPointer(rebasing: bytes[..<count])
-    guard let chain = withApplication({ held in unsafe layer.buffers.makeChain(copying: taken, &held) })
-    else {
+    let wanted = unsafe UnsafeRawBufferPointer(rebasing: bytes[..<count])
+    let chain: ByteChain
+    do throws(MemoryShortage) {
+      chain = try withApplication { held throws(MemoryShortage) in
+        try unsafe layer.buffers.makeChain(copying: wanted, isGuaranteed: isFirst, &held)
+      }
+    } catch {
       deliverWakeups { connection.freeSpace(count, [], $0) }
-      return .failed(.noBufferSpace)
+      switch error {
+      case .account:
+        // Something of this writer's is out: its acknowledgment is what it waits for.
+        meetFullBuffer()
+        return .wouldBlock
+      case .pool: return .failed(.noBufferSpace)
+      }
     }
+    if chain.count < count {
+      let rest = count - chain.count
+      deliverWakeups { connection.freeSpace(rest, [], $0) }
+      meetFullBuffer()
+      count = chain.count
+    }
+    let occupied = chain.occupied
+    unsafe shared.pointee.sendOccupied.add(UInt64(occupied))
     let item = chain.intoItem()
     item.kind = SocketKind.chain
     unsafe shared.pointee.submitted.add(UInt64(count))
@@ -146,6 +146,8 @@ public final class StreamSocket: Sendable {
     case .ran, .posted: return .bytes(count)
     case .closed, .dropped:
       _ = ByteChain(item: item)
+      unsafe shared.pointee.sendOccupied.subtract(UInt64(occupied))
+      layer.memory.give(occupied, .send)
       return .failed(failure ?? .brokenPipe)
     }
   }
@@ -156,24 +158,26 @@ public final class StreamSocket: Sendable {
     let shared = unsafe connection.shared
     var credit = unsafe shared.pointee.sendCredit.load()
     while true {
-      let taken = min(count, Int(clamping: credit))
+      let taken = connection.maySubmit ? max(0, min(count, Int(Int64(bitPattern: credit)))) : 0
       if taken == 0, count > 0 {
         connection.wantSpace()
+        if connection.sendSpace == 0 { return 0 }
         credit = unsafe shared.pointee.sendCredit.load()
-        if credit == 0 { return 0 }
         continue
       }
-      guard unsafe shared.pointee.sendCredit.compareExchange(&credit, credit - UInt64(taken)) else {
+      guard unsafe shared.pointee.sendCredit.compareExchange(&credit, credit &- UInt64(taken)) else {
         continue
       }
-      if taken < count {
-        connection.wantSpace()
-        // Freed between the two: nobody saw the flag.
-        if connection.takeSpaceEdge() {
-          deliverWakeups { unsafe connection.observers.pointee.raise(.writable, $0) }
-        }
-      }
+      if taken < count { meetFullBuffer() }
       return taken
+    }
+  }
+  /// A writer got less than it wanted.
+  private func meetFullBuffer() {
+    connection.wantSpace()
+    // Freed between the two: nobody saw the flag.
+    if connection.takeSpaceEdge() {
+      deliverWakeups { unsafe connection.observers.pointee.raise(.writable, $0) }
     }
   }
 
@@ -235,7 +239,7 @@ public final class StreamSocket: Sendable {
   }
 
   /// Reader, writer and event queues, about what this side did. Waiters look at `closing` too.
-  private func wakeAll(_ edges: SocketEvents) {
+  func wakeAll(_ edges: SocketEvents) {
     deliverWakeups { deliver in
       if let target = unsafe connection.reader.pointee.waiter.claim(where: { isReadable(need: $0) }) {
         deliver(target)
@@ -246,7 +250,7 @@ public final class StreamSocket: Sendable {
       unsafe connection.observers.pointee.raise(edges, deliver)
     }
   }
-  private func deliverWakeups(_ body: ((WakeTarget) -> Void) -> Void) {
+  func deliverWakeups(_ body: ((WakeTarget) -> Void) -> Void) {
     withApplication { held in
       layer.contexts.grace.withPin { body { wake($0, &held) } }
     }

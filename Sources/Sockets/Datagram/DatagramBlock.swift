@@ -11,15 +11,15 @@ struct DatagramState: ~Copyable {
   var readable = ItemList()
   /// (c)
   let layer: Unmanaged<SocketLayer>
-  /// (c) Datagrams that may wait to be read; each holds a slot.
-  let receiveLimit: Int
+  /// (a) Bytes of memory that datagrams which wait to be read may occupy.
+  let receiveLimit: AtomicWord
   /// (a) References: the handle, and each datagram between the application and the wire.
   let references = AtomicWord(1)
   /// (a) 1 once closed.
   let isClosed = AtomicWord(0)
   /// (a) A `SocketError` code that ICMP reported to a connected socket.
   let error = AtomicWord(0)
-  /// (a) Datagrams that wait to be read.
+  /// (a) Datagrams that wait to be read: `DatagramBacklog`.
   let waiting = AtomicWord(0)
   /// (a) Datagrams that may still be handed to a context.
   let sendCredit: AtomicWord
@@ -35,11 +35,21 @@ struct DatagramState: ~Copyable {
 
   init(layer: SocketLayer, peer: SocketAddress?) {
     unsafe self.layer = Unmanaged.passUnretained(layer)
-    receiveLimit = layer.configuration.datagramReceiveLimit
+    receiveLimit = AtomicWord(UInt64(layer.configuration.datagramReceiveLimit))
     self.peer = peer
     home = layer.nextContext()
     sendCredit = AtomicWord(UInt64(layer.configuration.datagramSendLimit))
   }
+}
+
+/// How many datagrams wait, and what they occupy, in one word: bytes 40 · count 24.
+struct DatagramBacklog {
+  let word: UInt64
+  init(word: UInt64) { self.word = word }
+  /// One datagram.
+  init(occupied: Int) { word = UInt64(occupied) << 24 | 1 }
+  var count: Int { Int(word & 0xFF_FFFF) }
+  var occupied: Int { Int(word >> 24) }
 }
 
 /// A handle to a datagram socket's memory.
@@ -97,13 +107,18 @@ struct DatagramRef: @unchecked Sendable {  // every field behind it says who pro
     unsafe raw.deallocate()
   }
   private func discard() {
+    var freed = 0
     var left = unsafe state.pointee.received.close()
-    while let item = left.popFirst() { _ = Packet(item: item) }
-    while let item = unsafe state.pointee.readable.popFirst() { _ = Packet(item: item) }
+    while let item = left.popFirst() { freed += Packet(item: item).occupiedBytes }
+    while let item = unsafe state.pointee.readable.popFirst() { freed += Packet(item: item).occupiedBytes }
+    unsafe state.pointee.layer.takeUnretainedValue().memory.give(freed, .datagram)
   }
 
+  /// What waits to be read.
+  var backlog: DatagramBacklog { unsafe DatagramBacklog(word: state.pointee.waiting.load()) }
+
   func isReadable() -> Bool {
-    unsafe state.pointee.waiting.load() > 0 || state.pointee.isClosed.load() != 0
+    unsafe backlog.count > 0 || state.pointee.isClosed.load() != 0
       || state.pointee.error.load() != 0
   }
   func isWritable() -> Bool {
@@ -119,23 +134,38 @@ struct DatagramRef: @unchecked Sendable {  // every field behind it says who pro
       sockets.counters.datagramsWithoutSocket.increment()
       return
     }
-    guard unsafe state.pointee.waiting.load() < UInt64(state.pointee.receiveLimit) else {
-      sockets.counters.datagramQueueFull.increment()
-      return
-    }
+    let one = DatagramBacklog(occupied: packet.occupiedBytes)
+    guard hasRoom(for: one.occupied, cx.pool, sockets) else { return }
     var packet = packet
     packet.metadata.sequence = UInt32(header.sourcePort)
     packet.trimFront(UDPHeader.byteCount)
     let item = packet.intoItem()
     // Counted before it can be taken: the count never falls below nothing.
-    unsafe state.pointee.waiting.add(1)
+    unsafe state.pointee.waiting.add(one.word)
     switch unsafe state.pointee.received.post(item, limit: Mailbox.maximumCount) {
     case .posted, .ran:
       wakeReader(.readable, &cx)
     case .closed, .dropped:
-      unsafe state.pointee.waiting.subtract(1)
+      unsafe state.pointee.waiting.subtract(one.word)
+      sockets.memory.give(one.occupied, .datagram)
       _ = Packet(item: item)
     }
+  }
+
+  /// Takes the memory of a datagram that arrived into the account, or counts why it is dropped.
+  private func hasRoom(for bytes: Int, _ pool: PacketPoolRef, _ sockets: SocketContextRef) -> Bool {
+    let held = backlog.occupied
+    guard unsafe held + bytes <= Int(state.pointee.receiveLimit.load()) else {
+      sockets.counters.datagramQueueFull.increment()
+      return false
+    }
+    let isGuaranteed = held + bytes <= SocketMemoryPolicy.guaranteed
+    let isPoolLow = pool.isLow && held > SocketMemoryPolicy.packetsWhenLow * Packet.occupied
+    guard !isPoolLow, sockets.memory.take(bytes, .datagram, isGuaranteed: isGuaranteed) else {
+      sockets.counters.datagramsWithoutMemory.increment()
+      return false
+    }
+    return true
   }
 
   /// Soft-interrupt context: an ICMP error for a connected socket.
@@ -167,7 +197,7 @@ struct DatagramRef: @unchecked Sendable {  // every field behind it says who pro
     fullFence()  // keeps SB-FENCE: flag, fence, look, against credit, fence, look at the flag
   }
   /// Datagrams that a receive would find.
-  var waitingToBeRead: Int { unsafe Int(clamping: state.pointee.waiting.load()) }
+  var waitingToBeRead: Int { backlog.count }
   /// Datagrams that a send would take now.
   var sendSpace: Int { unsafe Int(clamping: state.pointee.sendCredit.load()) }
   /// What the network reported and nobody has read.

@@ -17,6 +17,14 @@ public struct ReceivedDatagram: Sendable, Equatable {
   public var destination: IPAddress
 }
 
+/// What becomes of a datagram that is larger than the buffer it is read into (C6).
+public enum DatagramTruncation: Sendable, Hashable {
+  /// It is cut off, and its ``ReceivedDatagram/size`` says so: POSIX, MSG_TRUNC.
+  case discard
+  /// It stays, and the read fails with `.messageTooLarge`; ``DatagramSocket/nextSize()`` says how much it needs.
+  case keep
+}
+
 /// A UDP socket: the application's handle. Calls never wait; ``readPoint`` and ``writePoint`` are where the
 /// blocking and the async API wait.
 public final class DatagramSocket: Sendable {
@@ -40,10 +48,12 @@ public final class DatagramSocket: Sendable {
     if !isForkedChild() { datagram.release() }
   }
 
-  /// Reads the oldest datagram. The holder of the read turn only. A datagram larger than `buffer` is cut
-  /// off, and its `size` says so.
-  public func tryReceive(into buffer: UnsafeMutableRawBufferPointer) -> Result<ReceivedDatagram, SocketError>
-  {
+  /// Reads the oldest datagram. The holder of the read turn only (C6).
+  ///
+  /// - Parameter truncation: what becomes of a datagram larger than `buffer`.
+  public func tryReceive(
+    into buffer: UnsafeMutableRawBufferPointer, truncation: DatagramTruncation = .discard
+  ) -> Result<ReceivedDatagram, SocketError> {
     let state = unsafe datagram.state
     if closing.load() != 0 { return .failure(.closed) }
     if unsafe state.pointee.readable.isEmpty {
@@ -53,20 +63,48 @@ public final class DatagramSocket: Sendable {
       if let error = unsafe SocketError(code: state.pointee.error.exchange(0)) { return .failure(error) }
       return .failure(.wouldBlock)
     }
-    unsafe state.pointee.waiting.subtract(1)
     let packet = Packet(item: item)
-    let size = packet.count
-    let count = min(size, buffer.count)
-    unsafe packet.withUnsafeBytes { bytes in
-      unsafe UnsafeMutableRawBufferPointer(rebasing: buffer[..<count]).copyMemory(
-        from: UnsafeRawBufferPointer(rebasing: bytes[..<count]))
+    let size = packet.totalCount
+    if size > buffer.count, truncation == .keep {
+      unsafe state.pointee.readable.prepend(packet.intoItem())
+      return .failure(.messageTooLarge)
     }
+    let occupied = packet.occupiedBytes
+    unsafe state.pointee.waiting.subtract(DatagramBacklog(occupied: occupied).word)
+    let count = min(size, buffer.count)
+    if let base = buffer.baseAddress { unsafe packet.copyBytes(from: 0, count: count, into: base) }
     let metadata = packet.metadata
+    _ = consume packet
+    layer.memory.give(occupied, .datagram)
     return .success(
       ReceivedDatagram(
         count: count, size: size,
         source: SocketAddress(metadata.source, port: UInt16(truncatingIfNeeded: metadata.sequence)),
         destination: metadata.destination))
+  }
+
+  /// Bytes of the datagram that is read next; nil if there is none. The holder of the read turn only.
+  public func nextSize() -> Int? {
+    let state = unsafe datagram.state
+    if unsafe state.pointee.readable.isEmpty {
+      unsafe state.pointee.readable.append(contentsOf: state.pointee.received.takeAll())
+    }
+    guard let item = unsafe state.pointee.readable.first else { return nil }
+    let packet = Packet(item: item)
+    let size = packet.totalCount
+    _ = packet.intoItem()
+    return size
+  }
+
+  /// SO_RCVBUF: how many bytes of memory the datagrams that wait may occupy. What waits already stays.
+  ///
+  /// - Parameter bytes: 4 KiB...16 MiB; what lies outside counts as the nearest.
+  public func setReceiveLimit(_ bytes: Int) {
+    unsafe datagram.state.pointee.receiveLimit.store(UInt64(BufferLimits.clamp(bytes)))
+  }
+  /// What the socket occupies.
+  public var memory: SocketMemory {
+    SocketMemory(receive: datagram.backlog.occupied, reassembly: 0, send: 0)
   }
 
   /// Sends one datagram to `destination` (nil: to the peer). `source` is the address of this host to send
@@ -95,7 +133,10 @@ public final class DatagramSocket: Sendable {
         if credit == 0 { return .failure(.wouldBlock) }
       }
     } while unsafe !state.pointee.sendCredit.compareExchange(&credit, credit - 1)
-    guard var packet = withApplication({ held in layer.buffers.makePacket(&held) }) else {
+    var packet: Packet
+    do throws(MemoryShortage) {
+      packet = try withApplication { held throws(MemoryShortage) in try layer.buffers.makePacket(&held) }
+    } catch {
       withApplication { held in
         layer.contexts.grace.withPin { datagram.freeSpace { wake($0, &held) } }
       }
@@ -122,6 +163,7 @@ public final class DatagramSocket: Sendable {
     var packet = Packet(item: item)
     let owner = packet.metadata.creditOwner
     packet.metadata.creditOwner = 0
+    sockets.memory.give(packet.occupiedBytes, .datagram)  // the queues below have bounds of their own
     let destination = packet.metadata.destination
     let ports = packet.metadata.sequence
     let hint = packet.metadata.source

@@ -39,6 +39,18 @@ extension TCPConnection {
     return effects
   }
 
+  /// As ``receiveSpace(_:now:sink:)``, when a segment is about to arrive anyway: its answer tells the peer.
+  public mutating func noteReceiveSpace(_ free: Int) { receive.free = max(0, free) }
+
+  /// Another size of the receive buffer, SO_RCVBUF on a live connection. What was offered stays; the window scale,
+  /// which the SYNs settled, bounds what a larger one can offer.
+  ///
+  /// - Parameter bytes: the largest window to offer from now on; the bound on out-of-order packets follows.
+  public mutating func setReceiveBuffer(_ bytes: UInt32) {
+    receive.setBuffer(bytes)
+    reassembly.limit = Self.reassemblyLimit(buffer: bytes)
+  }
+
   /// The application has read, or has been given more room: `free` more bytes would be taken beyond those
   /// delivered so far. Tells the peer when that is worth a segment (RFC 9293 section 3.8.6.2.2). Less room than
   /// before never takes back what was offered.
@@ -164,6 +176,9 @@ extension TCPConnection {
     return TCPEffects()
   }
 
-  /// Memory is short: throws away what waits ahead of a hole. The peer sends it again.
+  /// Memory is short: throws away what waits ahead of a hole. The peer sends it again (RFC 2018 section 8).
   public mutating func discardOutOfOrder() { reassembly.removeAll() }
+
+  /// Bytes of memory that what waits ahead of a hole occupies.
+  public var reassemblyOccupied: Int { reassembly.occupied }
 }

@@ -64,8 +64,7 @@ public struct TCPConnection: ~Copyable {
     receive = ReceiveSequence(
       buffer: configuration.receiveBuffer,
       scale: configuration.windowScaling ? configuration.windowScale : 0)
-    // A packet occupies 2048 bytes whatever it holds: four times the buffer at the most.
-    reassembly = ReassemblyQueue(limit: max(32, configuration.receiveBuffer / 512))
+    reassembly = ReassemblyQueue(limit: Self.reassemblyLimit(buffer: configuration.receiveBuffer))
     timestamps = TimestampState(offset: timestampOffset)
     recovery = LossRecovery(initial: initial)
     policy = AcknowledgmentPolicy(quick: configuration.quickAcknowledgments)
@@ -106,6 +105,9 @@ public struct TCPConnection: ~Copyable {
     connection.takeSyn(syn, now: now)
     return connection
   }
+
+  /// A packet occupies 2048 bytes whatever it holds: four times the buffer at the most.
+  static func reassemblyLimit(buffer: UInt32) -> UInt32 { max(32, buffer / 512) }
 
   /// When `timeout` has to be called at the latest; nil: never. Calling it earlier does nothing.
   public var nextDeadline: Instant? { deadlines.next }

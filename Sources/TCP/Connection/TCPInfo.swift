@@ -20,6 +20,12 @@ import Timing
   public var timeouts: UInt32 = 0
   /// Segments that arrived ahead of a hole.
   public var outOfOrder: UInt32 = 0
+  /// Packets that came free because their bytes went into others ahead of a hole.
+  public var collapsed: UInt32 = 0
+  /// Packets ahead of a hole that were thrown away because memory was short.
+  public var pruned: UInt32 = 0
+  /// Segments whose text was thrown away, unacknowledged, because memory was short.
+  public var refused: UInt32 = 0
   /// Acknowledgments that arrived and acknowledged nothing new while data was out (RFC 5681 section 2).
   public var duplicateAcknowledgments: UInt32 = 0
   /// Challenge ACKs sent (RFC 5961).

@@ -88,10 +88,30 @@ import Wire
   }
 }
 
+/// Why memory of text that the engine held came free before the text was delivered.
+@frozen public enum TCPRelease: Hashable, Sendable {
+  /// Its bytes lie in a packet with others now.
+  case collapsed
+  /// It was thrown away to make room; the peer sends it again (RFC 2018 section 8).
+  case pruned
+}
+
 /// What the engine sends and delivers through. It never calls back into the engine.
 public protocol TCPSink: ~Copyable {
   /// Sends a segment. What cannot be sent now is lost, as on a network: the engine will repeat it.
   mutating func send(_ segment: borrowing TCPOutgoing)
   /// Takes the next bytes of the stream, in order, without gap or overlap. `payload` is never empty.
   mutating func deliver(_ payload: consuming Packet)
+  /// Whether there is memory for text that is new and in the window, which is asked before it is acknowledged. False:
+  /// the text is lost, as on a network. `isAhead`: it would wait behind a hole.
+  mutating func admit(_ text: borrowing Packet, isAhead: Bool) -> Bool
+  /// Packets that had been admitted and not delivered came free, with so many bytes of memory.
+  mutating func released(_ packets: Int, bytes: Int, _ reason: TCPRelease)
+}
+
+extension TCPSink where Self: ~Copyable {
+  /// There always is.
+  public mutating func admit(_ text: borrowing Packet, isAhead: Bool) -> Bool { true }
+  /// Nobody counts.
+  public mutating func released(_ packets: Int, bytes: Int, _ reason: TCPRelease) {}
 }

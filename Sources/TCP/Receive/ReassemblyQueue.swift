@@ -5,9 +5,10 @@ import Wire
 /// Segments that arrived ahead of a hole, in order of sequence, without overlap.
 ///
 /// The packets themselves are the list: while they wait here their item words hold sequence number (`value`)
-/// and length (`code`). Bounded in count, and in bytes by the window that was offered; what exceeds the count
-/// is thrown away, the peer sends it again. The most recently inserted one is remembered, so that the segments
-/// behind one hole find their places without a walk.
+/// and length (`code`). Bounded in count, and in bytes by the window that was offered. Small segments that touch share
+/// a packet, and when there is no more room what lies farthest ahead gives way (``prune(beyond:)``): the peer sends
+/// it again. The most recently inserted one is remembered, so that the segments behind one hole find their places
+/// without a walk.
 struct ReassemblyQueue: ~Copyable {
   private var head: ItemRef?
   private var recent: ItemRef?
@@ -15,8 +16,10 @@ struct ReassemblyQueue: ~Copyable {
   private(set) var bytes = 0
   /// Packets held.
   private(set) var count: UInt32 = 0
+  /// Memory held, in bytes.
+  private(set) var occupied = 0
   /// Packets held at most.
-  let limit: UInt32
+  var limit: UInt32
 
   init(limit: UInt32) { self.limit = limit }
 
@@ -29,18 +32,29 @@ struct ReassemblyQueue: ~Copyable {
   }
 
   var isEmpty: Bool { head == nil }
+  var isFull: Bool { count >= limit }
 
   private static func start(_ item: ItemRef) -> SequenceNumber { SequenceNumber(item.value) }
   private static func end(_ item: ItemRef) -> SequenceNumber { SequenceNumber(item.value) + Int(item.code) }
 
-  /// Takes a segment in, trimmed where it overlaps what is there. False: nothing of it was new, or there was
-  /// no place.
+  /// What became of a segment.
+  enum Inserted: Hashable {
+    /// It is a packet of the queue.
+    case inserted
+    /// Nothing of it was new, or there was no place.
+    case refused
+    /// It is in the queue, and so many packets came free, one of which may be its own.
+    case collapsed(Int)
+  }
+
+  /// Takes a segment in, trimmed where it overlaps what is there.
   ///
-  /// What came first stays, except that a segment which covers others wholly replaces them.
-  mutating func insert(_ segment: consuming Packet, at sequence: SequenceNumber) -> Bool {
+  /// What came first stays, except that a segment which covers others wholly replaces them. At most two packets'
+  /// bytes are copied.
+  mutating func insert(_ segment: consuming Packet, at sequence: SequenceNumber) -> Inserted {
     var start = sequence
     var end = sequence + segment.totalCount
-    guard segment.totalCount > 0, segment.totalCount <= Int(UInt16.max), count < limit else { return false }
+    guard segment.totalCount > 0, segment.totalCount <= Int(UInt16.max), !isFull else { return .refused }
 
     var before: ItemRef?
     var after = head
@@ -54,7 +68,7 @@ struct ReassemblyQueue: ~Copyable {
     }
     if let before {
       let overlap = Self.end(before) - start
-      if overlap >= segment.totalCount { return false }
+      if overlap >= segment.totalCount { return .refused }
       if overlap > 0 {
         segment.trimFront(overlap)
         start += overlap
@@ -72,10 +86,16 @@ struct ReassemblyQueue: ~Copyable {
     }
     guard segment.totalCount > 0 else {
       link(before, after)
-      return false
+      return .refused
     }
     bytes += segment.totalCount
+    if let before, Self.end(before) == start, Self.append(segment, to: before) {
+      link(before, after)
+      recent = before
+      return .collapsed(absorb(after, into: before) ? 2 : 1)
+    }
     count += 1
+    occupied += segment.occupiedBytes
     let length = UInt16(segment.totalCount)
     let item = segment.intoItem()
     item.value = start.rawValue
@@ -83,7 +103,74 @@ struct ReassemblyQueue: ~Copyable {
     link(before, item)
     item.next = after
     recent = item
+    return absorb(after, into: item) ? .collapsed(1) : .inserted
+  }
+
+  /// Copies the bytes of `segment` behind those of a packet that ends where it begins, if there is room.
+  private static func append(_ segment: borrowing Packet, to item: ItemRef) -> Bool {
+    var packet = Packet(item: item)
+    let fits = packet.pieceCount == 0 && segment.pieceCount == 0 && segment.count <= packet.tailroom
+    if fits {
+      let end = packet.count
+      packet.append(segment.count)
+      unsafe (packet.dataAddress + end).copyMemory(from: segment.dataAddress, byteCount: segment.count)
+      item.code = UInt16(packet.count)
+    }
+    _ = packet.intoItem()
+    return fits
+  }
+  /// The same for the packet that follows `item`, which is freed.
+  private mutating func absorb(_ following: ItemRef?, into item: ItemRef) -> Bool {
+    guard let following, Self.start(following) == Self.end(item) else { return false }
+    let packet = Packet(item: following)
+    let fits = Self.append(packet, to: item)
+    let next = following.next
+    if fits { (count, occupied) = (count - 1, occupied - packet.occupiedBytes) }
+    _ = packet.intoItem()
+    guard fits else { return false }
+    item.next = next
+    _ = Packet(item: following)
     return true
+  }
+
+  /// Whether one packet has all of these bytes.
+  func covers(_ start: SequenceNumber, _ count: Int) -> Bool {
+    var item = head
+    if let recent, Self.start(recent) <= start { item = recent }
+    while let current = item, Self.start(current) <= start {
+      if start + count <= Self.end(current) { return true }
+      item = current.next
+    }
+    return false
+  }
+
+  /// Throws the farther half of what lies beyond `sequence` away, one packet at least if there is one. Returns how
+  /// many packets and how many bytes of memory that were.
+  mutating func prune(beyond sequence: SequenceNumber) -> (packets: Int, bytes: Int) {
+    var (last, beyond) = (head, 0)
+    var before: ItemRef?
+    while let item = last, Self.start(item) <= sequence {
+      before = item
+      last = item.next
+    }
+    var item = last
+    while let current = item {
+      beyond += 1
+      item = current.next
+    }
+    guard beyond > 0 else { return (0, 0) }
+    item = last
+    for _ in 0..<beyond / 2 {
+      before = item
+      item = item?.next
+    }
+    link(before, nil)
+    let memory = occupied
+    while let current = item {
+      item = current.next
+      release(current)
+    }
+    return ((beyond + 1) / 2, memory - occupied)
   }
 
   private mutating func link(_ before: ItemRef?, _ item: ItemRef?) {
@@ -95,7 +182,8 @@ struct ReassemblyQueue: ~Copyable {
     if recent == item { recent = nil }
     bytes -= Int(item.code)
     count -= 1
-    _ = Packet(item: item)
+    let packet = Packet(item: item)
+    occupied -= packet.occupiedBytes
   }
 
   /// The first packet, if it begins at `next` or before and holds something new; what is old is trimmed.
@@ -112,6 +200,7 @@ struct ReassemblyQueue: ~Copyable {
       bytes -= length
       count -= 1
       var packet = Packet(item: item)
+      occupied -= packet.occupiedBytes
       if old > 0 { packet.trimFront(old) }
       return packet
     }

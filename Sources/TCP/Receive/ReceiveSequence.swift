@@ -18,7 +18,7 @@ struct ReceiveSequence {
   /// What the environment takes beyond what was delivered, in bytes.
   var free: Int
   /// The largest window ever to be offered, in bytes.
-  let buffer: UInt32
+  private(set) var buffer: UInt32
   /// Shift of the window fields that we send.
   var scale: UInt8
 
@@ -28,6 +28,9 @@ struct ReceiveSequence {
     self.scale = scale
     free = Int(self.buffer)
   }
+
+  /// Another largest window; what was offered stays.
+  mutating func setBuffer(_ bytes: UInt32) { buffer = min(bytes, 65535 << 14) }
 
   /// RCV.WND in bytes.
   var window: Int { max(0, edge - next) }

@@ -48,16 +48,43 @@ extension TCPConnection {
       // Ahead of a hole: the duplicate acknowledgment is what tells the peer (RFC 5681 section 4.2).
       counters.outOfOrder &+= 1
       policy.now = true
-      _ = reassembly.insert(text, at: sequence)
+      guard makeRoom(for: text, at: sequence, isAhead: true, sink: &sink) else { return }
+      switch reassembly.insert(text, at: sequence) {
+      case .inserted, .refused: break
+      case .collapsed(let packets):
+        counters.collapsed &+= UInt32(packets)
+        sink.released(packets, bytes: packets * Packet.occupied, .collapsed)
+      }
       return
     }
     if old > 0 { text.trimFront(old) }
+    guard makeRoom(for: text, at: receive.next, isAhead: false, sink: &sink) else { return }
     let bytes = text.totalCount
     let fillsHole = !reassembly.isEmpty
     deliver(text, sink: &sink, &effects)
     while let next = reassembly.popFirst(at: receive.next) { deliver(next, sink: &sink, &effects) }
     if fillsHole { policy.now = true }
     _ = policy.arrived(bytes: bytes, segment: Int(configuration.maximumSegment))
+  }
+
+  /// Whether there is memory for `text`. When it is short, what lies farthest ahead gives way to what is needed
+  /// before it; nothing that was acknowledged in order does.
+  private mutating func makeRoom(
+    for text: borrowing Packet, at sequence: SequenceNumber, isAhead: Bool,
+    sink: inout some TCPSink & ~Copyable
+  ) -> Bool {
+    while isAhead && reassembly.isFull || !sink.admit(text, isAhead: isAhead) {
+      // A repetition makes nobody give way.
+      let isNew = !isAhead || !reassembly.covers(sequence, text.totalCount)
+      let (packets, bytes) = isNew ? reassembly.prune(beyond: sequence) : (0, 0)
+      guard packets > 0 else {
+        counters.refused &+= 1
+        return false
+      }
+      counters.pruned &+= UInt32(packets)
+      sink.released(packets, bytes: bytes, .pruned)
+    }
+    return true
   }
 
   /// The next bytes of the stream.

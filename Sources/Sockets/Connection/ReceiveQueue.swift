@@ -1,0 +1,237 @@
+// Payload on its way from a connection's owner to its reader, without a lock and without either waiting.
+//
+// Packets go through a mailbox. Small ones do not take a slot each: the owner writes the next bytes behind those of
+// the newest packet, although the reader may be reading it, or may have read it to its end and be about to free
+// it. One word, the *tail*, says whose it is:
+//
+//   tail:  0                 no packet may grow
+//          OPEN  p, fill     the newest packet is p; its first `fill` bytes are written
+//          BUSY  p, fill     the same, and the owner is writing behind them
+//          LEFT  p           the reader had read p to its end while the owner was writing: p is the owner's
+//
+//   owner, to add n bytes                      reader, at the end of packet p as far as it knows it
+//     CAS OPEN p,f → BUSY p,f, or post          loop: w = tail
+//     write n bytes behind f                      w is not about p: p.fill says the rest (p is closed)
+//     p.fill = f + n                              w says a fill beyond what is known: go on reading
+//     CAS BUSY p,f → OPEN p,f+n                   CAS OPEN p → 0: free p
+//       or it is LEFT p: free p, and post         CAS BUSY p → LEFT p: forget p
+//   owner, to post q
+//     q.fill = its length; tail = OPEN q; post q
+//
+// What was published can be read at any time, so nobody who was told of bytes finds none (SB-EXACT). p.fill lies in
+// the slot and is written only while the slot cannot go, between BUSY and its end. The tail is set before the
+// packet is posted: a reader that has a packet never takes it for closed because its owner is late.
+
+import Buffers
+import Exclusion
+
+/// What owner and reader share: all atomic.
+struct ReceiveQueue: ~Copyable {
+  private let posted = Mailbox()
+  private let tail = AtomicWord(0)
+  /// Bytes appended for the reader; one writer, the owner.
+  private let produced = AtomicWord(0)
+  /// Bytes the reader took; one writer, the reader.
+  private let consumed = AtomicWord(0)
+  /// Memory appended and taken, in bytes; one writer each.
+  private let occupiedIn = AtomicWord(0)
+  private let occupiedOut = AtomicWord(0)
+
+  /// Bytes that the reader has not taken.
+  var available: Int { Int(truncatingIfNeeded: produced.load() &- consumed.loadRelaxed()) }
+  /// Memory that they occupy, in bytes.
+  var occupied: Int { Int(truncatingIfNeeded: occupiedIn.loadRelaxed() &- occupiedOut.load()) }
+  /// Bytes that the reader took so far. The reader only.
+  var taken: UInt64 { consumed.loadRelaxed() }
+
+  // MARK: The owner
+
+  /// What became of an appended packet.
+  enum Appended {
+    /// It waits for the reader.
+    case posted
+    /// Its bytes are behind those of the packet before; its slot is free.
+    case collapsed
+    /// It waits for the reader; and the slot before, which the reader had left to the owner, was freed.
+    case postedInPlace(freed: Int)
+  }
+
+  /// Adds the next bytes of the stream; not empty. The owner only.
+  func append(_ packet: consuming Packet, _ end: inout ReceiveEnd) -> Appended {
+    let count = packet.totalCount
+    var freed = 0
+    if count <= end.room, packet.pieceCount == 0 {
+      switch extend(by: packet, &end) {
+      case .extended:
+        produced.store(produced.loadRelaxed() &+ UInt64(count))
+        return .collapsed
+      case .gone: break
+      case .left: freed = Packet.occupied
+      }
+    }
+    let occupied = packet.occupiedBytes
+    let room = packet.pieceCount == 0 ? packet.tailroom : 0
+    let last = unsafe packet.dataAddress + packet.count
+    let item = packet.intoItem()
+    item.value = UInt32(count)
+    if room >= ReceiveEnd.worthwhileRoom {
+      unsafe end.open(item, fill: count, room: room, last)
+      tail.store(Tail.open(item, count))
+    } else {
+      end.room = 0
+      tail.store(0)
+    }
+    _ = posted.post(item, limit: Mailbox.maximumCount)
+    // The list first, the counts after it: who sees the count finds the packets.
+    occupiedIn.store(occupiedIn.loadRelaxed() &+ UInt64(occupied) &- UInt64(freed))
+    produced.store(produced.loadRelaxed() &+ UInt64(count))
+    return freed == 0 ? .posted : .postedInPlace(freed: freed)
+  }
+
+  private enum Extended { case extended, gone, left }
+
+  private func extend(by packet: borrowing Packet, _ end: inout ReceiveEnd) -> Extended {
+    guard let item = end.item else { return .gone }
+    let count = packet.count
+    var seen = Tail.open(item, end.fill)
+    let busy = Tail.busy(item, end.fill)
+    guard tail.compareExchange(&seen, busy) else {
+      end.room = 0
+      return .gone
+    }
+    unsafe end.write(packet.dataAddress, count)
+    item.storeValue(UInt32(end.fill))
+    seen = busy
+    if tail.compareExchange(&seen, Tail.open(item, end.fill)) { return .extended }
+    end.room = 0
+    _ = Packet(item: item)
+    return .left
+  }
+
+  /// Frees what the reader has not taken over; nothing is appended any more. Returns the memory that was freed. The
+  /// owner only.
+  func discard() -> Int {
+    var freed = 0
+    var items = posted.takeAll()
+    while let item = items.popFirst() { freed += Packet(item: item).occupiedBytes }
+    occupiedIn.store(occupiedIn.loadRelaxed() &- UInt64(freed))
+    return freed
+  }
+
+  // MARK: The reader
+
+  /// Copies at most so many bytes as `buffer` has. Returns how many, and the memory that was freed. The holder of
+  /// the read turn only.
+  func read(_ reader: inout ReceiveReader, into buffer: UnsafeMutableRawBufferPointer) -> (
+    count: Int, freed: Int
+  ) {
+    guard let base = buffer.baseAddress else { return (0, 0) }
+    var copied = 0
+    var freed = 0
+    while copied < buffer.count {
+      if reader.packets.isEmpty { reader.packets.append(contentsOf: posted.takeAll()) }
+      guard let item = reader.packets.popFirst() else { break }
+      var packet = Packet(item: item)
+      if reader.known == 0 { reader.known = packet.totalCount }
+      let count = min(packet.totalCount, buffer.count - copied)
+      unsafe packet.copyBytes(from: 0, count: count, into: base + copied)
+      packet.trimFront(count)
+      copied += count
+      guard packet.totalCount == 0 else {
+        reader.packets.prepend(packet.intoItem())
+        break
+      }
+      switch finish(item, known: reader.known) {
+      case .grew(let amount):
+        packet.append(amount)
+        reader.known += amount
+        reader.packets.prepend(packet.intoItem())
+      case .mine:
+        reader.known = 0
+        freed += packet.occupiedBytes
+        _ = consume packet
+      case .left:
+        reader.known = 0
+        _ = packet.intoItem()
+      }
+    }
+    if freed > 0 { occupiedOut.store(occupiedOut.loadRelaxed() &+ UInt64(freed)) }
+    if copied > 0 { consumed.store(consumed.loadRelaxed() &+ UInt64(copied)) }
+    return (copied, freed)
+  }
+
+  private enum Finished {
+    case grew(Int)
+    case mine
+    case left
+  }
+
+  /// Whether there is more in a packet that was read to its known end, or else whose it is now.
+  private func finish(_ item: ItemRef, known: Int) -> Finished {
+    var seen = tail.load()
+    while Tail.isAbout(item, seen) {
+      let fill = Tail.fill(seen)
+      if fill > known { return .grew(fill - known) }
+      let isBusy = Tail.isBusy(seen)
+      if tail.compareExchange(&seen, isBusy ? Tail.left(item) : 0) { return isBusy ? .left : .mine }
+    }
+    let fill = Int(item.loadValue())
+    return fill > known ? .grew(fill - known) : .mine
+  }
+
+  /// Frees everything; nobody reads or appends any more. Returns the memory that was freed.
+  func discardAll(_ reader: inout ReceiveReader) -> Int {
+    var freed = discard()
+    while let item = reader.packets.popFirst() { freed += Packet(item: item).occupiedBytes }
+    return freed
+  }
+}
+
+/// What only the reader touches.
+struct ReceiveReader: ~Copyable {
+  /// Packets taken from the queue and not yet read to their end.
+  fileprivate var packets = ItemList()
+  /// Bytes that the first of them has, as far as the reader knows, those read included; 0: it was not looked at.
+  fileprivate var known = 0
+  /// Bytes consumed when the owner was last told.
+  var told: UInt64 = 0
+}
+
+/// What only the owner touches: the newest packet, which may be the reader's by now.
+@safe struct ReceiveEnd {
+  /// A packet with less room than this behind its bytes is not worth an atomic operation of its reader's.
+  static var worthwhileRoom: Int { 512 }
+
+  fileprivate var item: ItemRef?
+  /// Bytes written since the packet was posted, and those that it had then.
+  fileprivate var fill = 0
+  /// Bytes that can be written behind them; 0: the packet is not known to be there.
+  fileprivate var room = 0
+  /// Where the next byte goes.
+  private var next: UInt = 0
+
+  fileprivate mutating func open(_ item: ItemRef, fill: Int, room: Int, _ next: UnsafeMutableRawPointer) {
+    (self.item, self.fill, self.room) = (item, fill, room)
+    self.next = UInt(bitPattern: next)
+  }
+  fileprivate mutating func write(_ bytes: UnsafeMutableRawPointer, _ count: Int) {
+    guard let target = unsafe UnsafeMutableRawPointer(bitPattern: next) else { return }
+    unsafe target.copyMemory(from: bytes, byteCount: count)
+    next += UInt(count)
+    fill += count
+    room -= count
+  }
+}
+
+/// The words of a tail: address / 64 42 · fill 20 · state 2. A slot's bytes are fewer than 2²⁰.
+private enum Tail {
+  static func open(_ item: ItemRef, _ fill: Int) -> UInt64 { about(item) | UInt64(fill) &<< 2 | 1 }
+  static func busy(_ item: ItemRef, _ fill: Int) -> UInt64 { about(item) | UInt64(fill) &<< 2 | 2 }
+  static func left(_ item: ItemRef) -> UInt64 { about(item) | 3 }
+  static func isAbout(_ item: ItemRef, _ word: UInt64) -> Bool {
+    word & ~0x3F_FFFF == about(item) && word & 3 != 3
+  }
+  static func isBusy(_ word: UInt64) -> Bool { word & 3 == 2 }
+  static func fill(_ word: UInt64) -> Int { Int(truncatingIfNeeded: word &>> 2 & 0xF_FFFF) }
+  private static func about(_ item: ItemRef) -> UInt64 { UInt64(item.address) &<< 16 }
+}
