@@ -26,6 +26,10 @@ public final class ContextCounters: Sendable {
   public let timersArmed = Gauge()
   /// The number of retired slots that wait for a grace period, as of the last pass.
   public let slotsInLimbo = Gauge()
+  /// Grace periods that took longer than the configuration's patience, once for each time it passed.
+  public let graceStalls = Counter()
+  /// Who held the last one up: its number among the readers of the domain, and one; 0: nobody.
+  let straggler = Gauge()
   /// The greatest lateness of a timer in nanoseconds beyond its deadline.
   public let worstTimerLateness = Gauge()
   /// The longest pass, in nanoseconds of the stack's clock.

@@ -34,7 +34,7 @@ extension ContextRunner {
 
   private func idle(_ root: inout ContextRoot) {
     let port = unsafe state.pointee.core.port
-    for _ in 0..<Self.spins {
+    for _ in 0..<spinLimit(Self.spins) {
       if port.hasWork { return poll() }
       spinHint()
     }

@@ -29,6 +29,7 @@ struct ContextRunner: @unchecked Sendable {  // the state behind it is touched b
     root.deliverWakeups()
     root.quiescent()
     reclaim(&root)
+    scheduleHousekeeping()
     publish(began)
     counters.exits.increment()
     return isMoreLeft

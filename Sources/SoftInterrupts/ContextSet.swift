@@ -60,7 +60,8 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
         to: ContextState(
           core: core, handlers: Handlers(), timeSource: timeSource, poller: poller, pool: pools[index].ref,
           grace: grace, counters: counters, budgets: budgets, now: timeSource.now(),
-          wheel: TimingWheel(now: timeSource.now())))
+          wheel: TimingWheel(now: timeSource.now()),
+          housekeeping: Housekeeping(patience: configuration.gracePatience)))
       unsafe core.attach(UnsafeMutableRawPointer(states + index), .softInterrupts)
       unsafe core.attach(UnsafeMutableRawPointer(batches + index), .devices)
       cores.append(core)
@@ -68,6 +69,7 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
       pollers.append(poller)
     }
     if configuration.steering == .home, count > 1 { makeLanes(configuration.steeringLimit) }
+    Housekeeping.register(in: &handlers)
     handlers.register(Handlers.Kind.call, at: .general) { item, cx in ContextCall.run(item, &cx) }
     handlers.register(Handlers.Kind.receiveSignal, at: .net) { _, _ in }
     handlers.register(Handlers.Kind.steeringSignal, at: .net) { _, _ in }

@@ -31,6 +31,7 @@ struct ContextState: ~Copyable {
   /// Where to look for the next pending one.
   var nextLane = 0
   var limbo = LimboList()
+  var housekeeping: Housekeeping
   var isStopping = false
 }
 

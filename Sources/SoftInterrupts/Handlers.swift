@@ -28,6 +28,8 @@ public struct Handlers: Sendable {
     public static let transmitQueue = WorkKind(rawValue: 3)
     /// A lane of steered packets.
     public static let steeringSignal = WorkKind(rawValue: 4)
+    /// What a context looks at once in a while.
+    public static let housekeeping = WorkKind(rawValue: 5)
     /// The first kind for users.
     public static let firstFree = WorkKind(rawValue: 8)
   }
@@ -50,7 +52,7 @@ public struct Handlers: Sendable {
     precondition(items[Int(kind.rawValue)] == nil, "each kind of work has one handler")
     items[Int(kind.rawValue)] = Entry(level: level, run: run)
   }
-  /// Timers of `kind` run at the clock level. Kinds are below 32.
+  /// Timers of `kind` run at the clock level. Kinds are below 31.
   public mutating func registerTimer(_ kind: UInt8, _ fire: @escaping TimerHandler) {
     precondition(timers[Int(kind)] == nil, "each kind of timer has one handler")
     timers[Int(kind)] = fire

@@ -21,10 +21,12 @@ final class Host {
 
   init(
     _ number: UInt8, device: any Device, clock: VirtualClock, contexts count: Int = 1,
-    budgets: LevelBudgets = LevelBudgets(), _ adjust: (inout SocketConfiguration) -> Void = { _ in }
+    budgets: LevelBudgets = LevelBudgets(), steering: ReceiveSteering = .none,
+    _ adjust: (inout SocketConfiguration) -> Void = { _ in }
   ) throws {
     var set = ContextConfiguration(contexts: count, timeSource: clock)
     set.budgets = budgets
+    set.steering = steering
     contexts = try ContextSet(set)
     internet = InternetLayer(contexts: contexts, configuration: InternetConfiguration(seed: UInt64(number)))
     var configuration = SocketConfiguration()
@@ -65,13 +67,15 @@ final class Network {
 
   init(
     contexts: Int = 1, ringSlots: Int = 256, budgets: LevelBudgets = LevelBudgets(),
-    _ adjust: (inout SocketConfiguration) -> Void = { _ in }
+    steering: ReceiveSteering = .none, _ adjust: (inout SocketConfiguration) -> Void = { _ in }
   ) throws {
     link = LinkPair(
       left: .ethernet(MACAddress(0x02_00_00_00_00_01)), right: .ethernet(MACAddress(0x02_00_00_00_00_02)),
       queues: contexts, ringSlots: ringSlots)
-    left = try Host(1, device: link.left, clock: clock, contexts: contexts, budgets: budgets, adjust)
-    right = try Host(2, device: link.right, clock: clock, contexts: contexts, budgets: budgets, adjust)
+    left = try Host(
+      1, device: link.left, clock: clock, contexts: contexts, budgets: budgets, steering: steering, adjust)
+    right = try Host(
+      2, device: link.right, clock: clock, contexts: contexts, budgets: budgets, steering: steering, adjust)
     scheduler = ManualScheduler(clock: clock)
     scheduler.add(left.contexts)
     scheduler.add(right.contexts)

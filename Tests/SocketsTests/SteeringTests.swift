@@ -31,7 +31,7 @@ import Testing
 
   /// RX-ORDER: data of flows that come in on either context arrives whole and in order, worked on at home.
   @Test func RX_ORDER_flowsAreWorkedOnAtHomeAndLoseNothing() throws {
-    let network = try Network(contexts: 2)
+    let network = try Network(contexts: 2, steering: .home)
     do {
       let address = network.address(of: network.right, 7, isIPv4: true)
       let listener = try network.wait(network.right.sockets.listen(on: address))
@@ -54,7 +54,7 @@ import Testing
 
   /// connect() picks a local port that makes the context it runs on the flow's home.
   @Test func connectTakesAPortWhoseHomeIsItsContext() throws {
-    let network = try Network(contexts: 2)
+    let network = try Network(contexts: 2, steering: .home)
     do {
       let address = network.address(of: network.right, 7, isIPv4: true)
       let listener = try network.wait(network.right.sockets.listen(on: address))
@@ -74,7 +74,7 @@ import Testing
 
   /// PCB-MOVE: a connection that is at rest moves with its timers, and what follows goes to the new home.
   @Test func PCB_MOVE_aConnectionAtRestMovesAndGoesOn() throws {
-    let network = try Network(contexts: 2)
+    let network = try Network(contexts: 2, steering: .home)
     do {
       let (listener, client, server) = try network.connect()
       let before = try #require(Self.homes(network.right).first)
@@ -103,7 +103,7 @@ import Testing
     var budgets = LevelBudgets()
     budgets.net = LevelBudget(items: 2, time: 1_000_000)
     budgets.turn = 1
-    let network = try Network(contexts: 2, budgets: budgets)
+    let network = try Network(contexts: 2, budgets: budgets, steering: .home)
     do {
       let (listener, client, server) = try network.connect()
       let hashed = try #require(Self.homes(network.right).first)
@@ -136,7 +136,7 @@ import Testing
 
   /// RX-DRAIN through gates: the answer comes after what was left at an occupied one.
   @Test func RX_DRAIN_answersOnceEverythingReceivedIsDone() throws {
-    let network = try Network(contexts: 2)
+    let network = try Network(contexts: 2, steering: .home)
     do {
       let (listener, client, server) = try network.connect()
       #expect(client.writeAll([UInt8](repeating: 7, count: 100_000)) == .bytes(100_000))

@@ -95,4 +95,68 @@ extension ContextTests {
     #expect(set.core(0).wakes.overflowed.value == 0)
     #expect(set.counters(0).wakeRoomEnds.value > 0)
   }
+
+  /// Housekeeping at general level: who pins too long is counted and named, and nothing ticks at rest.
+  @Test func whoHoldsUpAGracePeriodIsNamed() throws {
+    let (journal, clock) = (Journal(), VirtualClock())
+    let set = try makeSet(journal, clock: clock, contexts: 2)
+    let scheduler = ManualScheduler(clock: clock)
+    scheduler.add(set)
+    let pool = SlotPool(slotBytes: 64, slotsPerSlab: 4, limit: 4)
+    let slot = try #require(pool.ref.allocate())
+    let pin = set.grace.pin()
+    set.perform(on: 0) { cx in cx.retire(slot) }
+    for _ in 0..<8 {
+      for _ in 0..<3 { scheduler.step(set, context: 0) }
+      clock.advance(by: .milliseconds(500))
+    }
+    #expect(set.counters(0).graceStalls.value > 0)
+    guard case .thread = set.lastStraggler(0) else {
+      Issue.record("\(String(describing: set.lastStraggler(0))) was named")
+      return
+    }
+    set.grace.unpin(pin)
+    scheduler.settle()
+    #expect(pool.ref.inUse == 0)
+    #expect(scheduler.nextDeadline == nil, "nothing ticks when nothing waits")
+  }
+}
+
+/// A gate whose work has work for the same gate.
+private enum NestingBlock: GatedBlock {
+  static func run(_ item: ItemRef, on block: GateRef<NestingBlock>, _ cx: inout SoftInterrupt) {
+    let count = unsafe block.raw.load(fromByteOffset: 64, as: UInt64.self)
+    unsafe block.raw.storeBytes(of: count + 1, toByteOffset: 64, as: UInt64.self)
+    guard count == 0, let next = item.next else { return }
+    item.next = nil
+    #expect(block.submit(next, isSegment: false, &cx) == .posted, "who is inside leaves a note to himself")
+  }
+  static func run(events: GateEvents, on block: GateRef<NestingBlock>, _ cx: inout SoftInterrupt) {}
+  static func retire(_ block: GateRef<NestingBlock>, _ cx: inout SoftInterrupt) {}
+}
+
+extension ContextTests {
+  /// R1: work for a gate that this very soft interrupt is inside is a note, not a wait; entries and exits balance.
+  @Test func R1_aSoftInterruptWaitsForNoGateThatItIsInside() throws {
+    let (journal, clock) = (Journal(), VirtualClock())
+    let set = try makeSet(journal, clock: clock)
+    let scheduler = ManualScheduler(clock: clock)
+    scheduler.add(set)
+    let raw = UnsafeMutableRawPointer.allocate(byteCount: 128, alignment: 64)
+    defer { unsafe raw.deallocate() }
+    unsafe raw.initializeMemory(as: UInt8.self, repeating: 0, count: 128)
+    unsafe GateRef<NestingBlock>.initialize(
+      raw, kind: Self.net, home: set.port(0), segmentLimit: 8, budget: 8)
+    let gate = unsafe GateRef<NestingBlock>(raw)
+    let (outer, inner) = (Probe(Self.net), Probe(Self.net))
+    let items = (outer.item, inner.item)
+    set.perform(on: 0) { cx in
+      items.0.next = items.1
+      #expect(gate.submit(items.0, isSegment: false, &cx) == .ran)
+    }
+    scheduler.settle()
+    #expect(unsafe raw.load(fromByteOffset: 64, as: UInt64.self) == 2)
+    #expect(gate.isFree)
+    #expect(set.counters(0).entries.value == set.counters(0).exits.value)
+  }
 }

@@ -66,6 +66,14 @@ final class SteeringBench {
 }
 
 @Suite struct SteeringTests {
+  /// R3: what is on a link is received by the context that owns the queue, whether or not anybody reads.
+  @Test func R3_framesAreReceivedThoughNobodyCallsTheStack() throws {
+    let bench = try SteeringBench()
+    try bench.send(queue: 1, home: 1, numbers: 0..<5)
+    bench.scheduler.settle()
+    #expect(bench.journal.entries == (0..<5).map { "1:1.\($0)" })
+  }
+
   /// RX-ORDER: a flow that comes in elsewhere is worked on at home, in the order in which it came.
   @Test func RX_ORDER_steeredPacketsKeepTheirOrderAndReachHome() throws {
     let bench = try SteeringBench()

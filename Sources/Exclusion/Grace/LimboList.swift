@@ -13,6 +13,9 @@ public struct LimboList: ~Copyable, Sendable {
   /// How many slots wait.
   public var count: Int { waiting.count + arriving.count }
 
+  /// The epoch that the oldest slots wait for; nil when none has begun for them.
+  public var oldestEpoch: UInt64? { waiting.isEmpty ? nil : epoch }
+
   /// Keeps `item`, which nobody can find any more. Only its link is touched while it waits.
   public mutating func add(_ item: ItemRef) { arriving.append(item) }
 

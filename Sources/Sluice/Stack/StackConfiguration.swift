@@ -14,8 +14,8 @@ public struct StackConfiguration: Sendable {
   public var loopbackMTU = 1500
   /// What a connection may buffer, unless its maker says otherwise.
   public var buffers = BufferLimits()
-  /// Where received packets are worked on, if there are several contexts.
-  public var steering = ReceiveSteering.home
+  /// Where received packets are worked on, if there are several contexts: `.home` for links with fewer queues.
+  public var steering = ReceiveSteering.none
   /// What each level of a context may do in one pass.
   public var budgets = LevelBudgets()
   /// Packets that each context may hold, 2 KiB each.

@@ -35,7 +35,8 @@ extension Stack {
       framesReceived: counters.framesReceived.value, steered: counters.steered.value,
       steeringDrops: counters.steeringDrops.value, timersFired: counters.timersFired.value,
       timersArmed: counters.timersArmed.value, worstTimerLateness: counters.worstTimerLateness.value,
-      longestPass: counters.longestPass.value, slotsInLimbo: counters.slotsInLimbo.value)
+      longestPass: counters.longestPass.value, graceStalls: counters.graceStalls.value,
+      straggler: contexts.lastStraggler(index).map { "\($0)" }, slotsInLimbo: counters.slotsInLimbo.value)
   }
 
   private static func byLevel(_ counters: borrowing LevelCounters) -> StackStatistics.ByLevel {

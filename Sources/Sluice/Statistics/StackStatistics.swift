@@ -34,6 +34,10 @@ public struct StackStatistics: Sendable {
     public var worstTimerLateness: UInt64
     /// The longest pass, in nanoseconds.
     public var longestPass: UInt64
+    /// Grace periods that took too long.
+    public var graceStalls: UInt64
+    /// Who held the last of them up.
+    public var straggler: String?
     /// Retired memory that waits for a grace period.
     public var slotsInLimbo: UInt64
   }

@@ -67,8 +67,8 @@ struct BenchOptions: ParsableArguments {
   var contexts = 1
   @Option(help: ArgumentHelp("Connections at once.", valueName: "number"))
   var connections = 4
-  @Flag(help: "Work on a packet where it came in, not at the home of its flow.")
-  var unsteered = false
+  @Flag(help: "Work on a packet at the home of its flow, not where it came in.")
+  var steered = false
 }
 
 /// One benchmark, by its name.

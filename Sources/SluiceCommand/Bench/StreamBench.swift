@@ -76,7 +76,7 @@ enum StreamBench {
   {
     var configuration = StackConfiguration()
     configuration.contexts = options.contexts
-    if options.unsteered { configuration.steering = .none }
+    if options.steered { configuration.steering = .home }
     configuration.interfaces = [StackInterface(end, addresses: [IPPrefix(address)!])]
     do throws(StackError) {
       let stack = try Stack(configuration)

@@ -65,6 +65,8 @@ extension Status {
       $0["longestPassNanoseconds"] = .number(context.longestPass)
       $0["timersArmed"] = .number(context.timersArmed)
       $0["timersFired"] = .number(context.timersFired)
+      $0["graceStalls"] = .number(context.graceStalls)
+      $0["straggler"] = context.straggler.map { .text($0) } ?? .null
       $0["slotsInLimbo"] = .number(context.slotsInLimbo)
     }
   }
