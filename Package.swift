@@ -50,7 +50,7 @@ let targets: [Target] = [
     "Explorer",
     [
       "CFiber", "Wire", "Exclusion", "Timing", "Buffers", "Devices", "SoftInterrupts", "Internet", "TCP",
-      "Sockets",
+      "Sockets", "Sluice",
     ]),
   .executableTarget(
     name: "SluiceExplore", dependencies: ["Explorer", "Exclusion", arguments], swiftSettings: settings),

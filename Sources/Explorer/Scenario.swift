@@ -84,10 +84,11 @@
     }
     /// Zeroed shared memory for a scenario's own words and slots, 64-byte aligned; freed with the schedule.
     public func memory(byteCount: Int) -> UnsafeMutableRawPointer {
-      let raw = unsafe machine.arena.allocate(byteCount: byteCount, alignment: 64)
-      machine.arena.disown()
-      return unsafe raw
+      unsafe machine.arena.allocate(byteCount: byteCount, alignment: 64)
     }
+
+    /// A scheduling point where the calling thread's own code has none.
+    public func step() { machine.point(.begin, 0) }
 
     /// Virtual time.
     public var clock: any TimeSource { MachineClock(machine) }

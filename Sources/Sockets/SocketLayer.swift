@@ -38,7 +38,7 @@ public struct SocketConfiguration: Sendable {
 public final class WakeAccount: Sendable {
   /// Delivered, and wasted: those after which no operation could progress. The second stays 0 (SB-EXACT).
   public let counters = WakeCounters()
-  init() {}
+  package init() {}
 }
 
 /// The socket layer. Made before the contexts start, let go after they have stopped.

@@ -2,7 +2,7 @@
 enum HouseOrder {
   static let bottomToTop = [
     "CLinux", "CFiber", "Wire", "Exclusion", "Timing", "Buffers", "Devices", "LinuxDevices", "SoftInterrupts",
-    "Internet", "TCP", "Sockets", "Explorer", "SluiceExplore", "Sluice", "SluiceCommand",
+    "Internet", "TCP", "Sockets", "Sluice", "Explorer", "SluiceExplore", "SluiceCommand",
   ]
 
   static func height(_ target: String) -> Int? {

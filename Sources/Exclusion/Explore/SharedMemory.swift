@@ -38,13 +38,13 @@ public enum SharedMemory {
 // race, or a use after free, when it sees one.
 
 /// The caller is about to read plain memory that others may hold at other times.
-@inlinable @inline(__always) func willRead(_ raw: UnsafeRawPointer) {
+@inlinable @inline(__always) public func willRead(_ raw: UnsafeRawPointer) {
   #if Explore
     unsafe _willRead(raw)
   #endif
 }
 /// The caller is about to write plain memory that others may hold at other times.
-@inlinable @inline(__always) func willWrite(_ raw: UnsafeRawPointer) {
+@inlinable @inline(__always) public func willWrite(_ raw: UnsafeRawPointer) {
   #if Explore
     unsafe _willWrite(raw)
   #endif

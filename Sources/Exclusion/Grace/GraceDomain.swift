@@ -60,6 +60,12 @@
         var free = Self.offline
         let seen = unsafe epoch.pointee.load()
         let word = unsafe reader(contexts + place)
+        #if Explore
+          if Mutation.pinByPlainStore.isOn, unsafe word.pointee.loadRelaxed() == free {
+            unsafe word.pointee.store(seen)
+            return Pin(place: place)
+          }
+        #endif
         if unsafe word.pointee.loadRelaxed() == free, unsafe word.pointee.compareExchange(&free, seen) {
           fullFence()  // the pin before every look, against the unlink before the scan
           return Pin(place: place)
@@ -89,6 +95,9 @@
 
   /// Whether nobody can hold what was unlinked before `epoch` began. Any thread; never waits.
   public func hasPassed(_ epoch: UInt64) -> Bool {
+    #if Explore
+      if Mutation.graceNeverAwaited.isOn { return true }
+    #endif
     if unsafe passed.pointee.load() >= epoch { return true }
     // Those who are offline from here on will see what was unlinked before now, and no more.
     var oldest = unsafe self.epoch.pointee.load()
@@ -137,6 +146,9 @@
   func online() {
     guard let word = unsafe word, let epoch = unsafe epoch else { return }
     unsafe word.pointee.store(epoch.pointee.load())
+    #if Explore
+      if Mutation.onlineWithoutFence.isOn { return }
+    #endif
     fullFence()  // online before every look, against the unlink before the scan
   }
 }

@@ -43,6 +43,7 @@
   @inlinable @inline(__always)
   public func find(hash: UInt64, where matches: (ItemRef) -> Bool) -> ItemRef? {
     let array = unsafe self.array
+    unsafe willLook(array)
     let mask = unsafe array.load(as: Int.self)
     let tag = Self.tag(hash)
     var index = Int(truncatingIfNeeded: hash) & mask
@@ -153,6 +154,12 @@
       let entry = unsafe Self.entry(array, index).pointee.loadRelaxed()
       if entry == 0 || entry == tombstone {
         unsafe hashes(array)[index] = hash
+        #if Explore
+          if Mutation.tableEntryBeforeSlot.isOn {
+            unsafe Self.entry(array, index).pointee.storeRelaxed(pack(item, hash))
+            return entry == 0
+          }
+        #endif
         unsafe Self.entry(array, index).pointee.store(pack(item, hash))
         return entry == 0
       }
@@ -171,6 +178,9 @@
     }
     unsafe writer.pointee.used = count
     current.store(UInt64(UInt(bitPattern: larger)))
+    #if Explore
+      if Mutation.tableFreedAtOnce.isOn { return unsafe Self.freeArray(old) }
+    #endif
     unsafe writer.pointee.retired.append((old, domain.advance()))
     reclaim()
   }

@@ -195,7 +195,11 @@ public struct SlotPool: ~Copyable, Sendable {
 extension SlotPoolRef {
   /// What others gave back, then a slot never used, then a new slab.
   @usableFromInline @inline(never) func refill() -> ItemRef? {
-    let taken = unsafe shared.pointee.remote.exchange(0)
+    #if Explore
+      let taken = takeRemote()
+    #else
+      let taken = unsafe shared.pointee.remote.exchange(0)
+    #endif
     if let item = ItemRef(address: UInt(truncatingIfNeeded: (taken &>> 22) &<< 6)) {
       unsafe local.pointee.free = item.freeLink
       item.freeLink = 0
@@ -229,6 +233,15 @@ extension SlotPoolRef {
 }
 
 #if Explore
+  extension SlotPoolRef {
+    fileprivate func takeRemote() -> UInt64 {
+      guard Mutation.remoteSlotsTakenByStore.isOn else { return unsafe shared.pointee.remote.exchange(0) }
+      let taken = unsafe shared.pointee.remote.load()
+      unsafe shared.pointee.remote.store(0)
+      return taken
+    }
+  }
+
   @usableFromInline func _noteAllocated(_ raw: UnsafeMutableRawPointer, _ bytes: Int) {
     unsafe explorer?.slotAllocated(raw, byteCount: bytes)
   }

@@ -47,8 +47,24 @@ import Glibc
   }
 
   private static func unpark(_ cell: UnsafeMutablePointer<AtomicHalfWord>) {
+    #if Explore
+      if Mutation.unparkWithoutToken.isOn {
+        if unsafe cell.pointee.load() == Token.asleep {
+          _ = unsafe cell.pointee.exchange(Token.signalled)
+          unsafe futexWake(cell, 1)
+        }
+        return
+      }
+    #endif
     // After the exchange the sleeper may be gone with its memory; a futex call needs only the address.
     guard unsafe cell.pointee.exchange(Token.signalled) == Token.asleep else { return }
     unsafe futexWake(cell, 1)
   }
 }
+
+#if Explore
+  extension Mutation {
+    /// Who is not asleep yet gets no token, and sleeps for ever.
+    static let unparkWithoutToken = Mutation("unparkWithoutToken")
+  }
+#endif

@@ -42,6 +42,9 @@
       unsafe lines.storeBytes(of: head, toByteOffset: Self.knownHead, as: UInt64.self)
       if tail &- head == UInt64(capacity) { return element }
     }
+    #if Explore
+      if Mutation.ringPublishedEarly.isOn { unsafe atomicWord(lines, Self.tail).pointee.store(tail &+ 1) }
+    #endif
     unsafe willWrite(place(tail))
     unsafe place(tail).initialize(to: element)
     unsafe atomicWord(lines, Self.tail).pointee.store(tail &+ 1)
@@ -69,3 +72,10 @@
     return Int(truncatingIfNeeded: tail &- head)
   }
 }
+
+#if Explore
+  extension Mutation {
+    /// The consumer may take a place before the element is in it.
+    @usableFromInline static let ringPublishedEarly = Mutation("ringPublishedEarly")
+  }
+#endif

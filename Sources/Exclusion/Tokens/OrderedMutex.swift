@@ -56,6 +56,11 @@ public struct OrderedMutex<Level: LockLevel, State: ~Copyable & Sendable>: ~Copy
 // The futex mutex of Drepper's "Futexes are tricky": 0 free, 1 locked, 2 locked and somebody sleeps.
 @usableFromInline func acquireLock(_ storage: UnsafeMutableRawPointer) {
   let word = unsafe UnsafePointer(storage.assumingMemoryBound(to: AtomicHalfWord.self))
+  #if Explore
+    if Mutation.mutexTakenByStore.isOn, unsafe word.pointee.load() == 0 {
+      return unsafe word.pointee.storeRelaxed(1)
+    }
+  #endif
   for _ in 0..<spinLimit(40) {
     if unsafe word.pointee.loadRelaxed() == 0, unsafe word.pointee.compareExchange(0, 1) { return }
     spinHint()
@@ -66,7 +71,22 @@ public struct OrderedMutex<Level: LockLevel, State: ~Copyable & Sendable>: ~Copy
 }
 @usableFromInline func releaseLock(_ storage: UnsafeMutableRawPointer) {
   let word = unsafe UnsafePointer(storage.assumingMemoryBound(to: AtomicHalfWord.self))
+  #if Explore
+    if Mutation.mutexReleasedWithoutWaking.isOn {
+      _ = unsafe word.pointee.exchange(0)
+      return
+    }
+  #endif
   if unsafe word.pointee.exchange(0) == 2 {
     unsafe futexWake(word, 1)
   }
 }
+
+#if Explore
+  extension Mutation {
+    /// Two who find the lock free take it both.
+    static let mutexTakenByStore = Mutation("mutexTakenByStore")
+    /// Who sleeps on the lock is not told that it is free.
+    static let mutexReleasedWithoutWaking = Mutation("mutexReleasedWithoutWaking")
+  }
+#endif

@@ -15,8 +15,6 @@
     static let wakeOnAnyChange = Mutation("wakeOnAnyChange")
     /// A turn that is passed is free until the one who was woken takes it.
     static let turnPassedWithoutReserving = Mutation("turnPassedWithoutReserving")
-    /// The free word is taken although somebody queues.
-    static let turnOvertaken = Mutation("turnOvertaken")
   }
 
   extension Waiter {

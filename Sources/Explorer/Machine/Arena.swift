@@ -13,7 +13,7 @@
     /// A bit for each 64 bytes that are freed: a block, or a slot of a pool.
     private var freed: UnsafeMutablePointer<UInt64>
     /// Blocks that were allocated and not freed.
-    private(set) var liveBlocks = 0
+    private var live: Set<UInt> = []
     /// Words that hold statistics: they say nothing about what happens next.
     private var statistics: [UInt] = []
 
@@ -32,7 +32,7 @@
       unsafe base.initializeMemory(as: UInt8.self, repeating: 0, count: end)
       unsafe freed.update(repeating: 0, count: end / Self.granule / 64 + 1)
       end = 0
-      liveBlocks = 0
+      live.removeAll(keepingCapacity: true)
       statistics.removeAll(keepingCapacity: true)
     }
 
@@ -41,14 +41,17 @@
       let start = (end + step - 1) / step * step
       end = (start + max(byteCount, 1) + Self.granule - 1) / Self.granule * Self.granule
       precondition(end <= Self.byteCount, "a schedule uses more memory than there is")
-      liveBlocks += 1
       return unsafe base + start
     }
-    /// The last block need not be freed: it goes with the schedule.
-    mutating func disown() { liveBlocks -= 1 }
-    mutating func deallocate(_ raw: UnsafeMutableRawPointer, byteCount: Int) {
-      liveBlocks -= 1
+    /// How many blocks must still be freed.
+    var liveBlocks: Int { live.count }
+    /// The block must be freed before the schedule ends.
+    mutating func own(_ raw: UnsafeMutableRawPointer) { live.insert(UInt(bitPattern: raw)) }
+    /// False: the block is not one that is to be freed.
+    mutating func deallocate(_ raw: UnsafeMutableRawPointer, byteCount: Int) -> Bool {
+      guard live.remove(UInt(bitPattern: raw)) != nil else { return false }
       unsafe mark(raw, byteCount: byteCount, isFree: true)
+      return true
     }
 
     @inline(__always) private func offset(_ raw: UnsafeRawPointer) -> Int? {

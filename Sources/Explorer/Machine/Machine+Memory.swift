@@ -166,13 +166,14 @@
     // MARK: Allocation
 
     func allocate(byteCount: Int, alignment: Int) -> UnsafeMutableRawPointer {
-      unsafe arena.allocate(byteCount: byteCount, alignment: alignment)
+      let raw = unsafe arena.allocate(byteCount: byteCount, alignment: alignment)
+      unsafe arena.own(raw)
+      return unsafe raw
     }
     func deallocate(_ raw: UnsafeMutableRawPointer, byteCount: Int) {
-      if unsafe arena.isFreed(raw) {
-        return fail(Verdict(.doubleFree, "\(running.name) frees \(unsafe name(raw)) again"))
+      if unsafe !arena.deallocate(raw, byteCount: byteCount) {
+        fail(Verdict(.doubleFree, "\(running.name) frees \(unsafe name(raw)), which is free"))
       }
-      unsafe arena.deallocate(raw, byteCount: byteCount)
     }
     func slotAllocated(_ raw: UnsafeMutableRawPointer, byteCount: Int) {
       unsafe arena.mark(raw, byteCount: byteCount, isFree: false)

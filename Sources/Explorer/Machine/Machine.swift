@@ -67,7 +67,8 @@
         let ran = current
         current = -1
         if signal != 0 {
-          fail(Verdict(.trap, "thread \(threads[ran].name) trapped (signal \(signal))\(lastCaller(ran))"))
+          let thread = threads[ran]
+          fail(Verdict(.trap, "\(thread.name) trapped (signal \(signal)) after its \(thread.operation.name)"))
         }
         if threads[0].isFinished { break }
       }
@@ -77,10 +78,6 @@
       digest = nil
       if verdict == nil { judgeEnd() }
       return verdict
-    }
-
-    private func lastCaller(_ thread: Int) -> String {
-      trace == nil ? "" : ", after its \(threads[thread].operation.name)"
     }
 
     private func reset() {
@@ -116,12 +113,18 @@
       live += 1
       thread.begin(name)
       ready |= 1 << UInt64(thread.number)
+      thread.body = body
       thread.fiber.prepare { [unowned self] in
         thread.words.install()
-        body()
+        Self.runBody(of: thread)
         end(thread)
       }
       return thread
+    }
+    /// What the body captured is let go of before the thread ends, on the thread itself.
+    @inline(never) private static func runBody(of thread: VirtualThread) {
+      let body = thread.body.take()
+      body?()
     }
 
     /// Starts a thread from a running one, which it happens after.

@@ -54,6 +54,8 @@
     let number: Int
     let fiber = Fiber()
     var name = ""
+    /// What it will run.
+    var body: (() -> Void)?
     var isFinished = true
     var sleep: Sleep?
     /// When the sleep ends by itself, in virtual nanoseconds.

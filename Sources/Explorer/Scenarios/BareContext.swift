@@ -1,6 +1,12 @@
 #if Explore
   import Exclusion
 
+  /// A counter that closures share.
+  final class SharedCounterBox: Sendable {
+    let counter = SharedCounter()
+    var value: UInt64 { counter.value }
+  }
+
   /// A context of `Exclusion` alone, for scenarios of gates and ports: its thread takes what is posted and sleeps as
   /// PROTOCOLS 5 says.
   struct BareContext {
@@ -10,6 +16,8 @@
     let core: ContextCoreRef
     private let thread: UInt64
     private let stopItem: ItemRef
+    /// How often it went to sleep.
+    let sleeps: SharedCounterBox
 
     /// Starts it; `handle` runs each item.
     init(
@@ -19,6 +27,8 @@
       self.run = run
       let core = BareContext.core(index, .descriptor, domain)
       self.core = core
+      let sleeps = SharedCounterBox()
+      self.sleeps = sleeps
       stopItem = unsafe ItemRef(run.memory(byteCount: 64))
       stopItem.kind = BareContext.stop
       thread = run.start("context \(index)") {
@@ -27,7 +37,7 @@
           while Self.pass(&root, handle) {
             run.milestone(0)
             root.goOffline()
-            Self.sleep(run, core.port)
+            Self.sleep(run, core.port, sleeps)
             root.goOnline()
           }
           root.goOffline()
@@ -53,8 +63,9 @@
       return goesOn
     }
 
-    private static func sleep(_ run: Run, _ port: ContextPortRef) {
+    private static func sleep(_ run: Run, _ port: ContextPortRef, _ sleeps: SharedCounterBox) {
       guard port.becomeIdle() else { return }
+      sleeps.counter.increment()
       let readable = run.machine.poll([port.descriptor ?? 0], until: nil)
       if !readable.isEmpty { port.absorb() }
       _ = port.leaveIdle()

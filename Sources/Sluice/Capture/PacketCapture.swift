@@ -1,5 +1,5 @@
 import Devices
-import Exclusion
+internal import Exclusion
 import SoftInterrupts
 import Timing
 

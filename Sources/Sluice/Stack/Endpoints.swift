@@ -1,5 +1,5 @@
-import Exclusion
-import Sockets
+internal import Exclusion
+internal import Sockets
 
 /// The listeners, datagram sockets and event queues of a stack, for its shutdown. Connections are found by their table.
 final class Endpoints: Sendable {

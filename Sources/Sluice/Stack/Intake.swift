@@ -1,4 +1,4 @@
-import Exclusion
+internal import Exclusion
 
 /// The door of a stack: calls that need an answer of a context pass while it is open, and a shutdown waits until
 /// those that passed have left (RS-QUIESCE).

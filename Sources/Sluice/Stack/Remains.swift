@@ -1,4 +1,4 @@
-import Exclusion
+internal import Exclusion
 
 /// What is in use in a stack: nothing, before its start and after its shutdown (RS-LEAK).
 public struct StackRemains: Hashable, Sendable {

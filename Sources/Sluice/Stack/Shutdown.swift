@@ -1,4 +1,4 @@
-import Exclusion
+internal import Exclusion
 
 extension Stack {
   /// Stops the stack: nothing new is taken in, sockets are closed, connections reset, the contexts finish what

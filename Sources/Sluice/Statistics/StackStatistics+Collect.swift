@@ -1,8 +1,8 @@
 import Buffers
 import Devices
-import Exclusion
+internal import Exclusion
 import Internet
-import Sockets
+internal import Sockets
 import SoftInterrupts
 import TCP
 import Wire

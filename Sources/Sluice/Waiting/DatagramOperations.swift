@@ -1,5 +1,5 @@
 import Buffers
-import Sockets
+internal import Sockets
 import Wire
 
 /// Takes the oldest datagram, in an array of its own.

@@ -1,11 +1,11 @@
-import Exclusion
-import Sockets
+internal import Exclusion
+package import Sockets
 import Timing
 
 // The two ways to see an operation to its end. They differ in how they sleep, and in nothing else.
 
 /// Until when an operation waits, on the stack's clock.
-struct Deadline {
+package struct Deadline {
   let layer: SocketLayer
   let instant: Instant
 
@@ -26,7 +26,7 @@ extension Duration {
 
 /// Runs an operation on the calling thread, which parks while it waits. Nothing held. A wait that goes on beyond
 /// the deadline ends with `SocketError.timedOut`; the stack's clock is the machine's.
-func block<Running: Operation>(
+package func block<Running: Operation>(
   _ operation: inout Running, until deadline: Deadline? = nil
 ) throws(SocketError) -> Running.Value {
   let parker = Parker()

@@ -1,4 +1,4 @@
-import Sockets
+internal import Sockets
 
 /// Waits until something that an event queue watches is true, and takes what is.
 struct HarvestEvents: Operation {

@@ -1,7 +1,7 @@
-import Sockets
+package import Sockets
 
 /// How one try of a call ended.
-enum Attempt<Value> {
+package enum Attempt<Value> {
   /// With its result.
   case finished(Result<Value, SocketError>)
   /// Not yet. `need` is what it waits for, in the units of its wait point; `progressed` says whether this try
@@ -11,7 +11,7 @@ enum Attempt<Value> {
 
 /// A call that may have to wait, taken apart into a try that never waits and the place to wait at. Threads and
 /// tasks run the same operations through the same ``WaitMachine``.
-protocol Operation {
+package protocol Operation {
   associatedtype Value
 
   /// Where to wait, and whose turn it is.
@@ -26,5 +26,5 @@ protocol Operation {
 }
 
 extension Operation {
-  var isCancellable: Bool { true }
+  package var isCancellable: Bool { true }
 }

@@ -1,4 +1,4 @@
-import Sockets
+internal import Sockets
 
 /// Reads what is there into the front of an array.
 struct ReadIntoArray: Operation {

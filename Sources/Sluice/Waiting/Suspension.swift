@@ -1,4 +1,4 @@
-import Exclusion
+internal import Exclusion
 
 /// What a waiting task sleeps on, as a `Parker` is for a thread. Its wake-up is a token: one that comes before
 /// the sleep is not lost.

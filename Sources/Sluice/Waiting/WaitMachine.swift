@@ -1,11 +1,11 @@
-import Exclusion
-import Sockets
+package import Exclusion
+package import Sockets
 
 /// The course of one operation between its sleeps: PROTOCOLS 2 inside the turn of PROTOCOLS 3. It never sleeps
 /// itself; whoever drives it parks a thread or suspends a task when it says so, and tells it how that ended.
-struct WaitMachine<Running: Operation> {
+package struct WaitMachine<Running: Operation> {
   /// What the driver does next.
-  enum Step {
+  package enum Step {
     /// The operation has ended, and the turn is passed.
     case finished(Result<Running.Value, SocketError>)
     /// Sleep until the target is woken. If not `isCancellable`, the wake-up is on its way already, or sure to
@@ -30,10 +30,10 @@ struct WaitMachine<Running: Operation> {
   private var interruption: SocketError?
 
   /// `target` wakes the driver.
-  init(waking target: WakeTarget) { self.target = target }
+  package init(waking target: WakeTarget) { self.target = target }
 
   /// Takes the turn and tries. First, once. Application context, nothing held.
-  mutating func begin(_ operation: inout Running) -> Step {
+  package mutating func begin(_ operation: inout Running) -> Step {
     if isForkedChild() {
       phase = .ended
       return .finished(.failure(.networkDown))
@@ -48,7 +48,7 @@ struct WaitMachine<Running: Operation> {
   }
 
   /// The sleep ended with the wake-up.
-  mutating func woken(_ operation: inout Running) -> Step {
+  package mutating func woken(_ operation: inout Running) -> Step {
     switch phase {
     case .queued: return proceed(&operation, wasWoken: false)
     case .passing: return end(.failure(interruption ?? .cancelled), operation)
@@ -63,7 +63,7 @@ struct WaitMachine<Running: Operation> {
 
   /// The sleep ended because the task was cancelled, or because of the deadline. A turn or a wake-up that was
   /// granted meanwhile is taken first and passed on (W12): whoever gets the turn next tries before it waits.
-  mutating func interrupted(by error: SocketError, _ operation: inout Running) -> Step {
+  package mutating func interrupted(by error: SocketError, _ operation: inout Running) -> Step {
     switch phase {
     case .queued(let ticket):
       if withApplication({ held in operation.point.turn.cancel(ticket, &held) }) {
@@ -72,6 +72,12 @@ struct WaitMachine<Running: Operation> {
       }
       interruption = error
       phase = .passing
+      #if Explore
+        if Mutation.cancelledTurnNotPassed.isOn {
+          phase = .ended
+          return .finished(.failure(error))
+        }
+      #endif
       return .sleep(isCancellable: false)
     case .waiting(let ticket):
       if operation.point.waiter.retract(ticket) { return end(.failure(error), operation) }
@@ -95,6 +101,9 @@ struct WaitMachine<Running: Operation> {
         if let interruption { return end(.failure(interruption), operation) }
         let ticket = point.waiter.publish(need: need, target)
         phase = .waiting(ticket)
+        #if Explore
+          if Mutation.waiterWithoutRecheck.isOn { return .sleep(isCancellable: operation.isCancellable) }
+        #endif
         // Looked at again after the publication: data, end, error or close may have come between (W6).
         guard operation.isReady(need: need) else { return .sleep(isCancellable: operation.isCancellable) }
         if !point.waiter.retract(ticket) { return .sleep(isCancellable: false) }
@@ -108,3 +117,12 @@ struct WaitMachine<Running: Operation> {
     return .finished(result)
   }
 }
+
+#if Explore
+  extension Mutation {
+    /// Sleeps without looking again at what came between the try and the publication.
+    static let waiterWithoutRecheck = Mutation("waiterWithoutRecheck")
+    /// Leaves with a turn that was granted meanwhile.
+    static let cancelledTurnNotPassed = Mutation("cancelledTurnNotPassed")
+  }
+#endif

@@ -7,7 +7,7 @@ public struct WaitPair: ~Copyable, Sendable {
   /// Whose turn it is.
   public let turn = Turn()
 
-  init() {}
+  package init() {}
 }
 
 /// Where a blocked thread and a suspended task wait alike. The socket must live as long as anyone waits.
@@ -17,7 +17,7 @@ public struct WaitPoint: @unchecked Sendable {  // the words behind it are atomi
   /// Wake-ups of the stack, for the waiting side to count.
   public let account: WakeAccount
 
-  init(_ pair: UnsafePointer<WaitPair>, _ account: WakeAccount) {
+  package init(_ pair: UnsafePointer<WaitPair>, _ account: WakeAccount) {
     unsafe self.pair = pair
     self.account = account
   }
