@@ -17,11 +17,13 @@ enum SocketKind {
   static let datagram = WorkKind(rawValue: 20)
   static let listenerMemory = WorkKind(rawValue: 21)
   static let datagramMemory = WorkKind(rawValue: 22)
+  static let steeredSegment = WorkKind(rawValue: 24)
   /// Inside a connection's gate only.
   static let segment = WorkKind(rawValue: 1)
   static let chain = WorkKind(rawValue: 2)
   static let call = WorkKind(rawValue: 3)
   static let connectionTimer: UInt8 = 16
+  static let synTimer: UInt8 = 17
   /// Of event queues.
   static let eventQueueMemory = WorkKind(rawValue: 28)
   static let observerMemory = WorkKind(rawValue: 29)
@@ -37,6 +39,8 @@ struct SocketContext: ~Copyable {
   let internet: Unmanaged<InternetLayer>
   /// (o) this context: the memory of connections that were made here.
   let connections: SlotPoolRef
+  /// (o) this context: half-open connections of the flows that are at home here.
+  let synCache: UnsafeMutablePointer<SynCache>
   /// (c) One shard for each context.
   let shards: UnsafeMutablePointer<ConnectionShardRef>
   let contextCount: Int
@@ -72,6 +76,29 @@ struct SocketContextRef {
   /// The home of a flow: its timers and its shard live there.
   func home(hash: UInt64) -> Int { unsafe Int(hash >> 32) % pointer.pointee.contextCount }
   func shard(_ home: Int) -> ConnectionShardRef { unsafe pointer.pointee.shards[home] }
+
+  /// The listener for a flow that has no connection.
+  func listener(_ key: FlowKey, hash: UInt64) -> ListenerRef? {
+    let binding = BindingKey(address: key.localAddress, port: key.localPort, protocol: .tcp)
+    return withLayer { $0.bindings.match(binding) }.map { unsafe ListenerRef($0.raw) }
+  }
+
+  /// Sends a segment that no connection sends: a reset, a SYN-ACK.
+  func send(_ outgoing: TCPOutgoing, _ key: FlowKey, _ cx: inout SoftInterrupt) {
+    guard var packet = cx.pool.allocateReserve() else { return counters.segmentsWithoutBuffer.increment() }
+    let header = TCPHeader(
+      sourcePort: key.localPort, destinationPort: key.remotePort, sequence: outgoing.sequence,
+      acknowledgment: outgoing.acknowledgment, flags: outgoing.flags, window: outgoing.window,
+      options: outgoing.options)
+    SegmentBuilder.finish(header, from: key.localAddress, to: key.remoteAddress, into: &packet)
+    if outgoing.flags.contains(.rst) { counters.resetsSent.increment() }
+    counters.segmentsSent.increment()
+    var segment: Packet? = packet
+    withInternet { internet in
+      guard let packet = segment.take() else { return }
+      _ = internet.send(packet, from: key.localAddress, to: key.remoteAddress, protocol: .tcp, &cx)
+    }
+  }
 
   /// Makes a connection's block with one reference, the protocol's claim; it is reachable only after
   /// ``insert(_:_:)`` (SO-PUBLISH, L5). Nil: the limit on connections is reached, or memory is exhausted.

@@ -1,4 +1,5 @@
 public import Exclusion
+public import SoftInterrupts
 
 /// What the socket layer of one context counted. Written by the context, read by anyone.
 public struct SocketCounters: ~Copyable, Sendable {
@@ -40,9 +41,31 @@ public struct SocketCounters: ~Copyable, Sendable {
   public let bytesDiscarded = Counter()
   /// SYNs dropped because a listener's queues were full.
   public let listenOverflows = Counter()
+  /// SYNs that became half-open connections.
+  public let synsKept = Counter()
+  /// Half-open connections now.
+  public let halfOpen = Gauge()
+  /// SYNs that found no place in the table of half-open connections.
+  public let synCacheFull = Counter()
+  /// Half-open connections that gave their place to a newer one.
+  public let synCacheEvictions = Counter()
+  /// SYNs answered with a cookie.
+  public let cookiesSent = Counter()
+  /// Connections that a cookie completed.
+  public let cookiesAccepted = Counter()
+  /// ACKs that carried no valid cookie where one could have been.
+  public let cookiesRefused = Counter()
+  /// Handshakes completed.
+  public let handshakesCompleted = Counter()
+  /// Half-open connections whose peer gave up, or began anew.
+  public let handshakesReset = Counter()
+  /// ACKs that acknowledged what was never sent.
+  public let handshakesRefused = Counter()
+  /// Half-open connections whose peer did not answer in time, or whose listener went.
+  public let handshakesTimedOut = Counter()
   /// Final ACKs dropped because the accept queue was full.
   public let acceptQueueFull = Counter()
-  /// Children made twice by the same SYN, and dropped.
+  /// Children whose 4-tuple somebody else had taken meanwhile, and dropped.
   public let duplicateSyns = Counter()
   /// Connections made, active and passive.
   public let connectionsMade = Counter()
@@ -73,6 +96,11 @@ public struct SocketCounters: ~Copyable, Sendable {
       ("segments_without_buffer", segmentsWithoutBuffer.value),
       ("segments_unroutable", segmentsUnroutable.value),
       ("gate_queue_full", gateQueueFull.value), ("steering_queue_full", steeringQueueFull.value),
+      ("syns_kept", synsKept.value), ("half_open", halfOpen.value), ("syn_cache_full", synCacheFull.value),
+      ("syn_cache_evictions", synCacheEvictions.value), ("cookies_sent", cookiesSent.value),
+      ("cookies_accepted", cookiesAccepted.value), ("cookies_refused", cookiesRefused.value),
+      ("handshakes_completed", handshakesCompleted.value), ("handshakes_reset", handshakesReset.value),
+      ("handshakes_refused", handshakesRefused.value), ("handshakes_timed_out", handshakesTimedOut.value),
       ("receive_queue_full", receiveQueueFull.value), ("bytes_discarded", bytesDiscarded.value),
       ("segments_without_memory", segmentsWithoutMemory.value),
       ("slots_collapsed", slotsCollapsed.value), ("slots_pruned", slotsPruned.value),

@@ -53,9 +53,14 @@ enum SocketErrors {
       localAddress: failure.local.address, localPort: failure.local.port,
       remoteAddress: failure.remote.address, remotePort: failure.remote.port)
     let hash = key.hash(sockets.hashKey)
-    guard let connection = sockets.shard(sockets.home(hash: hash)).find(hash: hash, key) else { return }
     // Without the segment's sequence number anyone could have sent it (RFC 5927).
     guard failure.sequence != nil else { return }
+    let home = sockets.home(hash: hash)
+    guard let connection = sockets.shard(home).find(hash: hash, key) else {
+      // A half-open connection is known at home only; elsewhere it is left to its timer.
+      if home == cx.index { sockets.reportHalfOpen(failure, key, hash: hash, &cx) }
+      return
+    }
     unsafe connection.shared.pointee.reportedError.store(ReportedError(failure).word)
     _ = connection.gate.submit(events: .reported, &cx)
   }

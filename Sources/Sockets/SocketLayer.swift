@@ -13,6 +13,10 @@ public import Timing
 public struct SocketConfiguration: Sendable {
   /// TCP connections that each context may hold, in all states.
   public var connectionLimit: Int = 65536
+  /// Half-open connections that each context may hold; some 200 bytes each.
+  public var synCacheLimit: Int = 4096
+  /// What becomes of SYNs beyond that, and beyond a listener's backlog.
+  public var synOverflow = SynOverflow.cookies
   /// Packets that applications may have on their way to a context (datagrams, 2 KiB each).
   public var applicationPackets: Int = 4096
   /// Chunks of 4 KiB that applications may have submitted and the peers not yet acknowledged.
@@ -55,10 +59,12 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
   let configuration: SocketConfiguration
   private let hashKey: HashKey
   private let sequences: InitialSequenceGenerator
+  let cookies: SynCookies
   private let ports: EphemeralPorts
   private let records: UnsafeMutablePointer<SocketContext>
   private let slabs: UnsafeMutablePointer<SlotPool>
   private let shards: UnsafeMutablePointer<ConnectionShardRef>
+  private let synCaches: UnsafeMutablePointer<SynCache>
   private let turn = SharedCounter()
   private let closing = AtomicWord(0)
   /// Wake-ups of this stack.
@@ -78,6 +84,7 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
     sequences = InitialSequenceGenerator(key: seed.map { HashKey(seed: $0 &+ 1) } ?? HashKey())
     ports = EphemeralPorts(
       configuration.ephemeralPorts, key: seed.map { HashKey(seed: $0 &+ 2) } ?? HashKey())
+    cookies = SynCookies(key: seed.map { HashKey(seed: $0 &+ 3) } ?? HashKey())
     bindings = PortBindings(hashKey: hashKey, grace: contexts.grace)
     let count = contexts.count
     let packets = (0..<count).reduce(configuration.applicationPackets) {
@@ -93,11 +100,13 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
     unsafe records = .allocate(capacity: count)
     unsafe slabs = .allocate(capacity: count)
     unsafe shards = .allocate(capacity: count)
+    unsafe synCaches = .allocate(capacity: count)
     for index in 0..<count {
       unsafe (slabs + index).initialize(
         to: SlotPool(
           slotBytes: ConnectionBlock.bytes, slotsPerSlab: 64, limit: configuration.connectionLimit))
       unsafe slabs[index].ref.owner = contexts.core(index)
+      unsafe (synCaches + index).initialize(to: SynCache(capacity: max(1, configuration.synCacheLimit)))
       unsafe (shards + index).initialize(
         to: ConnectionShardRef.make(home: contexts.port(index), grace: contexts.grace))
     }
@@ -105,8 +114,8 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
       unsafe (records + index).initialize(
         to: SocketContext(
           layer: Unmanaged.passUnretained(self), internet: Unmanaged.passUnretained(internet),
-          connections: slabs[index].ref, shards: shards, contextCount: count, hashKey: hashKey,
-          memory: MemoryShare(account.ref)))
+          connections: slabs[index].ref, synCache: synCaches + index, shards: shards, contextCount: count,
+          hashKey: hashKey, memory: MemoryShare(account.ref)))
       unsafe contexts.attach(UnsafeMutableRawPointer(records + index), .sockets, to: index)
     }
     Self.register(in: &contexts.handlers)
@@ -130,6 +139,8 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
     }
     unsafe records.deinitialize(count: contexts.count)
     unsafe slabs.deinitialize(count: contexts.count)
+    unsafe synCaches.deinitialize(count: contexts.count)
+    unsafe synCaches.deallocate()
     unsafe records.deallocate()
     unsafe slabs.deallocate()
     unsafe shards.deallocate()
@@ -149,6 +160,10 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
       SocketContextRef.runTimerRequest(item, &cx)
     }
     handlers.register(SocketKind.datagram, at: .net) { item, cx in DatagramSocket.transmit(item, &cx) }
+    handlers.register(SocketKind.steeredSegment, at: .net) { item, cx in
+      SocketInput.steered(Packet(item: item), &cx)
+    }
+    handlers.registerTimer(SocketKind.synTimer) { _, cx in SocketContextRef(cx).synTimerFired(&cx) }
     handlers.registerTimer(SocketKind.connectionTimer) { timer, cx in
       guard let raw = unsafe UnsafeMutableRawPointer(bitPattern: timer.owner) else { return }
       // A posted bit; a closed gate means that the connection ended meanwhile (T2, TM-STALE).
@@ -197,7 +212,7 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
   // MARK: Making sockets
 
   /// Listens on an address and port; port 0 takes a free one. `backlog` bounds the connections that wait
-  /// for accept, and the ones that are still being made. Control work: the answer says what became of it.
+  /// for accept, and, with 128 at least, the half-open ones. Control work: the answer says what became of it.
   public func listen(
     on address: SocketAddress, backlog: Int = 128, limits: BufferLimits = BufferLimits()
   ) -> Answer<Result<ListeningSocket, SocketError>> {
@@ -333,14 +348,28 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
 
   // MARK: Closing
 
-  /// Takes a listener or datagram socket out of the bindings, and waits until it is out: the port is free
+  /// Takes a listener out of the bindings, and then its half-open connections out of every context. On a stack
+  /// whose contexts do not run (stepped by hand) with the next steps. Any context or application thread.
+  func stopListening(_ listener: ListenerRef) {
+    listener.retain()
+    contexts.perform(on: 0) { [self] cx in
+      bindings.remove(listener.bound)
+      for index in 0..<contexts.count {
+        listener.retain()
+        contexts.perform(on: index) { cx in
+          SocketContextRef(cx).forgetAll(of: listener, &cx)
+          listener.release()
+        }
+      }
+      listener.release()
+    }
+  }
+
+  /// Takes a datagram socket out of the bindings, and waits until it is out: the port is free
   /// when this returns. On a stack whose contexts do not run (stepped by hand) it is taken out by the next
   /// step. Application context.
-  func unbind(_ bound: BoundRef, _ finished: @escaping @Sendable (inout SoftInterrupt) -> Void) {
-    contexts.perform(on: 0) { [self] cx in
-      bindings.remove(bound)
-      finished(&cx)
-    }
+  func unbind(_ bound: BoundRef) {
+    contexts.perform(on: 0) { [self] _ in bindings.remove(bound) }
   }
 
   /// Nothing new from here on: listen, bind and connect fail with `.networkDown`.

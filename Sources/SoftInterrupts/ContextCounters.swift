@@ -74,8 +74,10 @@ public struct LevelCounters: ~Copyable, Sendable {
 /// A value with one writer and any number of readers.
 public struct Gauge: ~Copyable, Sendable {
   private let word = Counter()
-  init() {}
+  /// Zero.
+  public init() {}
   /// The last value that was set.
   public var value: UInt64 { word.value }
-  func set(_ value: UInt64) { word.set(value) }
+  /// Its writer sets it.
+  public func set(_ value: UInt64) { word.set(value) }
 }

@@ -68,7 +68,10 @@ import Testing
       }
       listener.close()
     }
-    #expect(right.statistics().sockets.contains { $0.name == "listenOverflows" && $0.count > 0 })
+    #expect(
+      right.statistics().sockets.contains {
+        ["listenOverflows", "acceptQueueFull"].contains($0.name) && $0.count > 0
+      })
     world.end()
   }
 

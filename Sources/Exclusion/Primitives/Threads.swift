@@ -70,8 +70,8 @@ public final class WorkerThread: Sendable {
   }
 }
 
-/// Differs between threads; for choosing where to begin looking.
-func threadHash() -> UInt64 {
+/// Differs between threads, and stays the same for each; for choosing where to begin looking.
+public func threadHash() -> UInt64 {
   #if Explore
     if let explorer { return explorer.threadNumber }
   #endif

@@ -131,8 +131,9 @@ public final class Stack: Sendable {
   ///
   /// - Parameters:
   ///   - address: one of this host's, or the unspecified one for all of a family. Port 0 takes a free port.
-  ///   - backlog: connections that may wait to be accepted, and as many that are still being made, 1...65535.
-  ///     Beyond that SYNs are dropped; the peer will send them again.
+  ///   - backlog: connections that may wait to be accepted, 1...65535. Beyond that SYNs and last ACKs are
+  ///     dropped; the peer will send them again. As many, or 128, may be half open; beyond that the
+  ///     configuration's `synOverflow` says what becomes of a SYN.
   ///   - limits: buffers of the accepted connections; nil: those of the configuration.
   /// - Throws: `.addressInUse`, `.addressNotAvailable`, `.invalidAddress`, `.networkDown` after a shutdown.
   public nonisolated(nonsending) func listen(

@@ -146,7 +146,7 @@ enum DropReasons {
   private static let socketCounters: Set<String> = [
     "checksumErrors", "segmentsMalformed", "segmentsWithoutSocket", "segmentsWithoutBuffer",
     "gateQueueFull", "steeringQueueFull", "receiveQueueFull", "listenOverflows", "acceptQueueFull",
-    "duplicateSyns",
+    "synCacheFull", "synCacheEvictions", "duplicateSyns",
     "segmentsWithoutMemory", "slotsPruned", "connectionsWithoutMemory", "datagramsWithoutMemory",
     "connectionsRefused", "datagramsMalformed", "datagramsWithoutSocket", "datagramQueueFull",
     "datagramsUnroutable",

@@ -33,6 +33,8 @@ public struct ConnectionBlock: ~Copyable {
   static var sharedOffset: Int { 448 }
   static var ownedOffset: Int { (sharedOffset + MemoryLayout<ConnectionShared>.size + 63) & ~63 }
   static var bytes: Int { (ownedOffset + MemoryLayout<ConnectionOwned>.size + 63) & ~63 }
+  /// Segments that may wait for the connection table.
+  static var earlyLimit: Int { 16 }
   /// Segments that may wait at an occupied gate; a window's worth of small ones.
   static var segmentLimit: Int { 1000 }
   /// Items that one entry runs before the block goes to its home.
@@ -131,6 +133,8 @@ struct ConnectionOwned: ~Copyable {
   var hadUnread = false
   /// Bytes of chains that were taken off the gate.
   var enqueued: UInt64 = 0
+  /// Segments of a child that the connection table does not have yet, the ACK that made it first (Q1).
+  var early = ItemList()
   /// What must wait for chains that are still on their way: bits overtake items at a gate.
   var deferred: GateEvents = []
   /// `connected` was reported.
@@ -162,6 +166,8 @@ struct ConnectionStatus: OptionSet {
   static let handleClosed = ConnectionStatus(rawValue: 1 << 6)
   /// Our FIN was acknowledged: everything that was submitted has arrived.
   static let delivered = ConnectionStatus(rawValue: 1 << 7)
+  /// The connection table has it.
+  static let findable = ConnectionStatus(rawValue: 1 << 8)
 }
 
 /// Options that the application sets; the owner reads them when told by `.options`.
@@ -231,6 +237,8 @@ public struct ConnectionRef: Hashable, @unchecked Sendable {
   var status: ConnectionStatus { unsafe ConnectionStatus(rawValue: shared.pointee.status.load()) }
   func set(_ bits: ConnectionStatus) { unsafe shared.pointee.status.formOr(bits.rawValue) }
   var options: ConnectionOptions { unsafe ConnectionOptions(rawValue: shared.pointee.options.load()) }
+  /// The connection table has it, or never will.
+  var isSettled: Bool { !status.isDisjoint(with: [.findable, .ended]) }
   var failure: SocketError? { unsafe SocketError(code: shared.pointee.error.load()) }
   /// Bytes that the reader has not taken.
   var available: Int { unsafe shared.pointee.received.available }

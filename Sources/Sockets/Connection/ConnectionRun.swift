@@ -130,16 +130,9 @@ extension ConnectionRef {
   fileprivate func arrive(_ packet: consuming Packet, _ cx: inout SoftInterrupt) {
     let sockets = SocketContextRef(cx)
     guard unsafe !owned.pointee.isDropped else { return SocketInput.redispatch(packet, &cx) }
+    if unsafe owned.pointee.isInserting { return keepEarly(packet, &cx) }
     guard let header = SocketInput.parsedAgain(&packet) else { return }  // payload only from here on
     let shared = unsafe shared
-    // A child whose accept queue is full stays half open: the final ACK is dropped, and will come again
-    // with the peer's next segment or our next SYN-ACK (Q4, AQ-BOUND).
-    if unsafe owned.pointee.engine.state == .synReceived, !header.flags.contains(.rst),
-      !hasRoomInAcceptQueue()
-    {
-      sockets.counters.acceptQueueFull.increment()
-      return
-    }
     let free = freeReceiveSpace()
     unsafe owned.pointee.engine.noteReceiveSpace(free)
     let segment = TCPSegment(
@@ -150,10 +143,19 @@ extension ConnectionRef {
     apply(effects, sink, &cx)
     if discarded > 0 { windowOpened(&cx) }  // nobody reads it: the window stays open
     if effects.reopen {
-      // A new SYN in the place of a connection in TIME-WAIT. The old one leaves the table before the new
-      // one enters: both are commands to the same shard, in order.
-      SocketInput.withoutConnection(segment, payloadCount: 0, unsafe shared.pointee.key, &cx)
+      SocketInput.reopen(segment, unsafe shared.pointee.key, &cx)
     }
+  }
+
+  /// A child that the table does not have yet takes nothing: it is not whole (SO-PUBLISH).
+  private func keepEarly(_ packet: consuming Packet, _ cx: inout SoftInterrupt) {
+    guard unsafe owned.pointee.early.count < ConnectionBlock.earlyLimit else {
+      return SocketContextRef(cx).counters.gateQueueFull.increment()
+    }
+    unsafe owned.pointee.early.append(packet.intoItem())
+  }
+  private func discardEarly() {
+    while let item = unsafe owned.pointee.early.popFirst() { _ = Packet(item: item) }
   }
 
   fileprivate func enqueue(_ chain: consuming ByteChain, _ cx: inout SoftInterrupt) {
@@ -256,12 +258,14 @@ extension ConnectionRef {
 
   fileprivate func wasInserted(_ cx: inout SoftInterrupt) {
     unsafe owned.pointee.isInserting = false
+    set(.findable)
     // Closed before it began: the end that waited for the shard's answer.
     if unsafe owned.pointee.isDropped { return SocketContextRef(cx).finish(self, &cx) }
     runEngine(&cx) { engine, now, sink in
       engine.start(now: now, sink: &sink)
       return TCPEffects()
     }
+    while let item = unsafe owned.pointee.early.popFirst() { arrive(Packet(item: item), &cx) }
   }
 
   fileprivate func insertFailed(_ cx: inout SoftInterrupt) {
@@ -269,10 +273,12 @@ extension ConnectionRef {
     if unsafe owned.pointee.isDropped { return release() }
     let sockets = SocketContextRef(cx)
     if unsafe shared.pointee.listener.loadRelaxed() != 0 {
-      // The same SYN won elsewhere (AQ-DUP): this child was never visible, nobody is told.
+      // Somebody has the 4-tuple (AQ-DUP): this child was never visible, nobody is told.
       sockets.counters.duplicateSyns.increment()
       leaveListener()
+      discardEarly()
       unsafe owned.pointee.isDropped = true
+      set(.ended)
       release()
       return
     }
@@ -315,6 +321,7 @@ extension ConnectionRef {
     unsafe owned.pointee.sendChain.removeAll()
     settleSent(SocketContextRef(cx))
     unsafe owned.pointee.route = nil
+    discardEarly()
     leaveListener()
     if unsafe !owned.pointee.isInserting { SocketContextRef(cx).finish(self, &cx) }
   }

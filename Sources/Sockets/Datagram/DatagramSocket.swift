@@ -227,7 +227,7 @@ public final class DatagramSocket: Sendable {
     guard closing.exchange(1) == 0, !isForkedChild() else { return false }  // L6
     unsafe datagram.observers.pointee.close(layer)  // no event of it is told after close (SO-GEN)
     unsafe datagram.state.pointee.isClosed.store(1)
-    layer.unbind(datagram.bound) { _ in }
+    layer.unbind(datagram.bound)
     return true
   }
 }

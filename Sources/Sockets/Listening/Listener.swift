@@ -1,39 +1,43 @@
-// A listener: never entered. Each context has its own accept shard, a gate that the accepting side owns from
-// the start; children are posted to it, and closing it is what makes AQ-CLOSE hold.
+// A listener: never entered. Each context keeps its half-open connections in its own SYN cache, and has its own
+// accept shard, a gate that the accepting side owns from the start; children are posted to it.
 
 import Buffers
 import Exclusion
 import Internet
 import SoftInterrupts
-import TCP
+import Timing
 import Wire
 
-/// What a listener's memory holds behind its key. (c) constant, (a) atomic, (l) `taken`'s lock.
+/// What a listener's memory holds behind its key. (c) constant, (a) atomic.
 @safe
 struct ListenerState: ~Copyable {
   /// (c)
   let layer: Unmanaged<SocketLayer>
   let limits: BufferLimits
-  /// (c) Complete connections that may wait, and incomplete ones (somaxconn's meaning).
+  /// (c) Complete connections that may wait for accept.
   let backlog: Int
-  /// (a) References: the handle, each child that may still complete, each call in flight.
+  /// (c) Half-open ones. More than a small backlog, since a peer whose SYN was answered is served in the end
+  /// even where the accept queue is full for the moment, and one that was sent a cookie may not be.
+  var halfOpenLimit: Int { max(backlog, 128) }
+  /// (a) References: the handle, each half-open connection, each child that is not complete.
   let references = AtomicWord(1)
-  /// (a) Children in SYN-RECEIVED.
-  let incomplete = AtomicWord(0)
-  /// (a) Children that wait for accept, in all shards together.
-  let complete = AtomicWord(0)
+  /// (a) Half-open connections, in all contexts together; never more than `halfOpenLimit`.
+  let halfOpen = AtomicWord(0)
+  /// (a) Places in the accept queue that are taken: by children that wait, and by those that are being made.
+  /// Never more than `backlog` (AQ-BOUND).
+  let places = AtomicWord(0)
   /// (a) 1 once closed.
   let isClosed = AtomicWord(0)
+  /// (a) When a SYN cookie was sent last, in nanoseconds; 0: never.
+  let cookieSent = AtomicWord(0)
   /// (c) One for each context.
-  let shards: UnsafeMutablePointer<Mailbox>
+  let shards: UnsafeMutablePointer<AcceptShard>
   let shardCount: Int
-  /// (l) Children taken from the shards, oldest first.
-  var taken = OrderedMutex<SocketLevel, ItemList>(ItemList())
 }
 
 /// A handle to a listener's memory; who keeps it holds a reference or is inside a grace section.
 @safe
-struct ListenerRef: @unchecked Sendable {  // every field behind it says who protects it
+struct ListenerRef: Equatable, @unchecked Sendable {  // every field behind it says who protects it
   let raw: UnsafeMutableRawPointer
   private static var accepterOffset: Int { 64 }
   private static var stateOffset: Int { 128 }
@@ -58,6 +62,7 @@ struct ListenerRef: @unchecked Sendable {  // every field behind it says who pro
     guard let raw = unsafe UnsafeMutableRawPointer(bitPattern: UInt(address)) else { return nil }
     unsafe self.raw = raw
   }
+  static func == (left: ListenerRef, right: ListenerRef) -> Bool { unsafe left.raw == right.raw }
 
   /// A listener in fresh memory, not yet bound. Freed by the control context after the last reference and a
   /// grace period.
@@ -71,8 +76,8 @@ struct ListenerRef: @unchecked Sendable {  // every field behind it says who pro
     unsafe listener.accepter.initialize(to: WaitPair())
     unsafe ObserverList.initialize(at: raw + accepterOffset + ObserverList.offsetInPair)
     let count = layer.contexts.count
-    let shards = UnsafeMutablePointer<Mailbox>.allocate(capacity: count)
-    for index in 0..<count { unsafe (shards + index).initialize(to: Mailbox()) }
+    let shards = UnsafeMutablePointer<AcceptShard>.allocate(capacity: count)
+    for index in 0..<count { unsafe (shards + index).initialize(to: AcceptShard()) }
     unsafe listener.state.initialize(
       to: ListenerState(
         layer: Unmanaged.passUnretained(layer), limits: limits, backlog: backlog, shards: shards,
@@ -80,8 +85,9 @@ struct ListenerRef: @unchecked Sendable {  // every field behind it says who pro
     return listener
   }
 
+  func retain() { unsafe state.pointee.references.add(1) }
   /// A reference, unless the last one is gone already: a look-up may find a listener that is on its way out.
-  private func retainIfAlive() -> Bool {
+  func retainIfAlive() -> Bool {
     var count = unsafe state.pointee.references.load()
     while count != 0 {
       if unsafe state.pointee.references.compareExchange(&count, count + 1) { return true }
@@ -96,8 +102,7 @@ struct ListenerRef: @unchecked Sendable {  // every field behind it says who pro
   }
   func destroy() {
     let shards = unsafe state.pointee.shards
-    let count = unsafe state.pointee.shardCount
-    for index in 0..<count { unsafe (shards + index).deinitialize(count: 1) }
+    unsafe shards.deinitialize(count: state.pointee.shardCount)
     unsafe shards.deallocate()
     unsafe state.deinitialize(count: 1)
     unsafe accepter.deinitialize(count: 1)
@@ -106,83 +111,44 @@ struct ListenerRef: @unchecked Sendable {  // every field behind it says who pro
 
   var isClosed: Bool { unsafe state.pointee.isClosed.load() != 0 }
   /// accept would not block (AQ-WAKE).
-  var isAcceptable: Bool { unsafe state.pointee.complete.load() > 0 || isClosed }
-  /// Children that wait for accept.
-  var waitingForAccept: Int { unsafe Int(clamping: state.pointee.complete.load()) }
-
-  // MARK: Soft-interrupt side
-
-  /// A SYN for this listener: a child begins, unless its queues are full (Q4: the SYN is dropped, the peer
-  /// will send it again). False: the listener is closed.
-  func open(_ segment: TCPSegment, _ key: FlowKey, _ cx: inout SoftInterrupt) -> Bool {
-    let sockets = SocketContextRef(cx)
-    let state = unsafe state
-    guard !isClosed, retainIfAlive() else { return false }
-    let backlog = unsafe UInt64(state.pointee.backlog)
-    let isFull = unsafe state.pointee.complete.load() >= backlog
-    if unsafe state.pointee.incomplete.add(1) >= backlog || isFull {
-      childLeaves()
-      sockets.counters.listenOverflows.increment()
-      return true
+  var isAcceptable: Bool {
+    if isClosed { return true }
+    for index in 0..<(unsafe state.pointee.shardCount) {
+      if unsafe !state.pointee.shards[index].isEmpty { return true }
     }
-    let limits = unsafe state.pointee.limits
-    let now = cx.now
-    let (iss, offset, configuration) = sockets.withLayer { layer in
-      (
-        layer.initialSequence(key, now: now), layer.timestampOffset(key),
-        layer.configuration(for: key, limits: limits)
-      )
-    }
-    let engine = TCPConnection.passive(
-      syn: segment, iss: iss, timestampOffset: offset, configuration: configuration, now: now)
-    guard let child = sockets.make(key, limits: limits, engine: engine) else {
-      childLeaves()
-      return true
-    }
-    unsafe child.shared.pointee.listener.store(address)
-    sockets.insert(child, &cx)
-    return true
+    return false
   }
 
-  /// Every child leaves exactly once: to the accept queue, or dead (AQ-ONE).
-  func childLeaves() {
-    unsafe state.pointee.incomplete.subtract(1)
-    release()
-  }
-}
+  // MARK: Places
 
-extension ListenerRef {
-  /// Control context, once the listener is out of the bindings: the children that are still being made end
-  /// as well. Each context does it for its shard.
-  func abortIncomplete(_ cx: inout SoftInterrupt) {
-    let address = address
-    let layer = unsafe state.pointee.layer.takeUnretainedValue()
-    for index in 0..<layer.contexts.count {
-      layer.contexts.perform(on: index) { cx in
-        unsafe SocketContextRef(cx).shard(cx.index).state.pointee.forEach { item in
-          let child = unsafe ConnectionRef(item.raw)
-          if unsafe child.shared.pointee.listener.load() == address { _ = child.gate.post(events: .abort) }
-        }
-      }
+  /// Counts one more in `word`, unless `limit` are there already.
+  private func take(_ word: borrowing AtomicWord, _ limit: Int) -> Bool {
+    var seen = word.load()
+    while seen < UInt64(limit) {
+      if word.compareExchange(&seen, seen + 1) { return true }
     }
+    return false
   }
+  /// A place for a half-open connection.
+  func takeHalfOpenPlace() -> Bool { unsafe take(state.pointee.halfOpen, state.pointee.halfOpenLimit) }
+  func leaveHalfOpenPlace() { unsafe state.pointee.halfOpen.subtract(1) }
+  /// A place in the accept queue, before the child is made (AQ-BOUND).
+  func takePlace() -> Bool { unsafe take(state.pointee.places, state.pointee.backlog) }
+  /// The child was accepted, or is dead.
+  func leavePlace() { unsafe state.pointee.places.subtract(1) }
+  /// Children that wait for accept, those that are just being made included.
+  var waitingForAccept: Int { unsafe Int(clamping: state.pointee.places.load()) }
+  /// Whether the accept queue has no place now.
+  var isFull: Bool { unsafe state.pointee.places.load() >= UInt64(state.pointee.backlog) }
 }
 
 extension ConnectionRef {
-  /// Owner: whether completing now would find a place to wait for accept.
-  func hasRoomInAcceptQueue() -> Bool {
-    guard let listener = unsafe ListenerRef(address: shared.pointee.listener.load()) else { return true }
-    return unsafe listener.state.pointee.complete.load() < UInt64(listener.state.pointee.backlog)
-  }
-
   /// Owner: the handshake is complete; the child goes to the accept shard of this context, and the accept
   /// queue holds a reference from here on (AQ-XFER).
   func becomeAcceptable(_ cx: inout SoftInterrupt) {
     guard let listener = unsafe ListenerRef(address: shared.pointee.listener.exchange(0)) else { return }
     retain()
-    let state = unsafe listener.state
-    unsafe state.pointee.complete.add(1)
-    switch unsafe state.pointee.shards[cx.index].post(acceptItem, limit: Mailbox.maximumCount) {
+    switch unsafe listener.state.pointee.shards[cx.index].posted.post(acceptItem) {
     case .posted, .ran:
       if let target = unsafe listener.accepter.pointee.waiter.claim(where: { _ in listener.isAcceptable }) {
         cx.wake(target)
@@ -190,16 +156,18 @@ extension ConnectionRef {
       unsafe listener.observers.pointee.raise(.readable) { cx.wake($0) }
     case .closed, .dropped:
       // The listener closed meanwhile (AQ-CLOSE, Q3): nobody will ever accept this child.
-      unsafe state.pointee.complete.subtract(1)
+      listener.leavePlace()
       set(.handleClosed)
       _ = gate.submit(events: .abort, &cx)
       release()
     }
-    listener.childLeaves()
+    listener.release()
   }
 
-  /// Owner: a child that dies before it completes gives its place back.
+  /// Owner: a child that dies before it completes gives its place back (AQ-ONE).
   func leaveListener() {
-    ListenerRef(address: unsafe shared.pointee.listener.exchange(0))?.childLeaves()
+    guard let listener = unsafe ListenerRef(address: shared.pointee.listener.exchange(0)) else { return }
+    listener.leavePlace()
+    listener.release()
   }
 }

@@ -15,37 +15,35 @@ public final class ListeningSocket: Sendable {
     self.layer = layer
   }
   deinit {
-    // No call is in flight and nobody waits: the list needs no lock, which a context, where the last
+    // No call is in flight and nobody waits: the lists need no lock, which a context, where the last
     // reference of an unwanted answer may end, could not take.
     if isForkedChild() { return }  // L6
     if closing.exchange(1) == 0 {
-      var orphans = stopQueueing()
-      unsafe listener.state.pointee.taken.withExclusiveState { orphans.append(contentsOf: takeOut(&$0)) }
-      abort(&orphans)
+      stopListening()
+      for shard in 0..<(unsafe listener.state.pointee.shardCount) {
+        var orphans = unsafe listener.state.pointee.shards[shard].closeExclusively()
+        abort(&orphans)
+      }
     }
     listener.release()
   }
 
   /// The next complete connection. `.wouldBlock` if there is none yet, `.closed` after close. Application
-  /// context.
+  /// context, any number of threads: each begins at a shard of its own, and goes on to the others in order, so
+  /// that several are not in each other's way. First in, first out within a shard.
   public func tryAccept() -> Result<StreamSocket, SocketError> {
-    withApplication { held in
-      unsafe listener.state.pointee.taken.withLock(&held) { taken, _ in
-        while true {
-          if listener.isClosed { return .failure(.closed) }
-          guard let item = taken.popFirst() ?? takeFromShards(&taken) else { return .failure(.wouldBlock) }
-          unsafe listener.state.pointee.complete.subtract(1)
-          return .success(StreamSocket(ConnectionRef.fromAccept(item), layer: layer))
-        }
+    if listener.isClosed { return .failure(.closed) }
+    let count = unsafe listener.state.pointee.shardCount
+    let near = Int(truncatingIfNeeded: threadHash() % UInt64(count))
+    let item = withApplication { held -> ItemRef? in
+      for step in 0..<count {
+        if let item = unsafe listener.state.pointee.shards[(near + step) % count].take(&held) { return item }
       }
+      return nil
     }
-  }
-
-  private func takeFromShards(_ taken: inout ItemList) -> ItemRef? {
-    for shard in 0..<(unsafe listener.state.pointee.shardCount) {
-      unsafe taken.append(contentsOf: listener.state.pointee.shards[shard].takeAll())
-    }
-    return taken.popFirst()
+    guard let item else { return .failure(listener.isClosed ? .closed : .wouldBlock) }
+    listener.leavePlace()
+    return .success(StreamSocket(ConnectionRef.fromAccept(item), layer: layer))
   }
 
   /// Stops listening: when this returns nothing can be queued any more, every child that nobody accepted is
@@ -53,38 +51,27 @@ public final class ListeningSocket: Sendable {
   /// fail; again it does nothing.
   public func close() {
     guard closing.exchange(1) == 0, !isForkedChild() else { return }  // L6
-    var orphans = stopQueueing()
-    withApplication { held in
-      unsafe listener.state.pointee.taken.withLock(&held) { taken, _ in
-        orphans.append(contentsOf: takeOut(&taken))
-      }
+    stopListening()
+    for shard in 0..<(unsafe listener.state.pointee.shardCount) {
+      var orphans = withApplication { held in unsafe listener.state.pointee.shards[shard].close(&held) }
+      abort(&orphans)
     }
-    abort(&orphans)
     if let target = unsafe listener.accepter.pointee.waiter.claim(where: { _ in true }) {
       withApplication { held in wake(target, &held) }
     }
   }
 
-  /// Closes the shards, in which order is of no matter: from here on a child finds them closed.
-  private func stopQueueing() -> ItemList {
+  /// Out of the bindings, then the half-open connections of every context. Whoever found the listener before is
+  /// done with it when its context runs the second: an entry that it made meanwhile is there to be removed.
+  private func stopListening() {
     unsafe listener.observers.pointee.close(layer)  // no event of it is told after close (SO-GEN)
     unsafe listener.state.pointee.isClosed.store(1)
-    let listener = listener
-    layer.unbind(listener.bound) { cx in listener.abortIncomplete(&cx) }
-    var orphans = ItemList()
-    for shard in 0..<(unsafe listener.state.pointee.shardCount) {
-      unsafe orphans.append(contentsOf: listener.state.pointee.shards[shard].close())
-    }
-    return orphans
-  }
-  private func takeOut(_ list: inout ItemList) -> ItemList {
-    var taken = ItemList()
-    swap(&taken, &list)
-    return taken
+    layer.stopListening(listener)
   }
   private func abort(_ orphans: inout ItemList) {
     while let item = orphans.popFirst() {
       let child = ConnectionRef.fromAccept(item)
+      listener.leavePlace()
       child.set(.handleClosed)
       _ = child.gate.post(events: .abort)
       child.release()

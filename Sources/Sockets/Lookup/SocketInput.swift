@@ -72,8 +72,7 @@ enum SocketInput {
       case .closed: packet = Packet(item: item)  // it ended between the look-up and the gate
       }
     }
-    let segment = TCPSegment(header, arrival: packet.metadata.arrival)
-    withoutConnection(segment, payloadCount: packet.count - headerCount, key, &cx)
+    withoutConnection(packet, header, headerCount, key, hash, &cx)
   }
 
   /// The owner's look at a segment that was parsed before it was posted: leaves the payload.
@@ -89,45 +88,74 @@ enum SocketInput {
     let key = FlowKey(
       localAddress: packet.metadata.destination, localPort: header.destinationPort,
       remoteAddress: packet.metadata.source, remotePort: header.sourcePort)
-    let segment = TCPSegment(header, arrival: packet.metadata.arrival)
-    withoutConnection(segment, payloadCount: packet.count - headerCount, key, &cx)
+    withoutConnection(packet, header, headerCount, key, key.hash(SocketContextRef(cx).hashKey), &cx)
   }
 
-  /// LISTEN and CLOSED (RFC 9293 sections 3.10.7.2 and 3.10.7.1).
-  static func withoutConnection(
+  /// LISTEN and CLOSED (RFC 9293 sections 3.10.7.2 and 3.10.7.1). A handshake belongs to the home of its flow:
+  /// elsewhere the segment is passed on, behind those before it.
+  private static func withoutConnection(
+    _ packet: consuming Packet, _ header: TCPHeader, _ headerCount: Int, _ key: FlowKey, _ hash: UInt64,
+    _ cx: inout SoftInterrupt
+  ) {
+    let sockets = SocketContextRef(cx)
+    let segment = TCPSegment(header, arrival: packet.metadata.arrival)
+    let payloadCount = packet.count - headerCount
+    guard let listener = sockets.listener(key, hash: hash) else {
+      return refuse(segment, payloadCount: payloadCount, key, &cx)
+    }
+    let home = sockets.home(hash: hash)
+    if home == cx.index {
+      let arrived = HandshakeSegment(segment: segment, payloadCount: payloadCount, key: key, hash: hash)
+      Handshake.arrive(packet, arrived, listener, &cx)
+    } else {
+      passOn(packet, to: home, &cx)
+    }
+  }
+
+  /// By a lane, where received packets are steered anyway, so that none overtakes another.
+  private static func passOn(_ packet: consuming Packet, to home: Int, _ cx: inout SoftInterrupt) {
+    if cx.steers { return steer(packet, to: home, &cx) }
+    let item = packet.intoItem()
+    item.kind = SocketKind.steeredSegment
+    SocketContextRef(cx).withLayer { $0.contexts.port(home).post(item) }
+  }
+
+  /// A SYN in the place of a connection in TIME-WAIT, which its owner has ended. The old one leaves the table by
+  /// a command to its shard, and the child of the new one enters it by a later one.
+  static func reopen(_ segment: TCPSegment, _ key: FlowKey, _ cx: inout SoftInterrupt) {
+    let sockets = SocketContextRef(cx)
+    let hash = key.hash(sockets.hashKey)
+    guard let listener = sockets.listener(key, hash: hash) else {
+      return refuse(segment, payloadCount: 0, key, &cx)
+    }
+    let home = sockets.home(hash: hash)
+    if home == cx.index {
+      let arrived = HandshakeSegment(segment: segment, payloadCount: 0, key: key, hash: hash)
+      Handshake.open(arrived, listener, &cx)
+    } else if var packet = cx.pool.allocateReserve() {
+      // The owner has trimmed its header away: what the home needs of it is written again.
+      let header = TCPHeader(
+        sourcePort: key.remotePort, destinationPort: key.localPort, sequence: segment.sequence,
+        acknowledgment: segment.acknowledgment, flags: segment.flags, window: segment.window,
+        options: segment.options)
+      SegmentBuilder.finish(header, from: key.remoteAddress, to: key.localAddress, into: &packet)
+      packet.metadata.source = key.remoteAddress
+      packet.metadata.destination = key.localAddress
+      packet.metadata.arrival = segment.arrival
+      passOn(packet, to: home, &cx)
+    } else {
+      sockets.counters.segmentsWithoutBuffer.increment()
+    }
+  }
+
+  /// CLOSED: a reset, unless it is one.
+  static func refuse(
     _ segment: TCPSegment, payloadCount: Int, _ key: FlowKey, _ cx: inout SoftInterrupt
   ) {
     let sockets = SocketContextRef(cx)
-    let binding = BindingKey(address: key.localAddress, port: key.localPort, protocol: .tcp)
-    if let bound = sockets.withLayer({ $0.bindings.match(binding) }) {
-      let listener = unsafe ListenerRef(bound.raw)
-      switch TCPListenRule.examine(segment) {
-      case .ignore: return
-      case .reset(let reply): return reset(reply, key, &cx)
-      case .open:
-        if listener.open(segment, key, &cx) { return }
-      }
-    }
     sockets.counters.segmentsWithoutSocket.increment()
-    if let reply = TCPResetRule.reply(to: segment, payloadCount: payloadCount) { reset(reply, key, &cx) }
-  }
-
-  private static func reset(_ reply: TCPOutgoing, _ key: FlowKey, _ cx: inout SoftInterrupt) {
-    let sockets = SocketContextRef(cx)
-    guard var packet = cx.pool.allocateReserve() else {
-      sockets.counters.segmentsWithoutBuffer.increment()
-      return
-    }
-    let header = TCPHeader(
-      sourcePort: key.localPort, destinationPort: key.remotePort, sequence: reply.sequence,
-      acknowledgment: reply.acknowledgment, flags: reply.flags, window: reply.window, options: reply.options)
-    SegmentBuilder.finish(header, from: key.localAddress, to: key.remoteAddress, into: &packet)
-    sockets.counters.resetsSent.increment()
-    sockets.counters.segmentsSent.increment()
-    var reset: Packet? = packet
-    sockets.withInternet { internet in
-      guard let packet = reset.take() else { return }
-      _ = internet.send(packet, from: key.localAddress, to: key.remoteAddress, protocol: .tcp, &cx)
+    if let reply = TCPResetRule.reply(to: segment, payloadCount: payloadCount) {
+      sockets.send(reply, key, &cx)
     }
   }
 

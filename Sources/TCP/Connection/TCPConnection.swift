@@ -59,7 +59,7 @@ public struct TCPConnection: ~Copyable {
     self.state = state
     self.isPassive = isPassive
     self.configuration = configuration
-    self.configuration.maximumSegment = max(configuration.maximumSegment, Self.smallestSegment)
+    self.configuration.maximumSegment = configuration.ownSegment
     send = SendSequence(initial: initial, segment: self.configuration.maximumSegment, now: now)
     receive = ReceiveSequence(
       buffer: configuration.receiveBuffer,
@@ -103,6 +103,24 @@ public struct TCPConnection: ~Copyable {
       state: .synReceived, isPassive: true, initial: iss, timestampOffset: timestampOffset,
       configuration: configuration, now: now)
     connection.takeSyn(syn, now: now)
+    return connection
+  }
+
+  /// A passive connection whose SYN-ACK is out: `TCPHalfOpen` as a whole.
+  static func resuming(
+    _ halfOpen: TCPHalfOpen, configuration: TCPConfiguration, now: Instant
+  ) -> TCPConnection {
+    var connection = TCPConnection(
+      state: .synReceived, isPassive: true, initial: halfOpen.initialSend,
+      timestampOffset: halfOpen.timestampOffset, configuration: configuration, now: now)
+    connection.receive.synchronize(halfOpen.initialReceive)
+    connection.agree(halfOpen.negotiation)
+    if halfOpen.negotiation.timestamps {
+      connection.timestamps.set(halfOpen.recentTimestamp, now: halfOpen.begun)
+    }
+    connection.send.setWindow(
+      UInt32(halfOpen.window), sequence: halfOpen.initialReceive, acknowledgment: SequenceNumber(0))
+    connection.synAckIsOut(sent: halfOpen.sent, retransmissions: halfOpen.retransmissions, now: now)
     return connection
   }
 

@@ -13,28 +13,22 @@ extension TCPConnection {
   /// The peer's SYN, alone or with an ACK: sequence numbers, options and the window, which a SYN does not scale.
   mutating func takeSyn(_ segment: TCPSegment, now: Instant) {
     receive.synchronize(segment.sequence)
-    let options = segment.options
-    let announced = options.mss ?? configuration.peerSegmentDefault
-    send.segment = min(max(announced, Self.smallestSegment), configuration.maximumSegment)
-
-    // RFC 7323 section 2.2: in use only if both SYNs carry it.
-    if configuration.windowScaling, let shift = options.windowScale {
-      isScaled = true
-      send.scale = min(shift, 14)
-    } else {
-      isScaled = false
-      send.scale = 0
-      receive.scale = 0
-    }
-    if configuration.timestamps, let stamps = options.timestamps {
-      timestamps.isEnabled = true
+    agree(TCPNegotiation(segment.options, configuration))
+    if timestamps.isEnabled, let stamps = segment.options.timestamps {
       timestamps.set(stamps.value, now: now)
-    } else {
-      timestamps.isEnabled = false
     }
-    isSelective = configuration.selectiveAcknowledgments && options.sackPermitted
     send.setWindow(
       UInt32(segment.window), sequence: segment.sequence, acknowledgment: segment.acknowledgment)
+  }
+
+  /// Puts into force what both SYNs have agreed on.
+  mutating func agree(_ negotiation: TCPNegotiation) {
+    send.segment = negotiation.segment
+    isScaled = negotiation.scale != nil
+    send.scale = negotiation.scale ?? 0
+    if !isScaled { receive.scale = 0 }
+    timestamps.isEnabled = negotiation.timestamps
+    isSelective = negotiation.selective
   }
 
   /// The options of our SYN, or of the SYN-ACK, where only what the peer offered is answered.

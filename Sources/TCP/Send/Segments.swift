@@ -51,6 +51,19 @@ extension TCPConnection {
     armSendTimers(now: now)
   }
 
+  /// The bookkeeping of a SYN-ACK that was sent in our place, `retransmissions` times beyond the first.
+  mutating func synAckIsOut(sent: Instant, retransmissions: UInt8, now: Instant) {
+    send.next = send.initial + 1
+    send.maximum = send.next
+    // Karn's rule: what was sent twice is not timed.
+    roundTrip.sent(end: send.next, isRetransmission: retransmissions > 0, now: sent)
+    attempts = retransmissions
+    send.lastTransmission = sent
+    receive.lastAcknowledgment = receive.next
+    _ = receive.offerUnscaled()
+    armSendTimers(now: now)
+  }
+
   /// A piece of the send queue, with the FIN if that follows it.
   mutating func transmitText(
     at sequence: SequenceNumber, count: Int, fin: Bool, now: Instant, sink: inout some TCPSink & ~Copyable

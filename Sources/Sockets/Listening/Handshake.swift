@@ -1,0 +1,214 @@
+// From a SYN to a child: what a flow's home does with segments for a listener. A SYN leaves an entry in the SYN
+// cache; the ACK that completes the handshake makes the control block, whole, and is its first segment (Q1).
+
+import Buffers
+import Exclusion
+import Internet
+import SoftInterrupts
+import TCP
+import Timing
+import Wire
+
+/// What a listener does with a SYN when there is no place for another half-open connection: the listener's
+/// backlog is full of them, or the context's table.
+public enum SynOverflow: Sendable {
+  /// The peer keeps the connection for us, in a SYN cookie (RFC 4987 section 3.6): honest clients get through a
+  /// flood. Without timestamps they lose window scaling and selective acknowledgments.
+  case cookies
+  /// Beyond the backlog the SYN is dropped, and comes again. In a full table it takes the place of the oldest
+  /// entry in the same bucket, so that a flood cannot hold places.
+  case drop
+}
+
+/// A segment on its way through the listening side, with what was found out about it.
+struct HandshakeSegment {
+  let segment: TCPSegment
+  let payloadCount: Int
+  let key: FlowKey
+  let hash: UInt64
+}
+
+enum Handshake {
+  // MARK: Arrival
+
+  /// Home of the flow: a segment that matches no connection, but a listener's port. The packet begins with its
+  /// TCP header.
+  static func arrive(
+    _ packet: consuming Packet, _ arrived: HandshakeSegment, _ listener: ListenerRef,
+    _ cx: inout SoftInterrupt
+  ) {
+    let sockets = SocketContextRef(cx)
+    if let index = sockets.halfOpen(arrived) {
+      return arrive(packet, arrived, at: index, &cx)
+    }
+    switch TCPListenRule.examine(arrived.segment) {
+    case .ignore: return
+    case .open: open(arrived, listener, &cx)
+    case .reset(let reply):
+      guard let (handshake, configuration) = takeCookie(arrived, listener, &cx) else {
+        sockets.counters.segmentsWithoutSocket.increment()
+        return sockets.send(reply, arrived.key, &cx)
+      }
+      complete(packet, arrived, handshake, configuration, listener, at: nil, &cx)
+      listener.release()
+    }
+  }
+
+  private static func arrive(
+    _ packet: consuming Packet, _ arrived: HandshakeSegment, at index: Int32, _ cx: inout SoftInterrupt
+  ) {
+    let sockets = SocketContextRef(cx)
+    let entry = unsafe sockets.synCache.pointee.entry(index)
+    if let child = unsafe entry.pointee.child {
+      let item = packet.intoItem()
+      item.kind = SocketKind.segment
+      switch child.gate.submit(item, isSegment: true, &cx) {
+      case .ran, .posted: return
+      case .dropped: sockets.counters.gateQueueFull.increment()
+      case .closed: sockets.forget(index, &cx)  // it died at once; the peer will say it again
+      }
+      _ = Packet(item: item)
+      return
+    }
+    let (listener, handshake) = unsafe (entry.pointee.listener, entry.pointee.handshake)
+    let configuration = sockets.configuration(arrived.key, listener)
+    let decision = handshake.examine(
+      arrived.segment, payloadCount: arrived.payloadCount, configuration, now: cx.now)
+    switch decision {
+    case .ignore: break
+    case .resend: sockets.send(handshake.synAck(configuration, now: cx.now), arrived.key, &cx)
+    case .answer(let reply):
+      unsafe entry.pointee.handshake.challenges += 1
+      sockets.send(reply, arrived.key, &cx)
+    case .reset(let reply):
+      sockets.counters.handshakesRefused.increment()
+      sockets.send(reply, arrived.key, &cx)
+    case .remove:
+      sockets.counters.handshakesReset.increment()
+      sockets.forget(index, &cx)
+    case .complete:
+      complete(packet, arrived, handshake, configuration, listener, at: index, &cx)
+    }
+  }
+
+  // MARK: A SYN
+
+  /// A SYN for a listener. Its accept queue is full: dropped, it comes again (Q4).
+  static func open(_ arrived: HandshakeSegment, _ listener: ListenerRef, _ cx: inout SoftInterrupt) {
+    let sockets = SocketContextRef(cx)
+    guard !listener.isClosed, listener.retainIfAlive() else {
+      return SocketInput.refuse(arrived.segment, payloadCount: arrived.payloadCount, arrived.key, &cx)
+    }
+    if listener.isFull {
+      sockets.counters.listenOverflows.increment()
+      return listener.release()
+    }
+    let configuration = sockets.configuration(arrived.key, listener)
+    guard makeRoom(arrived, listener, &cx) else {
+      if sockets.sendsCookies { sendCookie(arrived, listener, configuration, &cx) }
+      return listener.release()
+    }
+    let (iss, offset) = sockets.numbers(arrived.key, now: cx.now)
+    let handshake = TCPHalfOpen(
+      syn: arrived.segment, iss: iss, timestampOffset: offset, configuration: configuration, now: cx.now)
+    sockets.keep(
+      HalfOpenEntry(
+        key: arrived.key, hash: arrived.hash, listener: listener, handshake: handshake, child: nil,
+        deadline: handshake.deadline(configuration)), &cx)
+    sockets.counters.synsKept.increment()
+    sockets.send(handshake.synAck(configuration, now: cx.now), arrived.key, &cx)
+  }
+
+  /// A place with the listener and one in the table.
+  private static func makeRoom(
+    _ arrived: HandshakeSegment, _ listener: ListenerRef, _ cx: inout SoftInterrupt
+  ) -> Bool {
+    let sockets = SocketContextRef(cx)
+    guard listener.takeHalfOpenPlace() else {
+      if !sockets.sendsCookies { sockets.counters.listenOverflows.increment() }
+      return false
+    }
+    if unsafe sockets.synCache.pointee.hasRoom(hash: arrived.hash) { return true }
+    if !sockets.sendsCookies, sockets.evictOldest(hash: arrived.hash, &cx) { return true }
+    sockets.counters.synCacheFull.increment()
+    listener.leaveHalfOpenPlace()
+    return false
+  }
+
+  private static func sendCookie(
+    _ arrived: HandshakeSegment, _ listener: ListenerRef, _ configuration: TCPConfiguration,
+    _ cx: inout SoftInterrupt
+  ) {
+    let sockets = SocketContextRef(cx)
+    let now = cx.now
+    let offset = sockets.numbers(arrived.key, now: now).timestampOffset
+    let reply = sockets.withLayer { layer in
+      layer.cookies.synAck(
+        arrived.segment, local: arrived.key.local, remote: arrived.key.remote, timestampOffset: offset,
+        configuration: configuration, now: now)
+    }
+    unsafe listener.state.pointee.cookieSent.store(max(1, now.nanoseconds))
+    sockets.counters.cookiesSent.increment()
+    sockets.send(reply, arrived.key, &cx)
+  }
+
+  // MARK: The end of a handshake
+
+  /// An ACK that nobody expects may carry a cookie, if any were sent lately: what the peer kept for us, and with
+  /// it a reference to the listener.
+  private static func takeCookie(
+    _ arrived: HandshakeSegment, _ listener: ListenerRef, _ cx: inout SoftInterrupt
+  ) -> (TCPHalfOpen, TCPConfiguration)? {
+    let sockets = SocketContextRef(cx)
+    let now = cx.now
+    let sent = unsafe listener.state.pointee.cookieSent.load()
+    guard sent != 0, now - Instant(nanoseconds: sent) <= SynCookies.lifetime else { return nil }
+    let configuration = sockets.configuration(arrived.key, listener)
+    let offset = sockets.numbers(arrived.key, now: now).timestampOffset
+    let kept = sockets.withLayer { layer in
+      layer.cookies.halfOpen(
+        arrived.segment, local: arrived.key.local, remote: arrived.key.remote, timestampOffset: offset,
+        configuration: configuration, now: now)
+    }
+    guard let kept else {
+      sockets.counters.cookiesRefused.increment()
+      return nil
+    }
+    guard !listener.isClosed, listener.retainIfAlive() else { return nil }
+    sockets.counters.cookiesAccepted.increment()
+    return (kept, configuration)
+  }
+
+  /// The ACK that completes a handshake: the child, once (AQ-DUP). The caller holds a reference to the listener,
+  /// or its entry does. Without a place in the accept queue the ACK
+  /// is dropped and the entry stays: it comes again with the peer's data, or with our next SYN-ACK (Q4).
+  private static func complete(
+    _ packet: consuming Packet, _ arrived: HandshakeSegment, _ handshake: TCPHalfOpen,
+    _ configuration: TCPConfiguration, _ listener: ListenerRef, at index: Int32?, _ cx: inout SoftInterrupt
+  ) {
+    let sockets = SocketContextRef(cx)
+    guard listener.takePlace() else { return sockets.counters.acceptQueueFull.increment() }
+    let engine = handshake.connection(configuration, now: cx.now)
+    let limits = unsafe listener.state.pointee.limits
+    guard let child = sockets.make(arrived.key, limits: limits, engine: engine) else {
+      return listener.leavePlace()
+    }
+    listener.retain()
+    unsafe child.shared.pointee.listener.store(listener.address)
+    // The ACK is the child's first segment; it runs when the table has the child, whole (SO-PUBLISH).
+    unsafe child.owned.pointee.early.append(packet.intoItem())
+    child.retain()
+    sockets.insert(child, &cx)
+    sockets.counters.handshakesCompleted.increment()
+    if child.isSettled {
+      if let index { sockets.forget(index, &cx) }
+      return child.release()
+    }
+    // Somebody else owns the table's shard, and will insert the child soon. Until then the entry finds it.
+    if let index {
+      unsafe sockets.synCache.pointee.entry(index).pointee.child = child
+    } else {
+      sockets.keepChild(child, arrived, handshake, configuration, listener, &cx)
+    }
+  }
+}

@@ -1,0 +1,139 @@
+import Buffers
+import Timing
+import Wire
+
+/// A connection in SYN-RECEIVED that a SYN opened, as small as it can be kept: what a listener holds in the
+/// place of a control block until the handshake is complete (RFC 4987 section 3.4).
+///
+/// A value, and pure: whoever holds it sends `synAck`, gives what arrives to `examine`, and makes the
+/// connection when that says so.
+@frozen public struct TCPHalfOpen: Sendable {
+  /// ISS.
+  public var initialSend: SequenceNumber
+  /// IRS.
+  public var initialReceive: SequenceNumber
+  /// What the SYN and our configuration have agreed on.
+  public var negotiation: TCPNegotiation
+  /// The SYN's window field, which is never scaled.
+  public var window: UInt16
+  /// Where our timestamp clock begins, from `InitialSequenceGenerator`.
+  public var timestampOffset: UInt32
+  /// TS.Recent, if timestamps are in use.
+  public var recentTimestamp: UInt32
+  /// When the SYN came.
+  public var begun: Instant
+  /// When the SYN-ACK was sent last.
+  public var sent: Instant
+  /// How often the SYN-ACK was sent beyond the first time.
+  public var retransmissions: UInt8 = 0
+  /// Challenges sent since the last SYN-ACK (RFC 5961 section 7).
+  public var challenges: UInt8 = 0
+
+  /// The beginning of a connection that `syn` opens, for which `TCPListenRule` said `open`. Data in the SYN is
+  /// left to be sent again (RFC 9293 section 3.10.7.2).
+  ///
+  /// - Parameters:
+  ///   - syn: the segment.
+  ///   - iss: the initial sequence number, from `InitialSequenceGenerator` or `SynCookies`.
+  ///   - timestampOffset: where the timestamp clock begins, from `InitialSequenceGenerator`.
+  ///   - configuration: how the connection will behave.
+  ///   - now: the time.
+  public init(
+    syn: TCPSegment, iss: SequenceNumber, timestampOffset: UInt32,
+    configuration: TCPConfiguration, now: Instant
+  ) {
+    initialSend = iss
+    initialReceive = syn.sequence
+    negotiation = TCPNegotiation(syn.options, configuration)
+    window = syn.window
+    self.timestampOffset = timestampOffset
+    recentTimestamp = syn.options.timestamps?.value ?? 0
+    begun = now
+    sent = now
+  }
+
+  /// The SYN-ACK, to be sent now.
+  public func synAck(_ configuration: TCPConfiguration, now: Instant) -> TCPOutgoing {
+    var options = TCPOptions()
+    options.mss = configuration.ownSegment
+    if negotiation.scale != nil { options.windowScale = configuration.windowScale }
+    if negotiation.timestamps {
+      let clock = TimestampState(offset: timestampOffset).clock(now)
+      options.timestamps = TCPTimestamps(value: clock, echo: recentTimestamp)
+    }
+    options.sackPermitted = negotiation.selective
+    return TCPOutgoing(
+      sequence: initialSend, acknowledgment: initialReceive + 1, flags: [.syn, .ack],
+      window: UInt16(clamping: configuration.receiveBuffer), options: options,
+      isRetransmission: retransmissions > 0)
+  }
+
+  /// When the SYN-ACK that is out has to be answered: the timeout doubles with each (RFC 6298 section 5.5).
+  public func deadline(_ configuration: TCPConfiguration) -> Instant {
+    sent
+      + RoundTripEstimator.backedOff(
+        configuration.initialTimeout, retransmissions, configuration.maximumTimeout)
+  }
+
+  /// The deadline has passed: whether the SYN-ACK may be sent again, or were there enough (RFC 9293 section
+  /// 3.8.3). Never more than fifteen times.
+  public func mayRetransmit(_ configuration: TCPConfiguration) -> Bool {
+    retransmissions < min(configuration.synAckAttempts, 15)
+  }
+
+  /// What is done with a segment for it.
+  public enum Decision: Sendable {
+    /// Nothing.
+    case ignore
+    /// The SYN came again: the SYN-ACK is sent again (Q6).
+    case resend
+    /// The peer learns where we stand (RFC 5961), by this.
+    case answer(TCPOutgoing)
+    /// It acknowledges what was never sent: this reset answers, and the entry stays (RFC 9293 section
+    /// 3.10.7.4).
+    case reset(TCPOutgoing)
+    /// The peer gave up, or begins anew: back to LISTEN.
+    case remove
+    /// The handshake is complete: `connection` takes the segment.
+    case complete
+  }
+
+  /// Looks at a segment that arrived for it, by the rules of SYN-RECEIVED: RFC 9293 section 3.10.7.4, RFC 5961,
+  /// RFC 7323 section 5 (Q2). Pure.
+  public func examine(
+    _ segment: TCPSegment, payloadCount: Int, _ configuration: TCPConfiguration, now: Instant
+  ) -> Decision {
+    let repeatsSyn = segment.sequence == initialReceive && segment.flags.contains(.syn)
+    if repeatsSyn, !segment.flags.contains(.rst), !segment.flags.contains(.ack) { return .resend }
+    var connection = connection(configuration, now: now)
+    switch connection.judge(segment, payloadCount: payloadCount, now: now) {
+    case .accept:
+      guard segment.acknowledgment == initialSend + 1 else {
+        return TCPResetRule.reply(to: segment, payloadCount: payloadCount).map { .reset($0) } ?? .ignore
+      }
+      return .complete
+    case .drop:
+      return .ignore
+    case .acknowledge, .challenge:
+      guard challenges < configuration.challengeLimit else { return .ignore }
+      var reply = OneSegment()
+      connection.transmitAcknowledgment(now: now, sink: &reply)
+      return reply.segment.map { .answer($0) } ?? .ignore
+    case .reset, .abandon:
+      return .remove
+    }
+  }
+
+  /// The whole connection, in SYN-RECEIVED with its SYN-ACK out: for the segment that completes it, which it
+  /// takes like any other. `start` has nothing to do.
+  public func connection(_ configuration: TCPConfiguration, now: Instant) -> TCPConnection {
+    TCPConnection.resuming(self, configuration: configuration, now: now)
+  }
+}
+
+/// Keeps the last segment sent.
+private struct OneSegment: TCPSink, ~Copyable {
+  var segment: TCPOutgoing?
+  mutating func send(_ segment: borrowing TCPOutgoing) { self.segment = copy segment }
+  mutating func deliver(_ payload: consuming Packet) {}
+}

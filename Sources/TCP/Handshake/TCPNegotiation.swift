@@ -1,0 +1,28 @@
+import Wire
+
+/// What a peer's SYN offers and we agree to: RFC 9293 section 3.7.1, RFC 7323 sections 2.2 and 3.2, RFC 2018
+/// section 2.
+@frozen public struct TCPNegotiation: Hashable, Sendable {
+  /// Largest payload of a segment to the peer, before options.
+  public var segment: UInt16
+  /// Shift of the peer's window fields, 0...14; nil: neither side scales.
+  public var scale: UInt8?
+  /// Every segment carries timestamps.
+  public var timestamps: Bool
+  /// Selective acknowledgments may be sent.
+  public var selective: Bool
+
+  /// What comes of a SYN's options under our configuration. Pure.
+  public init(_ options: TCPOptions, _ configuration: TCPConfiguration) {
+    let announced = options.mss ?? configuration.peerSegmentDefault
+    segment = min(max(announced, TCPConnection.smallestSegment), configuration.ownSegment)
+    scale = configuration.windowScaling ? options.windowScale.map { min($0, 14) } : nil
+    timestamps = configuration.timestamps && options.timestamps != nil
+    selective = configuration.selectiveAcknowledgments && options.sackPermitted
+  }
+}
+
+extension TCPConfiguration {
+  /// What our SYN announces.
+  var ownSegment: UInt16 { max(maximumSegment, TCPConnection.smallestSegment) }
+}
