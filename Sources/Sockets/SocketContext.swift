@@ -18,10 +18,12 @@ enum SocketKind {
   static let listenerMemory = WorkKind(rawValue: 21)
   static let datagramMemory = WorkKind(rawValue: 22)
   static let steeredSegment = WorkKind(rawValue: 24)
+  static let portMemory = WorkKind(rawValue: 25)
   /// Inside a connection's gate only.
   static let segment = WorkKind(rawValue: 1)
   static let chain = WorkKind(rawValue: 2)
   static let call = WorkKind(rawValue: 3)
+  static let connect = WorkKind(rawValue: 4)
   static let connectionTimer: UInt8 = 16
   static let synTimer: UInt8 = 17
   /// Of event queues.
@@ -80,7 +82,7 @@ struct SocketContextRef {
   /// The listener for a flow that has no connection.
   func listener(_ key: FlowKey, hash: UInt64) -> ListenerRef? {
     let binding = BindingKey(address: key.localAddress, port: key.localPort, protocol: .tcp)
-    return withLayer { $0.bindings.match(binding) }.map { unsafe ListenerRef($0.raw) }
+    return withLayer { $0.bindings.match(binding)?.member(hash) }.map { unsafe ListenerRef($0.raw) }
   }
 
   /// Sends a segment that no connection sends: a reset, a SYN-ACK.
@@ -103,7 +105,7 @@ struct SocketContextRef {
   /// Makes a connection's block with one reference, the protocol's claim; it is reachable only after
   /// ``insert(_:_:)`` (SO-PUBLISH, L5). Nil: the limit on connections is reached, or memory is exhausted.
   func make(
-    _ key: FlowKey, limits: BufferLimits, engine: consuming TCPConnection
+    _ key: FlowKey, limits: BufferLimits, engine: consuming TCPConnection, home: Int? = nil
   ) -> ConnectionRef? {
     guard memory.state != .exhausted else {
       counters.connectionsWithoutMemory.increment()
@@ -114,7 +116,7 @@ struct SocketContextRef {
       return nil
     }
     let hash = key.hash(hashKey)
-    let home = home(hash: hash)
+    let home = home ?? self.home(hash: hash)
     let raw = unsafe slot.raw
     let connection = unsafe ConnectionRef(raw)
     // Fresh memory is zero; later the accept item's code says that an earlier life's header is still there.
@@ -140,6 +142,19 @@ struct SocketContextRef {
       at: raw + ConnectionBlock.timerOffset, kind: SocketKind.connectionTimer, owner: UInt(bitPattern: raw))
     connection.retain()
     counters.connectionsMade.increment()
+    return connection
+  }
+
+  /// A control block that is not connected (SO-PCB): in no table, at home here until it has a flow.
+  func makeUnconnected(_ cx: inout SoftInterrupt) -> ConnectionRef? {
+    let nowhere = FlowKey(localAddress: .anyIPv6, localPort: 0, remoteAddress: .anyIPv6, remotePort: 0)
+    let configuration = withLayer { $0.configuration.tcp }
+    let engine = TCPConnection.idle(configuration: configuration, now: cx.now)
+    guard let connection = make(nowhere, limits: BufferLimits(), engine: engine, home: cx.index) else {
+      return nil
+    }
+    unsafe connection.owned.pointee.isInserting = false
+    unsafe connection.owned.pointee.isUnconnected = true
     return connection
   }
 

@@ -40,6 +40,18 @@ public enum SocketError: Int32, Error, Sendable, CaseIterable {
   case notRegistered = 2  // ENOENT
   /// A limit on registrations is reached.
   case limitReached = 28  // ENOSPC
+  /// Another call is changing what the socket is.
+  case alreadyInProgress = 114  // EALREADY
+  /// The socket has become a connection.
+  case alreadyConnected = 106  // EISCONN
+  /// Nobody makes sockets of this family.
+  case familyNotSupported = 97  // EAFNOSUPPORT
+  /// The family has no sockets of this type.
+  case typeNotSupported = 94  // ESOCKTNOSUPPORT
+  /// The family does not know the protocol.
+  case protocolNotSupported = 93  // EPROTONOSUPPORT
+  /// The family knows the protocol for sockets of another type.
+  case protocolWrongType = 91  // EPROTOTYPE
 
   /// The number that the C API reports.
   public var errno: Int32 { rawValue }
@@ -75,6 +87,12 @@ extension SocketError: CustomStringConvertible {
     case .alreadyRegistered: "Socket is watched already"
     case .notRegistered: "Socket is not watched"
     case .limitReached: "Limit on registrations reached"
+    case .alreadyInProgress: "Operation already in progress"
+    case .alreadyConnected: "Socket is already connected"
+    case .familyNotSupported: "Address family not supported"
+    case .typeNotSupported: "Socket type not supported"
+    case .protocolNotSupported: "Protocol not supported"
+    case .protocolWrongType: "Protocol wrong type for socket"
     }
   }
 }

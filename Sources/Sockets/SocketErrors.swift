@@ -68,8 +68,7 @@ enum SocketErrors {
   static func udp(_ failure: DeliveryFailure, _ cx: inout SoftInterrupt) {
     let sockets = SocketContextRef(cx)
     let key = BindingKey(address: failure.local.address, port: failure.local.port, protocol: .udp)
-    guard let bound = sockets.withLayer({ $0.bindings.match(key) }) else { return }
-    let datagram = unsafe DatagramRef(bound.raw)
+    guard let datagram = sockets.datagram(key, from: failure.remote) else { return }
     // Only a connected socket can tell which of its datagrams is meant (RFC 1122 section 4.1.3.3).
     guard unsafe datagram.state.pointee.peer == failure.remote else { return }
     switch failure.reason {

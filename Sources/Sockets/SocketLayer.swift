@@ -5,7 +5,7 @@ public import Exclusion
 public import Internet
 public import SoftInterrupts
 public import TCP
-public import Wire
+import Wire
 
 public import Timing
 
@@ -57,16 +57,18 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
   /// What applications allocate from; its counters are for everyone.
   public let buffers: ApplicationBuffers
   let configuration: SocketConfiguration
-  private let hashKey: HashKey
+  let hashKey: HashKey
   private let sequences: InitialSequenceGenerator
   let cookies: SynCookies
-  private let ports: EphemeralPorts
+  let ports: EphemeralPorts
   private let records: UnsafeMutablePointer<SocketContext>
   private let slabs: UnsafeMutablePointer<SlotPool>
   private let shards: UnsafeMutablePointer<ConnectionShardRef>
   private let synCaches: UnsafeMutablePointer<SynCache>
   private let turn = SharedCounter()
-  private let closing = AtomicWord(0)
+  let closing = AtomicWord(0)
+  /// Who makes sockets of which family; inet and inet6 are there. Constant after assembly.
+  public private(set) var protocols = ProtocolSwitch()
   /// Wake-ups of this stack.
   public let wakeAccount = WakeAccount()
   /// What its event queues did.
@@ -119,6 +121,8 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
       unsafe contexts.attach(UnsafeMutableRawPointer(records + index), .sockets, to: index)
     }
     Self.register(in: &contexts.handlers)
+    protocols.register(InternetDomain(.inet, self))
+    protocols.register(InternetDomain(.inet6, self))
     internet.setTransport(
       TransportHandler(
         receive: { packet, cx in SocketInput.tcp(packet, &cx) },
@@ -146,6 +150,9 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
     unsafe shards.deallocate()
   }
 
+  /// Adds a domain. Before the contexts start.
+  public func register(_ domain: any Domain) { protocols.register(domain) }
+
   private static func register(in handlers: inout Handlers) {
     handlers.register(SocketKind.connection, at: .net) { item, cx in
       unsafe GateRef<ConnectionBlock>(item.raw).resume(budget: ConnectionBlock.budget, &cx)
@@ -170,6 +177,7 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
       _ = unsafe ConnectionRef(raw).gate.submit(events: .timer, &cx)
     }
     handlers.registerReclaim(SocketKind.listenerMemory) { item in unsafe ListenerRef(item.raw).destroy() }
+    handlers.registerReclaim(SocketKind.portMemory) { item in unsafe item.raw.deallocate() }
     handlers.registerReclaim(SocketKind.datagramMemory) { item in unsafe DatagramRef(item.raw).destroy() }
     handlers.registerReclaim(SocketKind.eventQueueMemory) { item in unsafe EventQueueRef(item.raw).destroy() }
     handlers.registerReclaim(SocketKind.observerMemory) { item in freeObservers(item) }
@@ -209,135 +217,6 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
     contexts.perform(on: 0) { cx in cx.retire(item) }
   }
 
-  // MARK: Making sockets
-
-  /// Listens on an address and port; port 0 takes a free one. `backlog` bounds the connections that wait
-  /// for accept, and, with 128 at least, the half-open ones. Control work: the answer says what became of it.
-  public func listen(
-    on address: SocketAddress, backlog: Int = 128, limits: BufferLimits = BufferLimits()
-  ) -> Answer<Result<ListeningSocket, SocketError>> {
-    let answer = Answer<Result<ListeningSocket, SocketError>>(wakeAccount)
-    contexts.perform(on: 0) { [self] cx in
-      answer.complete(bindListener(address, backlog: max(1, min(backlog, 65535)), limits), &cx)
-    }
-    return answer
-  }
-
-  private func bindListener(
-    _ address: SocketAddress, backlog: Int, _ limits: BufferLimits
-  ) -> Result<ListeningSocket, SocketError> {
-    if closing.load() != 0 { return .failure(.networkDown) }
-    guard !address.address.isMulticast else { return .failure(.invalidAddress) }
-    guard isLocal(address.address) else { return .failure(.addressNotAvailable) }
-    for port in candidates(address.port) {
-      let key = BindingKey(address: address.address, port: port, protocol: .tcp)
-      let listener = ListenerRef.make(key, backlog: backlog, limits: limits, layer: self)
-      if bindings.insert(listener.bound) {
-        return .success(
-          ListeningSocket(listener, address: SocketAddress(address.address, port: port), layer: self))
-      }
-      listener.destroy()
-    }
-    return .failure(.addressInUse)
-  }
-
-  /// Begins a connection. The socket may still be connecting: wait at its ``StreamSocket/writePoint`` with
-  /// need 0, then look at its failure. `local` names the address, or the port, to connect from.
-  public func connect(
-    to remote: SocketAddress, from local: SocketAddress? = nil, limits: BufferLimits = BufferLimits()
-  ) -> Answer<Result<StreamSocket, SocketError>> {
-    let answer = Answer<Result<StreamSocket, SocketError>>(wakeAccount)
-    contexts.perform(on: nextContext()) { [self] cx in
-      answer.complete(beginConnection(remote, local, limits, &cx), &cx)
-    }
-    return answer
-  }
-
-  private func beginConnection(
-    _ remote: SocketAddress, _ local: SocketAddress?, _ limits: BufferLimits, _ cx: inout SoftInterrupt
-  ) -> Result<StreamSocket, SocketError> {
-    if closing.load() != 0 { return .failure(.networkDown) }
-    guard remote.port != 0, !remote.address.isMulticast, !remote.address.isUnspecified else {
-      return .failure(.invalidAddress)
-    }
-    let hint = local.flatMap { $0.address.isUnspecified ? nil : $0.address }
-    guard let route = internet.route(to: remote.address, sourceHint: hint, zone: remote.zone) else {
-      return .failure(hint == nil ? .networkUnreachable : .addressNotAvailable)
-    }
-    let sockets = SocketContextRef(cx)
-    var key = FlowKey(
-      localAddress: route.source, localPort: 0, remoteAddress: remote.address, remotePort: remote.port)
-    // A port that makes this context the flow's home, so that nothing of the connection is anywhere else.
-    let wanted = local?.port ?? 0
-    guard
-      let port = freePort(&key, wanted: wanted, home: cx.index, sockets)
-        ?? freePort(&key, wanted: wanted, home: nil, sockets)
-    else {
-      return .failure(wanted == 0 ? .addressNotAvailable : .addressInUse)
-    }
-    let engine = TCPConnection.active(
-      iss: initialSequence(key, now: cx.now), timestampOffset: timestampOffset(key),
-      configuration: configuration(for: key, limits: limits), now: cx.now)
-    guard let connection = sockets.make(key, limits: limits, engine: engine) else {
-      return .failure(.noBufferSpace)
-    }
-    unsafe connection.owned.pointee.isPortFixed = port.isFixed
-    connection.retain()  // the handle's
-    let socket = StreamSocket(connection, layer: self)
-    sockets.insert(connection, &cx)
-    return .success(socket)
-  }
-
-  /// A port whose 4-tuple nobody has now; whether it is still free is decided by the shard (PCB-UNIQ).
-  func freePort(
-    _ key: inout FlowKey, wanted: UInt16, home: Int?, _ sockets: SocketContextRef
-  ) -> (port: UInt16, isFixed: Bool)? {
-    if wanted != 0 {
-      key.localPort = wanted
-      return (wanted, true)
-    }
-    for port in ports.sequence(for: key) {
-      key.localPort = port
-      let hash = key.hash(hashKey)
-      let itsHome = sockets.home(hash: hash)
-      if let home, home != itsHome { continue }
-      let isBound = bindings.find(BindingKey(address: key.localAddress, port: port, protocol: .tcp)) != nil
-      if !isBound, sockets.shard(itsHome).find(hash: hash, key) == nil { return (port, false) }
-    }
-    return nil
-  }
-
-  /// Binds a datagram socket; port 0 takes a free one. With a `peer` it hears only from there.
-  public func bindDatagram(
-    to address: SocketAddress, peer: SocketAddress? = nil
-  ) -> Answer<Result<DatagramSocket, SocketError>> {
-    let answer = Answer<Result<DatagramSocket, SocketError>>(wakeAccount)
-    contexts.perform(on: 0) { [self] cx in answer.complete(bind(address, peer), &cx) }
-    return answer
-  }
-
-  private func bind(_ address: SocketAddress, _ peer: SocketAddress?) -> Result<DatagramSocket, SocketError> {
-    if closing.load() != 0 { return .failure(.networkDown) }
-    guard !address.address.isMulticast else { return .failure(.invalidAddress) }
-    guard isLocal(address.address) else { return .failure(.addressNotAvailable) }
-    if let peer, peer.port == 0 || peer.address.isUnspecified { return .failure(.invalidAddress) }
-    for port in candidates(address.port) {
-      let key = BindingKey(address: address.address, port: port, protocol: .udp)
-      let datagram = DatagramRef.make(key, peer: peer, layer: self)
-      if bindings.insert(datagram.bound) {
-        return .success(
-          DatagramSocket(datagram, localAddress: SocketAddress(address.address, port: port), layer: self))
-      }
-      datagram.destroy()
-    }
-    return .failure(.addressInUse)
-  }
-
-  private func isLocal(_ address: IPAddress) -> Bool {
-    address.isUnspecified || internet.isOwn(address)
-  }
-  private func candidates(_ port: UInt16) -> [UInt16] { port != 0 ? [port] : ports.anyOrder() }
-
   /// The time on the stack's clock. Any thread.
   public var now: Instant { contexts.timeSource.now() }
 
@@ -347,30 +226,6 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
   }
 
   // MARK: Closing
-
-  /// Takes a listener out of the bindings, and then its half-open connections out of every context. On a stack
-  /// whose contexts do not run (stepped by hand) with the next steps. Any context or application thread.
-  func stopListening(_ listener: ListenerRef) {
-    listener.retain()
-    contexts.perform(on: 0) { [self] cx in
-      bindings.remove(listener.bound)
-      for index in 0..<contexts.count {
-        listener.retain()
-        contexts.perform(on: index) { cx in
-          SocketContextRef(cx).forgetAll(of: listener, &cx)
-          listener.release()
-        }
-      }
-      listener.release()
-    }
-  }
-
-  /// Takes a datagram socket out of the bindings, and waits until it is out: the port is free
-  /// when this returns. On a stack whose contexts do not run (stepped by hand) it is taken out by the next
-  /// step. Application context.
-  func unbind(_ bound: BoundRef) {
-    contexts.perform(on: 0) { [self] _ in bindings.remove(bound) }
-  }
 
   /// Nothing new from here on: listen, bind and connect fail with `.networkDown`.
   public func stopIntake() { closing.store(1) }

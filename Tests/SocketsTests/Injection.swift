@@ -84,6 +84,12 @@ extension Network {
     return found.value
   }
 
+  /// So many passes, of one context after the other.
+  func step(_ passes: Int) {
+    let all = [left, right].flatMap { host in (0..<host.contexts.count).map { (host.contexts, $0) } }
+    for pass in 0..<passes { scheduler.step(all[pass % all.count].0, context: all[pass % all.count].1) }
+  }
+
   /// The sum of a counter over the contexts of the right host.
   func counted(_ name: String) -> UInt64 {
     (0..<right.contexts.count).reduce(0) { sum, index in

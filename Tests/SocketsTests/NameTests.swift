@@ -55,7 +55,9 @@ import Wire
     do {
       let port: UInt16 = 5000
       func bind(_ address: IPAddress) throws -> DatagramSocket {
-        try network.wait(network.right.sockets.bindDatagram(to: SocketAddress(address, port: port)))
+        try network.wait(
+          network.right.sockets.bindDatagram(
+            to: SocketAddress(address, port: port), options: .reuseAddress))
       }
       func receiver(_ target: IPAddress, of sockets: [DatagramSocket]) throws -> Int? {
         let sender = try network.wait(

@@ -12,15 +12,16 @@ public struct BlockingStack: Sendable {
   /// The stack.
   public let stack: Stack
 
-  /// Listens for TCP connections; see ``Stack/listen(on:backlog:limits:)``.
+  /// Listens for TCP connections; see ``Stack/listen(on:backlog:limits:options:)``.
   public func listen(
-    on address: SocketAddress, backlog: Int = 128, limits: BufferLimits? = nil
+    on address: SocketAddress, backlog: Int = 128, limits: BufferLimits? = nil,
+    options: BindOptions = .reuseAddress
   ) throws(SocketError) -> TCPListener {
-    try stack.enter()
+    try stack.enter(address, .stream)
     defer { stack.intake.leave() }
     var answer = TakeAnswer(
-      answer: stack.layer.listen(on: address, backlog: backlog, limits: limits ?? stack.configuration.buffers)
-    )
+      answer: stack.layer.listen(
+        on: address, backlog: backlog, limits: limits ?? stack.configuration.buffers, options: options))
     return stack.made(try block(&answer))
   }
 
@@ -42,18 +43,32 @@ public struct BlockingStack: Sendable {
   private func begin(
     to remote: SocketAddress, from local: SocketAddress?, _ limits: BufferLimits?
   ) throws(SocketError) -> StreamSocket {
-    try stack.enter()
+    try stack.enter(remote, .stream)
     defer { stack.intake.leave() }
     var answer = TakeAnswer(
       answer: stack.layer.connect(to: remote, from: local, limits: limits ?? stack.configuration.buffers))
     return try block(&answer)
   }
 
-  /// Binds a UDP socket; see ``Stack/bind(to:peer:)``.
-  public func bind(to address: SocketAddress, peer: SocketAddress? = nil) throws(SocketError) -> UDPSocket {
+  /// Binds a UDP socket; see ``Stack/bind(to:peer:options:)``.
+  public func bind(
+    to address: SocketAddress, peer: SocketAddress? = nil, options: BindOptions = []
+  ) throws(SocketError) -> UDPSocket {
+    try stack.enter(address, .datagram)
+    defer { stack.intake.leave() }
+    var answer = TakeAnswer(answer: stack.layer.bindDatagram(to: address, peer: peer, options: options))
+    return stack.made(try block(&answer))
+  }
+
+  /// Makes a TCP socket that is neither connected nor listening yet; see ``Stack/makeTCPSocket(_:)``.
+  public func makeTCPSocket(_ family: AddressFamily = .inet6) throws(SocketError) -> TCPSocket {
     try stack.enter()
     defer { stack.intake.leave() }
-    var answer = TakeAnswer(answer: stack.layer.bindDatagram(to: address, peer: peer))
-    return stack.made(try block(&answer))
+    let kind = IPProtocol.tcp.rawValue
+    var answer = TakeAnswer(answer: try stack.layer.protocols.makeSocket(family, .stream, protocol: kind))
+    let socket = try block(&answer)
+    stack.endpoints.add(socket)
+    guard let unconnected = socket as? UnconnectedStream else { throw .protocolNotSupported }
+    return TCPSocket(unconnected, stack)
   }
 }

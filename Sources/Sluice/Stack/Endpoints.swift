@@ -1,13 +1,13 @@
 internal import Exclusion
 internal import Sockets
 
-/// The listeners, datagram sockets and event queues of a stack, for its shutdown. Connections are found by their table.
+/// The event queues of a stack, and its sockets but for connections, which are found by their table: for its
+/// shutdown.
 final class Endpoints: Sendable {
   private struct Entry {
-    weak var listener: ListeningSocket?
-    weak var datagram: DatagramSocket?
+    weak var socket: (any AnySocket)?
     weak var queue: SocketEventQueue?
-    var isGone: Bool { listener == nil && datagram == nil && queue == nil }
+    var isGone: Bool { socket == nil && queue == nil }
   }
   private struct Table {
     var entries: [Entry] = []
@@ -16,8 +16,7 @@ final class Endpoints: Sendable {
   }
   private let table = OrderedMutex<HandleTableLevel, Table>(Table())
 
-  func add(_ socket: ListeningSocket) { add(Entry(listener: socket)) }
-  func add(_ socket: DatagramSocket) { add(Entry(datagram: socket)) }
+  func add(_ socket: any AnySocket) { add(Entry(socket: socket)) }
   func add(_ queue: SocketEventQueue) { add(Entry(queue: queue)) }
 
   private func add(_ entry: sending Entry) {
@@ -37,23 +36,14 @@ final class Endpoints: Sendable {
     // Closed, and let go, with nothing held: both enter the stack.
     let sockets = withApplication { held in
       table.withLock(&held) { table, _ in
-        let all = table.entries.map { ($0.listener, $0.datagram, $0.queue) }
+        let all = table.entries.map { ($0.socket, $0.queue) }
         table.entries = []
         return all
       }
     }
-    for (listener, datagram, queue) in sockets {
+    for (socket, queue) in sockets {
       queue?.close()
-      listener?.close()
-      datagram?.close()
+      socket?.close()
     }
-  }
-
-  /// Open listeners and datagram sockets.
-  func counts() -> (listeners: Int, datagrams: Int) {
-    let sockets = withApplication { held in
-      table.withLock(&held) { table, _ in table.entries.map { ($0.listener, $0.datagram) } }
-    }
-    return (sockets.count { $0.0 != nil }, sockets.count { $0.1 != nil })
   }
 }

@@ -127,7 +127,7 @@ public final class Stack: Sendable {
 
   // MARK: Making sockets
 
-  /// Listens for TCP connections. On `[::]` IPv4 is taken as well, unless somebody listens on `0.0.0.0`.
+  /// Listens for TCP connections. On `[::]` IPv4 is taken as well, unless `options` has `.isIPv6Only`.
   ///
   /// - Parameters:
   ///   - address: one of this host's, or the unspecified one for all of a family. Port 0 takes a free port.
@@ -135,14 +135,17 @@ public final class Stack: Sendable {
   ///     dropped; the peer will send them again. As many, or 128, may be half open; beyond that the
   ///     configuration's `synOverflow` says what becomes of a SYN.
   ///   - limits: buffers of the accepted connections; nil: those of the configuration.
+  ///   - options: beside whom it may listen. As servers want it: beside connections of an earlier listener.
   /// - Throws: `.addressInUse`, `.addressNotAvailable`, `.invalidAddress`, `.networkDown` after a shutdown.
   public nonisolated(nonsending) func listen(
-    on address: SocketAddress, backlog: Int = 128, limits: BufferLimits? = nil
+    on address: SocketAddress, backlog: Int = 128, limits: BufferLimits? = nil,
+    options: BindOptions = .reuseAddress
   ) async throws(SocketError) -> TCPListener {
-    try enter()
+    try enter(address, .stream)
     defer { intake.leave() }
     var answer = TakeAnswer(
-      answer: layer.listen(on: address, backlog: backlog, limits: limits ?? configuration.buffers))
+      answer: layer.listen(
+        on: address, backlog: backlog, limits: limits ?? configuration.buffers, options: options))
     return made(try await suspend(&answer))
   }
 
@@ -171,7 +174,7 @@ public final class Stack: Sendable {
   private nonisolated(nonsending) func begin(
     to remote: SocketAddress, from local: SocketAddress?, _ limits: BufferLimits?
   ) async throws(SocketError) -> StreamSocket {
-    try enter()
+    try enter(remote, .stream)
     defer { intake.leave() }
     var answer = TakeAnswer(
       answer: layer.connect(to: remote, from: local, limits: limits ?? configuration.buffers))
@@ -183,18 +186,52 @@ public final class Stack: Sendable {
   /// - Parameters:
   ///   - address: one of this host's, or the unspecified one for all of a family. Port 0 takes a free port.
   ///   - peer: with a peer the socket hears only from there, sends there, and is told of its errors.
+  ///   - options: beside whom it may be bound.
   /// - Throws: `.addressInUse`, `.addressNotAvailable`, `.invalidAddress`, `.networkDown` after a shutdown.
   public nonisolated(nonsending) func bind(
-    to address: SocketAddress, peer: SocketAddress? = nil
+    to address: SocketAddress, peer: SocketAddress? = nil, options: BindOptions = []
   ) async throws(SocketError) -> UDPSocket {
+    try enter(address, .datagram)
+    defer { intake.leave() }
+    var answer = TakeAnswer(answer: layer.bindDatagram(to: address, peer: peer, options: options))
+    return made(try await suspend(&answer))
+  }
+
+  /// Makes a TCP socket that is neither connected nor listening yet.
+  ///
+  /// - Parameter family: `.inet` for IPv4 alone, `.inet6` for both.
+  /// - Throws: `.familyNotSupported`, `.noBufferSpace`, `.networkDown` after a shutdown.
+  public nonisolated(nonsending) func makeTCPSocket(
+    _ family: AddressFamily = .inet6
+  ) async throws(SocketError) -> TCPSocket {
+    let socket = try await makeSocket(family, .stream, protocol: IPProtocol.tcp.rawValue)
+    guard let unconnected = socket as? UnconnectedStream else { throw .protocolNotSupported }
+    return TCPSocket(unconnected, self)
+  }
+
+  /// Makes a socket of any domain that is registered with the stack, by its numbers; protocol 0 is the usual one
+  /// of the type. What it can do its own type says.
+  ///
+  /// - Throws: `.familyNotSupported`, `.typeNotSupported`, `.protocolNotSupported`, `.protocolWrongType`, what
+  ///   the domain throws, `.networkDown` after a shutdown.
+  public nonisolated(nonsending) func makeSocket(
+    _ family: AddressFamily, _ type: SocketType, protocol number: UInt8 = 0
+  ) async throws(SocketError) -> any AnySocket {
     try enter()
     defer { intake.leave() }
-    var answer = TakeAnswer(answer: layer.bindDatagram(to: address, peer: peer))
-    return made(try await suspend(&answer))
+    var answer = TakeAnswer(answer: try layer.protocols.makeSocket(family, type, protocol: number))
+    let socket = try await suspend(&answer)
+    endpoints.add(socket)
+    return socket
   }
 
   func enter() throws(SocketError) {
     guard !isForkedChild(), intake.enter() else { throw .networkDown }
+  }
+  /// For a socket of the address's domain, which must be there.
+  func enter(_ address: SocketAddress, _ type: SocketType) throws(SocketError) {
+    _ = try layer.protocols.find(address.address.isIPv4 ? .inet : .inet6, type)
+    try enter()
   }
   func made(_ socket: ListeningSocket) -> TCPListener {
     endpoints.add(socket)

@@ -90,6 +90,10 @@ struct ConnectionShared: ~Copyable {
   let linger = AtomicWord(0)
   /// (a) The listener that this child belongs to, as an address; 0 for none.
   let listener = AtomicWord(0)
+  /// (a) Set by the one call that connects, before its post; read by the owner.
+  var request: ConnectRequest?
+  /// The claim on a port, if `claimed` is set. The control context's.
+  var claim: PortUse?
   /// (a) The most that the two buffers hold, in bytes; the owner is told by `.options`.
   let sendLimit: AtomicWord
   let receiveLimit: AtomicWord
@@ -139,6 +143,8 @@ struct ConnectionOwned: ~Copyable {
   var deferred: GateEvents = []
   /// `connected` was reported.
   var wasConnected = false
+  /// The socket has neither connected nor been closed: the block is in no table.
+  var isUnconnected = false
   /// The shard has not answered the insert yet; its item is in use.
   var isInserting = true
   /// The application chose the local port: none other is tried when the 4-tuple is taken.
@@ -168,6 +174,17 @@ struct ConnectionStatus: OptionSet {
   static let delivered = ConnectionStatus(rawValue: 1 << 7)
   /// The connection table has it.
   static let findable = ConnectionStatus(rawValue: 1 << 8)
+  /// A port is claimed for it; whoever ends it gives the claim back.
+  static let claimed = ConnectionStatus(rawValue: 1 << 9)
+  /// Its name went to a listener.
+  static let converted = ConnectionStatus(rawValue: 1 << 10)
+}
+
+/// Where an unconnected socket is to connect.
+struct ConnectRequest: Sendable {
+  let remote: SocketAddress
+  /// The name that it was bound to.
+  let local: SocketAddress?
 }
 
 /// Options that the application sets; the owner reads them when told by `.options`.
@@ -235,7 +252,10 @@ public struct ConnectionRef: Hashable, @unchecked Sendable {
   }
 
   var status: ConnectionStatus { unsafe ConnectionStatus(rawValue: shared.pointee.status.load()) }
-  func set(_ bits: ConnectionStatus) { unsafe shared.pointee.status.formOr(bits.rawValue) }
+  /// Returns what was set before, so that of two who set something one comes first.
+  @discardableResult func set(_ bits: ConnectionStatus) -> ConnectionStatus {
+    unsafe ConnectionStatus(rawValue: shared.pointee.status.formOr(bits.rawValue))
+  }
   var options: ConnectionOptions { unsafe ConnectionOptions(rawValue: shared.pointee.options.load()) }
   /// The connection table has it, or never will.
   var isSettled: Bool { !status.isDisjoint(with: [.findable, .ended]) }

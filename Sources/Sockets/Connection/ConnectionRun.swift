@@ -17,6 +17,8 @@ extension ConnectionBlock: GatedBlock {
       connection.enqueue(ByteChain(item: item), &cx)
     } else if item.kind == SocketKind.call {
       ContextCall.run(item, &cx)
+    } else if item.kind == SocketKind.connect {
+      connection.beginConnecting(&cx)
     } else {
       connection.arrive(Packet(item: item), &cx)
     }
@@ -33,6 +35,7 @@ extension ConnectionBlock: GatedBlock {
     if events.contains(.timer) { connection.timerFired(&cx) }
     if events.contains(.window) { connection.windowOpened(&cx) }
     if events.contains(.reported) { connection.errorReported(&cx) }
+    if !events.isDisjoint(with: [.close, .abort]) { connection.endUnconnected(&cx) }
     if events.contains(.close) { connection.readerLeft(&cx) }
     connection.endSending(events.intersection([.shutdownSend, .close]), &cx)
     if events.contains(.abort) { connection.aborted(&cx) }
@@ -283,11 +286,66 @@ extension ConnectionRef {
       return
     }
     if retryPort(&cx) { return }
-    unsafe shared.pointee.error.store(SocketError.addressNotAvailable.code)
+    neverConnected(.addressNotAvailable, &cx)
+  }
+
+  /// The connection failed before the table had it.
+  private func neverConnected(_ error: SocketError, _ cx: inout SoftInterrupt) {
+    unsafe shared.pointee.error.store(error.code)
     set([.failed, .ended])
     unsafe owned.pointee.isDropped = true
+    giveClaimBack(&cx)
     wake(.all) { cx.wake($0) }
     release()
+  }
+
+  /// A socket that was never connected is closed, or has become a listener: its block goes.
+  fileprivate func endUnconnected(_ cx: inout SoftInterrupt) {
+    guard unsafe owned.pointee.isUnconnected, unsafe !owned.pointee.isDropped else { return }
+    unsafe owned.pointee.isDropped = true
+    set(.ended)
+    giveClaimBack(&cx)
+    release()
+  }
+
+  /// An unconnected socket connects: it gets its flow, and with it its home, before anyone can find it.
+  fileprivate func beginConnecting(_ cx: inout SoftInterrupt) {
+    guard unsafe owned.pointee.isUnconnected, unsafe !owned.pointee.isDropped,
+      let request = unsafe shared.pointee.request
+    else { return }
+    let sockets = SocketContextRef(cx)
+    unsafe owned.pointee.isUnconnected = false
+    let limits = unsafe BufferLimits(
+      send: Int(shared.pointee.sendLimit.load()), receive: Int(shared.pointee.receiveLimit.load()))
+    let here = cx.index
+    let flow = sockets.withLayer {
+      $0.chooseFlow(to: request.remote, from: request.local, at: here, sockets)
+    }
+    switch flow {
+    case .failure(let error): neverConnected(error, &cx)
+    case .success(let flow):
+      let hash = flow.key.hash(sockets.hashKey)
+      let home = sockets.home(hash: hash)
+      unsafe shared.pointee.key = flow.key
+      unsafe shared.pointee.hash = hash
+      unsafe shared.pointee.placement.store(FlowPlacement.word(home: home))
+      gate.move(to: sockets.withLayer { $0.contexts.port(home) })  // PCB-MOVE: nothing is armed or deferred
+      let now = cx.now
+      let opening = sockets.withLayer { $0.opening(flow.key, limits, now: now) }
+      unsafe owned.pointee.engine = TCPConnection.active(
+        iss: opening.iss, timestampOffset: opening.timestampOffset, configuration: opening.configuration,
+        now: now)
+      unsafe owned.pointee.isPortFixed = flow.isPortFixed
+      reconfigure(&cx)
+      unsafe owned.pointee.isInserting = true
+      sockets.insert(self, &cx)
+    }
+  }
+
+  /// The name that bind gave is free again. Whoever set `ended` or `claimed` second does it.
+  private func giveClaimBack(_ cx: inout SoftInterrupt) {
+    guard status.contains(.claimed) else { return }
+    SocketContextRef(cx).withLayer { $0.disclaim(self) }
   }
 
   /// Somebody took the 4-tuple between the look and the insert: another port, with the same home, since the
@@ -323,6 +381,7 @@ extension ConnectionRef {
     unsafe owned.pointee.route = nil
     discardEarly()
     leaveListener()
+    giveClaimBack(&cx)
     if unsafe !owned.pointee.isInserting { SocketContextRef(cx).finish(self, &cx) }
   }
 

@@ -29,7 +29,7 @@ public enum WriteOutcome: Sendable, Equatable {
 ///
 /// All calls are for application context and never wait; ``readPoint`` and ``writePoint`` are where the
 /// blocking and the async API wait. Reads need the read turn, writes the write turn.
-public final class StreamSocket: Sendable {
+public final class StreamSocket: AnySocket {
   let connection: ConnectionRef
   private let layer: SocketLayer
   private let closing = AtomicWord(0)

@@ -125,6 +125,8 @@ struct DatagramRef: @unchecked Sendable {  // every field behind it says who pro
     unsafe state.pointee.sendCredit.load() > 0 || state.pointee.isClosed.load() != 0
   }
 
+  /// Whether it hears only this peer.
+  func isConnected(to remote: SocketAddress) -> Bool { unsafe state.pointee.peer == remote }
   /// Soft-interrupt context: a datagram for this socket. The packet becomes its payload.
   func arrive(_ packet: consuming Packet, _ header: UDPHeader, _ cx: inout SoftInterrupt) {
     let sockets = SocketContextRef(cx)

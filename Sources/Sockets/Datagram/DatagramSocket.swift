@@ -27,7 +27,7 @@ public enum DatagramTruncation: Sendable, Hashable {
 
 /// A UDP socket: the application's handle. Calls never wait; ``readPoint`` and ``writePoint`` are where the
 /// blocking and the async API wait.
-public final class DatagramSocket: Sendable {
+public final class DatagramSocket: AnySocket {
   let datagram: DatagramRef
   private let layer: SocketLayer
   private let closing = AtomicWord(0)

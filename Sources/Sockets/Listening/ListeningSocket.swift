@@ -2,7 +2,7 @@ import Exclusion
 import Wire
 
 /// A listening socket: the application's handle. The last reference closes it.
-public final class ListeningSocket: Sendable {
+public final class ListeningSocket: AnySocket {
   let listener: ListenerRef
   private let layer: SocketLayer
   private let closing = AtomicWord(0)

@@ -112,9 +112,9 @@ enum SocketInput {
     }
   }
 
-  /// By a lane, where received packets are steered anyway, so that none overtakes another.
+  /// As posted work, which any level may do: where received packets are steered they come in at home already, and
+  /// what is left is the last segment of something that has ended.
   private static func passOn(_ packet: consuming Packet, to home: Int, _ cx: inout SoftInterrupt) {
-    if cx.steers { return steer(packet, to: home, &cx) }
     let item = packet.intoItem()
     item.kind = SocketKind.steeredSegment
     SocketContextRef(cx).withLayer { $0.contexts.port(home).post(item) }
@@ -185,13 +185,14 @@ enum SocketInput {
       }
     }
     let binding = BindingKey(address: destination, port: header.destinationPort, protocol: .udp)
-    guard let bound = sockets.withLayer({ $0.bindings.match(binding) }) else {
+    let from = SocketAddress(source, port: header.sourcePort)
+    guard let datagram = sockets.datagram(binding, from: from) else {
       sockets.counters.datagramsWithoutSocket.increment()
       var refused: Packet? = packet
       return sockets.withInternet { internet in
         if let packet = refused.take() { internet.reject(packet, .portUnreachable, &cx) }
       }
     }
-    unsafe DatagramRef(bound.raw).arrive(packet, header, &cx)
+    datagram.arrive(packet, header, &cx)
   }
 }

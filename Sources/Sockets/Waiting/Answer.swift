@@ -9,10 +9,17 @@ public final class Answer<Value: Sendable>: @unchecked Sendable {  // `value` is
   private let pair: UnsafeMutablePointer<WaitPair>
   private let account: WakeAccount
 
-  init(_ account: WakeAccount) {
+  /// No answer yet. `account` is the stack's, ``SocketLayer/wakeAccount``.
+  public init(_ account: WakeAccount) {
     self.account = account
     unsafe pair = .allocate(capacity: 1)
     unsafe pair.initialize(to: WaitPair())
+  }
+  /// An answer that is there from the beginning.
+  public convenience init(_ account: WakeAccount, answered value: Value) {
+    self.init(account)
+    self.value = value
+    ready.store(1)
   }
   deinit {
     unsafe pair.deinitialize(count: 1)
@@ -20,7 +27,7 @@ public final class Answer<Value: Sendable>: @unchecked Sendable {  // `value` is
   }
 
   /// Soft-interrupt context: sets the answer and wakes who waits.
-  func complete(_ value: consuming Value, _ cx: inout SoftInterrupt) {
+  public func complete(_ value: consuming Value, _ cx: inout SoftInterrupt) {
     self.value = value
     ready.store(1)
     if let target = unsafe pair.pointee.waiter.claim(where: { _ in true }) { cx.wake(target) }
@@ -33,6 +40,8 @@ public final class Answer<Value: Sendable>: @unchecked Sendable {  // `value` is
     guard isReady else { return nil }
     return value.take()
   }
+  /// The answer, left where it is, for an answer that nobody takes.
+  func peek() -> Value? { isReady ? value : nil }
   /// Where to wait for it.
   public var point: WaitPoint { unsafe WaitPoint(pair, account) }
 }

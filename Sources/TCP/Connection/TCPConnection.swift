@@ -106,6 +106,17 @@ public struct TCPConnection: ~Copyable {
     return connection
   }
 
+  /// No connection yet: CLOSED, and it stays so.
+  ///
+  /// - Parameters:
+  ///   - configuration: how one would behave.
+  ///   - now: the time.
+  public static func idle(configuration: TCPConfiguration, now: Instant) -> TCPConnection {
+    TCPConnection(
+      state: .closed, isPassive: false, initial: SequenceNumber(0), timestampOffset: 0,
+      configuration: configuration, now: now)
+  }
+
   /// A passive connection whose SYN-ACK is out: `TCPHalfOpen` as a whole.
   static func resuming(
     _ halfOpen: TCPHalfOpen, configuration: TCPConfiguration, now: Instant

@@ -1,0 +1,301 @@
+// The commands that make sockets, and give their names back.
+
+import Buffers
+import Exclusion
+import Internet
+import SoftInterrupts
+import TCP
+import Timing
+public import Wire
+
+extension SocketLayer {
+  // MARK: Listeners
+
+  /// Listens on an address and port; port 0 takes a free one. `backlog` bounds the connections that wait
+  /// for accept, and, with 128 at least, the half-open ones. Control work: the answer says what became of it.
+  public func listen(
+    on address: SocketAddress, backlog: Int = 128, limits: BufferLimits = BufferLimits(),
+    options: BindOptions = .reuseAddress
+  ) -> Answer<Result<ListeningSocket, SocketError>> {
+    let answer = Answer<Result<ListeningSocket, SocketError>>(wakeAccount)
+    contexts.perform(on: 0) { [self] cx in
+      answer.complete(
+        makeListener(address, backlog: backlog, limits: limits, options: options, from: nil, &cx), &cx)
+    }
+    return answer
+  }
+
+  /// Control context: a bound or nameless socket becomes a listener. Of this and close one comes first.
+  func convert(
+    _ connection: ConnectionRef, name: SocketAddress, backlog: Int, limits: BufferLimits,
+    _ cx: inout SoftInterrupt
+  ) -> Result<ListeningSocket, SocketError> {
+    let options = unsafe connection.shared.pointee.claim?.options ?? []
+    return makeListener(name, backlog: backlog, limits: limits, options: options, from: connection, &cx)
+  }
+
+  private func makeListener(
+    _ name: SocketAddress, backlog: Int, limits: BufferLimits, options: BindOptions,
+    from connection: ConnectionRef?, _ cx: inout SoftInterrupt
+  ) -> Result<ListeningSocket, SocketError> {
+    let owner = connection.map(\.owner) ?? 0
+    let isNamed = connection?.status.contains(.claimed) ?? false
+    let choice = choosePort(name, .tcp, options, isListening: true, instead: owner, isNamed: isNamed)
+    switch choice {
+    case .failure(let error): return .failure(error)
+    case .success(let key):
+      if let connection, connection.set(.converted).contains(.handleClosed) { return .failure(.closed) }
+      let listener = ListenerRef.make(key, backlog: max(1, min(backlog, 65535)), limits: limits, layer: self)
+      bindings.claim(PortUse(owner: listener.bound.owner, key: key, options: options, isListening: true))
+      bindings.publish(listener.bound, options, &cx)
+      if let connection { _ = connection.gate.submit(events: .close, &cx) }  // its claim goes with it
+      return .success(
+        ListeningSocket(listener, address: SocketAddress(name.address, port: key.port), layer: self))
+    }
+  }
+
+  /// Takes a listener out of the bindings, and then its half-open connections out of every context. On a stack
+  /// whose contexts do not run (stepped by hand) with the next steps. Any context or application thread.
+  func stopListening(_ listener: ListenerRef) {
+    listener.retain()
+    contexts.perform(on: 0) { [self] cx in
+      retireName(listener.bound, &cx)
+      for index in 0..<contexts.count {
+        listener.retain()
+        contexts.perform(on: index) { cx in
+          SocketContextRef(cx).forgetAll(of: listener, &cx)
+          listener.release()
+        }
+      }
+      listener.release()
+    }
+  }
+
+  // MARK: Datagram sockets
+
+  /// Binds a datagram socket; port 0 takes a free one. With a `peer` it hears only from there.
+  public func bindDatagram(
+    to address: SocketAddress, peer: SocketAddress? = nil, options: BindOptions = []
+  ) -> Answer<Result<DatagramSocket, SocketError>> {
+    let answer = Answer<Result<DatagramSocket, SocketError>>(wakeAccount)
+    contexts.perform(on: 0) { [self] cx in answer.complete(bind(address, peer, options, &cx), &cx) }
+    return answer
+  }
+
+  private func bind(
+    _ name: SocketAddress, _ peer: SocketAddress?, _ options: BindOptions, _ cx: inout SoftInterrupt
+  ) -> Result<DatagramSocket, SocketError> {
+    if let peer, peer.port == 0 || peer.address.isUnspecified { return .failure(.invalidAddress) }
+    return choosePort(name, .udp, options, isListening: false).map { key in
+      let datagram = DatagramRef.make(key, peer: peer, layer: self)
+      bindings.claim(PortUse(owner: datagram.bound.owner, key: key, options: options, isListening: false))
+      bindings.publish(datagram.bound, options, &cx)
+      return DatagramSocket(
+        datagram, localAddress: SocketAddress(name.address, port: key.port), layer: self)
+    }
+  }
+
+  /// Takes a datagram socket out of the bindings. Any context or application thread. Whoever asks for the port
+  /// after this gets it.
+  func unbind(_ bound: BoundRef) {
+    contexts.perform(on: 0) { [self] cx in retireName(bound, &cx) }
+  }
+
+  /// Control context.
+  private func retireName(_ bound: BoundRef, _ cx: inout SoftInterrupt) {
+    let key = unsafe bound.key.pointee
+    bindings.disclaim(key, owner: bound.owner)
+    bindings.withdraw(bound, &cx)
+  }
+
+  // MARK: Names
+
+  /// Control context: a name that may be had now. What comes of it is claimed in the same step.
+  private func choosePort(
+    _ name: SocketAddress, _ protocol: IPProtocol, _ options: BindOptions, isListening: Bool,
+    instead owner: UInt = 0, isNamed: Bool = false
+  ) -> Result<BindingKey, SocketError> {
+    if closing.load() != 0 { return .failure(.networkDown) }
+    guard !name.address.isMulticast else { return .failure(.invalidAddress) }
+    guard name.address.isUnspecified || internet.isOwn(name.address) else {
+      return .failure(.addressNotAvailable)
+    }
+    for port in name.port != 0 ? [name.port] : ports.anyOrder() {
+      let key = BindingKey(name, port: port, protocol: `protocol`, options)
+      let use = PortUse(owner: 0, key: key, options: options, isListening: isListening)
+      guard bindings.mayClaim(use, instead: owner) else { continue }
+      let ignoresConnections = isNamed || `protocol` != .tcp || options.contains(.reuseAddress)
+      if ignoresConnections || !hasConnections(key) { return .success(key) }
+    }
+    return .failure(.addressInUse)
+  }
+
+  /// Whether connections, in whatever state, have such a name. Takes time in proportion to all connections.
+  private func hasConnections(_ key: BindingKey) -> Bool {
+    for index in 0..<contexts.count {
+      var isFound = false
+      shard(index).forEach { connection in
+        let flow = unsafe connection.shared.pointee.key
+        isFound = isFound || flow.localPort == key.port && key.covers(flow.localAddress)
+      }
+      if isFound { return true }
+    }
+    return false
+  }
+
+  /// Control context: gives an unconnected socket a name. Of this and its end one comes first, and the other sees
+  /// to it that the claim is given back.
+  func bindStream(
+    _ connection: ConnectionRef, to name: SocketAddress, _ options: BindOptions, _ cx: inout SoftInterrupt
+  ) -> Result<SocketAddress, SocketError> {
+    choosePort(name, .tcp, options, isListening: false).flatMap { key in
+      let use = PortUse(owner: connection.owner, key: key, options: options, isListening: false)
+      bindings.claim(use)
+      unsafe connection.shared.pointee.claim = use
+      if connection.set(.claimed).contains(.ended) {
+        bindings.disclaim(key, owner: connection.owner)
+        return .failure(.closed)
+      }
+      return .success(SocketAddress(name.address, port: key.port))
+    }
+  }
+
+  /// A connection's claim on its port ends. Any context.
+  func disclaim(_ connection: ConnectionRef) {
+    connection.retain()
+    contexts.perform(on: 0) { [self] _ in
+      if let use = unsafe connection.shared.pointee.claim { bindings.disclaim(use.key, owner: use.owner) }
+      connection.release()
+    }
+  }
+
+  // MARK: Connections
+
+  /// Begins a connection. The socket may still be connecting: wait at its ``StreamSocket/writePoint`` with
+  /// need 0, then look at its failure. `local` names the address, or the port, to connect from.
+  public func connect(
+    to remote: SocketAddress, from local: SocketAddress? = nil, limits: BufferLimits = BufferLimits()
+  ) -> Answer<Result<StreamSocket, SocketError>> {
+    let answer = Answer<Result<StreamSocket, SocketError>>(wakeAccount)
+    let isPortChosen = local.map { $0.port != 0 } ?? false
+    // Whether a port may be had by its number only the control context knows.
+    contexts.perform(on: isPortChosen ? 0 : nextContext()) { [self] cx in
+      if isPortChosen, let local, !mayConnect(from: local) {
+        return answer.complete(.failure(.addressInUse), &cx)
+      }
+      answer.complete(beginConnection(remote, local, limits, &cx), &cx)
+    }
+    return answer
+  }
+
+  /// Control context.
+  private func mayConnect(from local: SocketAddress) -> Bool {
+    let key = BindingKey(local, port: local.port, protocol: .tcp, [])
+    return bindings.mayClaim(PortUse(owner: 0, key: key, options: [], isListening: false))
+  }
+
+  private func beginConnection(
+    _ remote: SocketAddress, _ local: SocketAddress?, _ limits: BufferLimits, _ cx: inout SoftInterrupt
+  ) -> Result<StreamSocket, SocketError> {
+    let sockets = SocketContextRef(cx)
+    let now = cx.now
+    let flow: Flow
+    switch chooseFlow(to: remote, from: local, at: cx.index, sockets) {
+    case .failure(let error): return .failure(error)
+    case .success(let chosen): flow = chosen
+    }
+    let opening = opening(flow.key, limits, now: now)
+    let engine = TCPConnection.active(
+      iss: opening.iss, timestampOffset: opening.timestampOffset, configuration: opening.configuration,
+      now: now)
+    guard let connection = sockets.make(flow.key, limits: limits, engine: engine) else {
+      return .failure(.noBufferSpace)
+    }
+    unsafe connection.owned.pointee.isPortFixed = flow.isPortFixed
+    connection.retain()  // the handle's
+    let socket = StreamSocket(connection, layer: self)
+    sockets.insert(connection, &cx)
+    return .success(socket)
+  }
+
+  /// A 4-tuple to connect with, and whether its port was asked for.
+  struct Flow {
+    var key: FlowKey
+    var isPortFixed: Bool
+  }
+
+  /// Route, source and port of a new connection: if there is one, a port that makes the context `home` the flow's,
+  /// so that nothing of the connection is anywhere else.
+  func chooseFlow(
+    to remote: SocketAddress, from local: SocketAddress?, at home: Int, _ sockets: SocketContextRef
+  ) -> Result<Flow, SocketError> {
+    if closing.load() != 0 { return .failure(.networkDown) }
+    guard remote.port != 0, !remote.address.isMulticast, !remote.address.isUnspecified else {
+      return .failure(.invalidAddress)
+    }
+    let hint = local.flatMap { $0.address.isUnspecified ? nil : $0.address }
+    guard let route = internet.route(to: remote.address, sourceHint: hint, zone: remote.zone) else {
+      return .failure(hint == nil ? .networkUnreachable : .addressNotAvailable)
+    }
+    var key = FlowKey(
+      localAddress: route.source, localPort: 0, remoteAddress: remote.address, remotePort: remote.port)
+    let wanted = local?.port ?? 0
+    guard
+      let port = freePort(&key, wanted: wanted, home: home, sockets)
+        ?? freePort(&key, wanted: wanted, home: nil, sockets)
+    else { return .failure(.addressNotAvailable) }
+    return .success(Flow(key: key, isPortFixed: port.isFixed))
+  }
+
+  /// What the engine of a connection that opens now begins with.
+  func opening(_ key: FlowKey, _ limits: BufferLimits, now: Instant) -> (
+    iss: SequenceNumber, timestampOffset: UInt32, configuration: TCPConfiguration
+  ) {
+    (initialSequence(key, now: now), timestampOffset(key), configuration(for: key, limits: limits))
+  }
+
+  /// A port whose 4-tuple nobody has now; whether it is still free is decided by the shard (PCB-UNIQ).
+  func freePort(
+    _ key: inout FlowKey, wanted: UInt16, home: Int?, _ sockets: SocketContextRef
+  ) -> (port: UInt16, isFixed: Bool)? {
+    if wanted != 0 {
+      key.localPort = wanted
+      return (wanted, true)
+    }
+    for port in ports.sequence(for: key) where !bindings.isBound(port) {
+      key.localPort = port
+      let hash = key.hash(hashKey)
+      let itsHome = sockets.home(hash: hash)
+      if let home, home != itsHome { continue }
+      if sockets.shard(itsHome).find(hash: hash, key) == nil { return (port, false) }
+    }
+    return nil
+  }
+
+  // MARK: Sockets that are nothing yet
+
+  /// A TCP socket that is not connected (SO-PCB). `.noBufferSpace` at the limit of connections.
+  public func makeStream(
+    _ family: AddressFamily = .inet6
+  ) -> Answer<Result<UnconnectedStream, SocketError>> {
+    let answer = Answer<Result<UnconnectedStream, SocketError>>(wakeAccount)
+    contexts.perform(on: nextContext()) { [self] cx in
+      answer.complete(unconnectedStream(family, &cx), &cx)
+    }
+    return answer
+  }
+
+  func unconnectedStream(
+    _ family: AddressFamily, _ cx: inout SoftInterrupt
+  ) -> Result<UnconnectedStream, SocketError> {
+    if closing.load() != 0 { return .failure(.networkDown) }
+    guard let connection = SocketContextRef(cx).makeUnconnected(&cx) else { return .failure(.noBufferSpace) }
+    connection.retain()  // the handle's
+    return .success(UnconnectedStream(connection, family: family, layer: self))
+  }
+}
+
+extension ConnectionRef {
+  /// Its name in the claims on ports.
+  var owner: UInt { unsafe UInt(bitPattern: gate.raw) }
+}
