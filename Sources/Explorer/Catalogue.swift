@@ -2,7 +2,7 @@
   /// Every scenario there is.
   public enum Catalogue {
     /// In the order of the listing.
-    public static let scenarios: [Scenario] = gates + ports + waits + graces + locks
+    public static let scenarios: [Scenario] = gates + ports + waits + graces + locks + restarts
 
     /// The scenarios with this id, or whose id begins with it and a slash.
     public static func scenarios(named id: String) -> [Scenario] {

@@ -6,7 +6,7 @@ import Testing
 /// plain memory.
 @Suite(.serialized, .timeLimit(.minutes(3))) struct GateStressTests {
   @Test(arguments: [0, 1, 3, 64])
-  func PCB_POST_everyItemRunsOnceInOrderPerSource(budget: Int) throws {
+  func PCB_OWN_PCB_POST_everyItemRunsOnceInOrderPerSource(budget: Int) throws {
     let count: UInt32 = 10_000
     let world = Shared(try GateWorld(budget: budget))
     let slots = Shared(TestSlots(64)), twin = Shared(TestSlots(64)), third = Shared(TestSlots(64))

@@ -61,7 +61,7 @@ import Testing
   }
 
   @Test(arguments: lockMisuses + tokenMisuses + contextMisuses)
-  func misuseIsRefused(_ misuse: Misuse) throws {
+  func RX_NOBLOCK_W11_misuseIsRefused(_ misuse: Misuse) throws {
     let errors = try Compiler().errors(in: Self.prelude + misuse.code)
     #expect(errors.contains { $0.contains(misuse.refusal) }, "\(errors)")
   }

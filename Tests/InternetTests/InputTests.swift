@@ -120,6 +120,42 @@ import Wire
     #expect(host.packetsInUse == 0)
   }
 
+  /// Frames from two stations on two queues, in turn: each answer goes to who asked, by the queue of its question.
+  @Test func R9_whatIsKnownOfAPacketTravelsWithIt() {
+    let host = Host(contexts: 2, queues: 2)
+    let stations = [MACAddress(0x0200_0000_0071), MACAddress(0x0200_0000_0072)]
+    let senders = [IPAddress("10.0.2.71")!, IPAddress("10.0.2.72")!]
+    for round in 0..<20 {
+      for side in [0, 1] {
+        let question = Frame.arp(.request, sender: senders[side], station: stations[side])
+        host.wire.arrive(question, queue: (side + round) % 2)
+      }
+      for context in [round % 2, 1 - round % 2, 0, 1] { host.scheduler.step(host.contexts, context: context) }
+    }
+    host.scheduler.settle()
+    var answers = [0, 0]
+    for frame in host.wire.takeSent() {
+      guard let answer = Frame.arp(frame), answer.operation == .reply else { continue }
+      let side = answer.target == senders[0].ipv4 ? 0 : 1
+      answers[side] += 1
+      #expect(Frame.header(frame)?.destination == stations[side])
+      #expect(answer.targetHardware == stations[side] && answer.target == senders[side].ipv4)
+    }
+    #expect(answers == [20, 20])
+    #expect(host.packetsInUse == 0)
+  }
+
+  /// A frame that comes alone is worked on in the same instant: nothing is held for company.
+  @Test func RX_HOLD_aFrameIsNotHeldForCompany() {
+    let host = Host()
+    let before = host.clock.now()
+    for number in 1...3 {
+      host.exchange(Frame.ipv4(Frame.udp([UInt8(number)])))
+      #expect(host.received.packets.count == number)
+    }
+    #expect(host.clock.now() == before)
+  }
+
   @Test func paddingAndPriorityTagsAreTakenOff() {
     let host = Host()
     let padding = [UInt8](repeating: 0xEE, count: 18)

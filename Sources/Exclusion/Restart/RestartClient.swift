@@ -28,6 +28,12 @@ public final class RestartClient: Sendable {
   /// A call was answered as stale. The client is told, unless it was already; the call may be made again, for
   /// the new generation.
   public func receive(_ answer: StaleGeneration, _ held: inout Held<Unlocked>) {
+    #if Explore
+      if Mutation.staleAnswerPastTheExchange.isOn, seen.load() < answer.current {
+        seen.store(answer.current)
+        return deliver(&held)
+      }
+    #endif
     if tell(answer.current) { deliver(&held) }
   }
 

@@ -28,17 +28,36 @@ public final class RestartGeneration: Sendable {
   /// is attached is told, unless it learns of it in another way first. Restarts in quick succession may reach a
   /// client as one.
   public func restart(_ held: inout Held<Unlocked>) {
+    #if Explore
+      if Mutation.restartScannedBeforeItBegins.isOn {
+        tellAll(current + 1, &held)
+        word.add(1)
+        return
+      }
+    #endif
     word.add(1)  // before the scan: who registers later sees it (keeps RS-ONCE)
     fullFence()
+    tellAll(current, &held)
+  }
+
+  /// Told with nothing held: a notice wakes (SB-UPCALL).
+  private func tellAll(_ generation: UInt64, _ held: inout Held<Unlocked>) {
     let clients = registered.withLock(&held) { all, _ in all }
-    // Told with nothing held: a notice wakes (SB-UPCALL).
-    for client in clients where client.tell(current) { client.deliver(&held) }
+    for client in clients {
+      #if Explore
+        if Mutation.restartToldToThoseWhoWait.isOn, !client.waiter.isWaiting { continue }
+      #endif
+      if client.tell(generation) { client.deliver(&held) }
+    }
   }
 
   /// A client joins: it knows the generation of now, and is told of all later ones until it detaches. Once.
   public func attach(_ client: RestartClient, _ held: inout Held<Unlocked>) {
     client.begin(current)
     registered.withLock(&held) { all, _ in all.append(client) }
+    #if Explore
+      if Mutation.attachedWithoutLookingAgain.isOn { return }
+    #endif
     fullFence()
     // A restart that came between has scanned without it (keeps RS-ONCE).
     if client.tell(current) { client.deliver(&held) }

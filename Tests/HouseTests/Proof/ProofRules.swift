@@ -56,7 +56,7 @@ extension Rule {
     "AQ-RECHECK", "AQ-DUP", "AQ-WAKE", "PCB-CLOSE", "PCB-BOUND", "PCB-MATCH", "PCB-DROP",
     "PCB-UNIQ", "PCB-MOVE", "SB-EOF", "SB-UPCALL", "SB-SPACE",
     "TM-OWNER", "TM-STALE", "RX-MISSED", "RX-BUDGET", "RX-DRAIN", "TX-OWN", "TX-STOP",
-    "TX-STRAND", "TX-BUSY", "NB-PEND", "RT-ORDER", "RT-GEN", "RS-QUIESCE", "RS-ONCE", "RS-EPOCH",
+    "TX-STRAND", "TX-BUSY", "NB-PEND", "RT-ORDER", "RT-GEN",
   ]
   /// Mutations whose scenarios come later; it only gets shorter.
   static let mutationsNotWanted: Set<String> = []

@@ -22,6 +22,7 @@ final class Storm: Sendable {
   let bytesRead = SharedCounter()
   let bytesWritten = SharedCounter()
   let operations = SharedCounter()
+  private let finished = SharedCounter()
   private let isOver = AtomicWord(0)
   private let complaints = Guarded<[String]>([])
   private let tally = Guarded<[String: Int]>([:])
@@ -56,7 +57,10 @@ final class Storm: Sendable {
 
   // MARK: What threads report
 
-  func complain(_ what: String) { complaints.update { $0.append(what) } }
+  func complain(_ what: String) {
+    print("storm: \(what)")
+    complaints.update { $0.append(what) }
+  }
   func count(_ what: String) { tally.update { $0[what, default: 0] += 1 } }
   var mayGoOn: Bool { isOver.load() == 0 }
 
@@ -69,11 +73,15 @@ final class Storm: Sendable {
     let before = stacks.map { $0.remains() }
     for stack in stacks { try stack.start() }
     let threads = try watches.indices.map { number in
-      try WorkerThread(name: "storm-\(number)") { [self] in StormThread(self, number).run() }
+      try WorkerThread(name: "storm-\(number)") { [self] in
+        StormThread(self, number).run()
+        finished.increment()
+      }
     }
     watch()
     isOver.store(1)
     calm()
+    waitForThreads()
     for thread in threads { thread.join() }
     report()
     for complaint in complaints.value {
@@ -135,6 +143,16 @@ final class Storm: Sendable {
       }
       Self.pause(milliseconds: 50)
     }
+  }
+
+  /// A thread that never comes back would let the test hang without a word: who it is, and what it does, is said
+  /// by a trap.
+  private func waitForThreads() {
+    let limit = RealClock().now().adding(nanoseconds: UInt64(30_000_000_000))
+    while finished.value < UInt64(plan.threads), RealClock().now() < limit { Self.pause(milliseconds: 10) }
+    guard finished.value < UInt64(plan.threads) else { return }
+    let left = watches.indices.map { "thread \($0) \(watches[$0].now.doing.description)" }
+    fatalError("seed \(plan.seed): not all threads come back: \(left.joined(separator: "; "))")
   }
 
   /// Without a shutdown: what is open ends by itself, and all counts are as they were.
