@@ -73,6 +73,8 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
   public let wakeAccount = WakeAccount()
   /// What its event queues did.
   public let eventCounters = EventCounters()
+  private let queueNumbers = AtomicWord(0)
+  func nextQueueNumber() -> UInt64 { queueNumbers.add(1) }
 
   /// Registers TCP and UDP with `internet`. Before the contexts start.
   public init(

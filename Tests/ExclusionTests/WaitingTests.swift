@@ -121,7 +121,7 @@ import Testing
     #expect(missed.value == 0)
   }
 
-  @Test func SB_UPCALL_wakeUpsWaitForTheRoot() throws {
+  @Test func W7_SB_UPCALL_wakeUpsWaitForTheRoot() throws {
     let core = try makeContext()
     let wakee = Wakee()
     withContextRoot(core) { root in

@@ -57,7 +57,7 @@ public struct BlockingTCPStream: Sendable {
   /// then the connection is reset. Returns whether everything has arrived.
   @discardableResult
   public func close(lingering limit: Duration) throws(SocketError) -> Bool {
-    stream.socket.beginLinger(nanoseconds: limit.lingerNanoseconds)
+    stream.socket.beginLinger(nanoseconds: UInt64(limit.clampedNanoseconds))
     defer { stream.close() }
     var delivery = AwaitDelivery(socket: stream.socket)
     return try block(&delivery)

@@ -99,7 +99,7 @@ public final class TCPStream: Sendable {
   /// arrived. A cancelled task stops waiting; the close goes on, within its limit.
   @discardableResult
   public nonisolated(nonsending) func close(lingering limit: Duration) async throws(SocketError) -> Bool {
-    socket.beginLinger(nanoseconds: limit.lingerNanoseconds)
+    socket.beginLinger(nanoseconds: UInt64(limit.clampedNanoseconds))
     defer { socket.close() }
     var delivery = AwaitDelivery(socket: socket)
     return try await suspend(&delivery)
@@ -115,15 +115,6 @@ public final class TCPStream: Sendable {
   public func setKeepAlive(_ isOn: Bool) { socket.setKeepAlive(isOn) }
   /// Whether ``close()`` resets the connection (SO_LINGER with time 0). Off at first.
   public func setAbortOnClose(_ isOn: Bool) { socket.setAbortOnClose(isOn) }
-}
-
-extension Duration {
-  /// Negative is none, and for ever is some 292 years.
-  var lingerNanoseconds: UInt64 {
-    let (seconds, attoseconds) = components
-    guard seconds >= 0, attoseconds >= 0 else { return 1 }
-    return UInt64(min(seconds, 1 << 33)) * 1_000_000_000 + UInt64(attoseconds / 1_000_000_000)
-  }
 }
 
 extension TCPStream {

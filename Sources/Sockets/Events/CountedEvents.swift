@@ -36,8 +36,10 @@ public final class UserEvent: Sendable {
   }
 }
 
-/// A timer of an event queue (EVFILT_TIMER), by its place.
+/// A timer of an event queue (EVFILT_TIMER), by its place there.
 public struct EventTimer: Sendable, Hashable {
+  /// The queue, by a number that no other of the stack has: the place may be gone with it.
+  let queueNumber: UInt64
   let registration: RegistrationRef
   let generation: UInt32
 }
@@ -73,7 +75,7 @@ extension SocketEventQueue {
       unsafe registration.body.pointee.interval = interval.map { UInt64(max(1, $0.count)) } ?? 0
       let deadline = layer.contexts.timeSource.now() + Nanoseconds(max(0, delay.count))
       let generation = registration.generation
-      made = EventTimer(registration: registration, generation: generation)
+      made = EventTimer(queueNumber: number, registration: registration, generation: generation)
       layer.contexts.perform(on: home) { cx in
         withExtendedLifetime(hold) { cx.arm(registration.timer, at: deadline) }
       }
@@ -90,7 +92,7 @@ extension SocketEventQueue {
   }
   /// Ends a timer: after this it is not told. Throws `.notRegistered`, `.closed`.
   public func remove(_ timer: EventTimer) throws(SocketError) {
-    guard timer.registration.queue == queue else { throw .notRegistered }
+    guard timer.queueNumber == number else { throw .notRegistered }
     try removeCounter(timer.registration, timer.generation)
   }
 

@@ -10,9 +10,12 @@ public final class SocketEventQueue: Sendable {
   let hold: EventQueueHold
   let layer: SocketLayer
   var queue: EventQueueRef { hold.queue }
+  /// No other queue of the stack has it.
+  let number: UInt64
 
   init(_ layer: SocketLayer, limit: Int) {
     self.layer = layer
+    number = layer.nextQueueNumber()
     hold = EventQueueHold(EventQueueRef.make(layer, limit: limit), layer)
   }
   deinit {
