@@ -21,6 +21,9 @@ struct DatagramState: ~Copyable {
   let error = AtomicWord(0)
   /// (a) Datagrams that wait to be read: `DatagramBacklog`.
   let waiting = AtomicWord(0)
+  /// (a) Datagrams put on the list, less those taken from it: a signed number, for who takes one may be quicker
+  /// than who put it there. Counted when it is there, so that readable means that a receive does not wait (AQ-WAKE).
+  let queued = AtomicWord(0)
   /// (a) Datagrams that may still be handed to a context.
   let sendCredit: AtomicWord
   /// (a) 1: somebody met a full queue, and event queues are told when there is room again.
@@ -118,8 +121,7 @@ struct DatagramRef: @unchecked Sendable {  // every field behind it says who pro
   var backlog: DatagramBacklog { unsafe DatagramBacklog(word: state.pointee.waiting.load()) }
 
   func isReadable() -> Bool {
-    unsafe backlog.count > 0 || state.pointee.isClosed.load() != 0
-      || state.pointee.error.load() != 0
+    unsafe waitingToBeRead > 0 || state.pointee.isClosed.load() != 0 || state.pointee.error.load() != 0
   }
   func isWritable() -> Bool {
     unsafe state.pointee.sendCredit.load() > 0 || state.pointee.isClosed.load() != 0
@@ -146,6 +148,7 @@ struct DatagramRef: @unchecked Sendable {  // every field behind it says who pro
     unsafe state.pointee.waiting.add(one.word)
     switch unsafe state.pointee.received.post(item, limit: Mailbox.maximumCount) {
     case .posted, .ran:
+      unsafe state.pointee.queued.add(1)
       wakeReader(.readable, &cx)
     case .closed, .dropped:
       unsafe state.pointee.waiting.subtract(one.word)
@@ -199,7 +202,7 @@ struct DatagramRef: @unchecked Sendable {  // every field behind it says who pro
     fullFence()  // keeps SB-FENCE: flag, fence, look, against credit, fence, look at the flag
   }
   /// Datagrams that a receive would find.
-  var waitingToBeRead: Int { backlog.count }
+  var waitingToBeRead: Int { max(0, Int(Int64(bitPattern: unsafe state.pointee.queued.load()))) }
   /// Datagrams that a send would take now.
   var sendSpace: Int { unsafe Int(clamping: state.pointee.sendCredit.load()) }
   /// What the network reported and nobody has read.

@@ -71,6 +71,7 @@ public final class DatagramSocket: AnySocket {
     }
     let occupied = packet.occupiedBytes
     unsafe state.pointee.waiting.subtract(DatagramBacklog(occupied: occupied).word)
+    unsafe state.pointee.queued.subtract(1)
     let count = min(size, buffer.count)
     if let base = buffer.baseAddress { unsafe packet.copyBytes(from: 0, count: count, into: base) }
     let metadata = packet.metadata
