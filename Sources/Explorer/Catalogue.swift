@@ -2,7 +2,16 @@
   /// Every scenario there is.
   public enum Catalogue {
     /// In the order of the listing.
-    public static let scenarios: [Scenario] = gates + ports + waits + graces + locks + restarts
+    public static let scenarios: [Scenario] = [
+      gates,
+      ports,
+      waits,
+      graces,
+      locks,
+      events,
+      restarts,
+      wakes,
+    ].flatMap { $0 }
 
     /// The scenarios with this id, or whose id begins with it and a slash.
     public static func scenarios(named id: String) -> [Scenario] {

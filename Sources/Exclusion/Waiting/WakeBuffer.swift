@@ -35,6 +35,10 @@
   @inlinable public var room: Int { max(0, unsafe state.pointee.room - state.pointee.count) }
 
   @inlinable @inline(__always) func add(_ target: WakeTarget) {
+    #if Explore
+      if Mutation.wokenWhileOwned.isOn { return target.deliver() }
+      if Mutation.wakeBufferDropsBeyondCapacity.isOn, room == 0 { return }
+    #endif
     if unsafe state.pointee.count == state.pointee.room { grow() }
     unsafe (state.pointee.targets + state.pointee.count).initialize(to: target)
     unsafe state.pointee.count &+= 1

@@ -84,6 +84,9 @@ extension ConnectionRef {
     if effects.endOfStream {
       set(.endOfStream)  // after the data (SB-EOF)
       edges.formUnion([.readable, .endOfStream])
+      #if Explore
+        if Mutation.endWithoutWakeUp.isOn { edges.subtract([.readable, .endOfStream]) }
+      #endif
     }
     if let error = effects.error {
       unsafe shared.pointee.error.store(SocketError(error).code)

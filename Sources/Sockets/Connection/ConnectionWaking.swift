@@ -67,6 +67,9 @@ extension ConnectionRef {
   }
   /// Who takes the flag tells; a flag that is set and not taken stays for more space.
   func takeSpaceEdge() -> Bool {
+    #if Explore
+      if Mutation.receiveOnlyClientNotified.isOn { return true }
+    #endif
     guard unsafe shared.pointee.isSpaceWanted.load() != 0, isWritable(need: sendLowWater) else {
       return false
     }

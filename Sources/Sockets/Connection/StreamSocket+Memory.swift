@@ -31,6 +31,12 @@ extension StreamSocket {
     let new = BufferLimits.clamp(bytes)
     // By difference, so that two who set it at once leave the credit right.
     let old = Int(unsafe shared.pointee.sendLimit.exchange(UInt64(new)))
+    #if Explore
+      if Mutation.grownBufferNotTold.isOn {
+        unsafe shared.pointee.sendCredit.add(UInt64(bitPattern: Int64(new - old)))
+        return
+      }
+    #endif
     deliverWakeups { connection.freeSpace(new - old, [], $0) }
   }
 

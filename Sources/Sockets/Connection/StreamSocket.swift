@@ -88,6 +88,9 @@ public final class StreamSocket: AnySocket {
       }
       return .bytes(copied)
     }
+    #if Explore
+      if Mutation.endLookedAtLast.isOn, connection.status.contains(.endOfStream) { return .endOfStream }
+    #endif
     if status.contains(.endOfStream) { return .endOfStream }
     if status.contains(.failed) { return .failed(failure ?? .connectionReset) }
     if status.contains(.ended) { return .endOfStream }

@@ -144,10 +144,16 @@ struct DatagramRef: @unchecked Sendable {  // every field behind it says who pro
     packet.metadata.sequence = UInt32(header.sourcePort)
     packet.trimFront(UDPHeader.byteCount)
     let item = packet.intoItem()
+    #if Explore
+      if Mutation.datagramCountedBeforeItIsThere.isOn { unsafe state.pointee.queued.add(1) }
+    #endif
     // Counted before it can be taken: the count never falls below nothing.
     unsafe state.pointee.waiting.add(one.word)
     switch unsafe state.pointee.received.post(item, limit: Mailbox.maximumCount) {
     case .posted, .ran:
+      #if Explore
+        if Mutation.datagramCountedBeforeItIsThere.isOn { return wakeReader(.readable, &cx) }
+      #endif
       unsafe state.pointee.queued.add(1)
       wakeReader(.readable, &cx)
     case .closed, .dropped:
@@ -189,6 +195,9 @@ struct DatagramRef: @unchecked Sendable {  // every field behind it says who pro
   func freeSpace(_ deliver: (WakeTarget) -> Void) {
     unsafe state.pointee.sendCredit.add(1)
     if let target = unsafe writer.pointee.waiter.claim(where: { _ in isWritable() }) { deliver(target) }
+    #if Explore
+      if Mutation.roomNotTold.isOn { return }
+    #endif
     // The credit, then the fence of the claim, then the look at the flag.
     if unsafe state.pointee.isSpaceWanted.load() != 0, isWritable(),
       unsafe state.pointee.isSpaceWanted.exchange(0) != 0

@@ -130,6 +130,9 @@ public final class DatagramSocket: AnySocket {
     repeat {
       if credit == 0 {
         datagram.wantSpace()
+        #if Explore
+          if Mutation.fullBufferWithoutLook.isOn { return .failure(.wouldBlock) }
+        #endif
         credit = unsafe state.pointee.sendCredit.load()
         if credit == 0 { return .failure(.wouldBlock) }
       }

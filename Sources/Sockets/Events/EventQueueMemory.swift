@@ -107,6 +107,9 @@ struct EventQueueRef: Hashable, @unchecked Sendable {  // every field behind it 
     unsafe memory.pointee.layer._withUnsafeGuaranteedRef { $0.eventCounters.raised.increment() }
     // Closed meanwhile: the slot stays with the queue.
     guard unsafe memory.pointee.ready.post(registration.item) == .posted else { return nil }
+    #if Explore
+      if Mutation.eventQueueNotWoken.isOn { return nil }
+    #endif
     return unsafe pair.pointee.waiter.claim(where: { _ in hasWork })
   }
 

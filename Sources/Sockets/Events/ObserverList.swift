@@ -73,6 +73,9 @@ struct ObserverList: ~Copyable {
   /// told about the socket (SO-GEN). Any thread; takes no lock, so that the last reference to a socket may go
   /// anywhere.
   func close(_ layer: SocketLayer) {
+    #if Explore
+      if Mutation.closeKeepsRegistrations.isOn { return }
+    #endif
     let seen = word.exchange(Self.closed)
     guard seen > Self.closed else { return }
     let array = ObserverArray(seen)

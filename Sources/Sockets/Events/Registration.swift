@@ -151,6 +151,9 @@ struct RegistrationRef: Hashable, @unchecked Sendable {  // every field behind i
 
   /// What is true already counts as an edge. Whom to wake, if somebody waits for it. Inside a grace section.
   func raiseWhatIsTrue() -> WakeTarget? {
+    #if Explore
+      if Mutation.registrationWithoutLook.isOn { return nil }
+    #endif
     fullFence()  // keeps SB-FENCE: the registration before the look, against the update before the raise
     let interest = State.interest(word)
     return raise(readiness(asking: interest).events)

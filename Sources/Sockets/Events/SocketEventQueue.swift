@@ -170,6 +170,9 @@ public final class SocketEventQueue: Sendable {
     if isForkedChild() { return }  // L6
     withApplication { held in
       unsafe queue.memory.pointee.table.withLock(&held) { table, _ in endAll(&table) }
+      #if Explore
+        if Mutation.eventQueueClosedSilently.isOn { return }
+      #endif
       if let target = unsafe queue.pair.pointee.waiter.claim(where: { _ in queue.hasWork }) {
         wake(target, &held)
       }
@@ -202,6 +205,11 @@ extension SocketEventQueue {
   private func examine(_ registration: RegistrationRef, _ table: inout RegistrationTable) -> SocketEvent? {
     typealias State = RegistrationRef.State
     let body = unsafe registration.body
+    #if Explore
+      let early =
+        Mutation.eventLookedAtWhileQueued.isOn
+        ? registration.readiness(asking: State.interest(registration.word)) : nil
+    #endif
     let before = unsafe body.pointee.state.formAnd(~(State.queued | State.pending))
     fullFence()  // keeps SB-FENCE: off the list before the look, against the update before the raise
     if before & State.detached != 0 {
@@ -211,7 +219,11 @@ extension SocketEventQueue {
     guard before & State.disabled == 0 else { return nil }
     let interest = State.interest(before)
     let pending = State.pending(before)
-    let found = registration.readiness(asking: interest)
+    #if Explore
+      let found = early ?? registration.readiness(asking: interest)
+    #else
+      let found = registration.readiness(asking: interest)
+    #endif
     // What is told is not told again; the level of a user event stays until it is cleared.
     if registration.takesCount(before) { unsafe body.pointee.count.subtract(UInt64(found.available)) }
     let told = found.events.intersection(interest)

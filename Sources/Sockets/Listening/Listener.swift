@@ -153,6 +153,9 @@ extension ConnectionRef {
       if let target = unsafe listener.accepter.pointee.waiter.claim(where: { _ in listener.isAcceptable }) {
         cx.wake(target)
       }
+      #if Explore
+        if Mutation.acceptNotTold.isOn { break }
+      #endif
       unsafe listener.observers.pointee.raise(.readable) { cx.wake($0) }
     case .closed, .dropped:
       // The listener closed meanwhile (AQ-CLOSE, Q3): nobody will ever accept this child.

@@ -1,0 +1,186 @@
+#if Explore
+  import Devices
+  import Exclusion
+  import Internet
+  import Sockets
+  import SoftInterrupts
+  import Timing
+  import Wire
+
+  /// A stack with loopback alone: sockets, and one context whose passes a virtual thread runs, as the context's own
+  /// would. What is made before and after ``Run/concurrently(_:)`` is not explored.
+  final class SocketWorld {
+    let run: Run
+    let contexts: ContextSet
+    let internet: InternetLayer
+    let sockets: SocketLayer
+    private let clock = VirtualClock(start: Instant(milliseconds: 1000))
+    private let scheduler: ManualScheduler
+    /// Threads that have not returned yet.
+    private var running = 0
+    static let host = IPAddress("127.0.0.1")!
+
+    init(_ run: Run, _ change: (inout SocketConfiguration) -> Void = { _ in }) {
+      self.run = run
+      do {
+        contexts = try ContextSet(ContextConfiguration(packetLimit: 256, timeSource: clock))
+        internet = InternetLayer(contexts: contexts, configuration: InternetConfiguration(seed: 1))
+        var configuration = SocketConfiguration()
+        configuration.seed = 1
+        configuration.connectionLimit = 64
+        change(&configuration)
+        sockets = SocketLayer(contexts: contexts, internet: internet, configuration: configuration)
+        let loopback = try internet.addInterface(
+          InterfaceDescription(device: LoopbackDevice(queues: 1), isLoopback: true))
+        try internet.configure { tables throws(NetworkChangeError) in
+          try tables.addAddress(InterfaceAddress(IPPrefix("127.0.0.1/8")!, interface: loopback))
+        }
+      } catch {
+        preconditionFailure("a stack in memory needs nothing of the system: \(error)")
+      }
+      scheduler = ManualScheduler(clock: clock)
+      scheduler.add(contexts)
+    }
+
+    // MARK: Before
+
+    /// The answer of the context, which settles.
+    func made<Value>(_ answer: Answer<Result<Value, SocketError>>) -> Value {
+      scheduler.settle()
+      switch answer.take() {
+      case .success(let value): return value
+      case .failure(let error): preconditionFailure("a socket on loopback: \(error)")
+      case nil: preconditionFailure("the context does not answer")
+      }
+    }
+    func datagram(_ port: UInt16) -> DatagramSocket {
+      made(sockets.bindDatagram(to: SocketAddress(Self.host, port: port)))
+    }
+    /// Both ends of a connection, at rest.
+    func connection(limits: BufferLimits = BufferLimits()) -> (client: StreamSocket, server: StreamSocket) {
+      let address = SocketAddress(Self.host, port: 7)
+      let listener = made(sockets.listen(on: address, limits: limits))
+      let client = made(sockets.connect(to: address, limits: limits))
+      scheduler.settle()
+      defer { listener.close() }
+      guard case .success(let server) = listener.tryAccept() else {
+        preconditionFailure("a connection on loopback is made")
+      }
+      return (client, server)
+    }
+
+    /// Lets the context do what there is to do.
+    func settle() { scheduler.settle() }
+
+    // MARK: Threads
+
+    /// Runs the threads, and the context until they have returned and it has nothing to do.
+    func concurrently(_ threads: [(name: String, body: () -> Void)]) {
+      running = threads.count
+      let counted = threads.map { thread in
+        (
+          name: thread.name,
+          body: {
+            thread.body()
+            self.running -= 1
+          }
+        )
+      }
+      run.concurrently(counted + [("context", { self.runContext() })])
+    }
+    private func runContext() {
+      let port = contexts.port(0)
+      while true {
+        run.wait(until: { self.running == 0 || port.hasWork })
+        if !port.hasWork { return }
+        scheduler.step(contexts, context: 0)
+      }
+    }
+
+    /// Waits as a blocked thread does (PROTOCOLS 2): `attempt` returns nil as long as there is nothing.
+    func wait<R>(
+      at point: WaitPoint, need: UInt32 = 1, isReady: (UInt32) -> Bool, _ attempt: () -> R?
+    ) -> R {
+      let parker = Parker()
+      withApplication { held in
+        switch point.turn.take(parker.wakeTarget, &held) {
+        case .taken: break
+        case .queued: while !parker.park(&held) {}
+        }
+      }
+      defer { withApplication { held in point.turn.pass(&held) } }
+      while true {
+        if let result = attempt() { return result }
+        let ticket = point.waiter.publish(need: need, parker.wakeTarget)
+        if isReady(need), point.waiter.retract(ticket) { continue }
+        withApplication { held in
+          while !parker.park(&held) {}
+        }
+        point.waiter.finish(ticket)
+      }
+    }
+
+    /// Waits for events of `queue`, at most `limit` in one harvest.
+    func harvest(_ queue: SocketEventQueue, atMost limit: Int = 8) -> [SocketEvent]? {
+      wait(at: queue.point, isReady: { _ in queue.isReady }) { () -> [SocketEvent]?? in
+        do throws(SocketError) {
+          let events = try queue.harvest(atMost: limit).events
+          return events.isEmpty ? nil : .some(events)
+        } catch {
+          return .some(nil)
+        }
+      }
+    }
+    /// Takes one datagram, waiting for it.
+    func receive(_ socket: DatagramSocket) -> [UInt8]? {
+      wait(at: socket.readPoint, isReady: { _ in socket.isReadable }) { () -> [UInt8]?? in
+        switch socket.receiveNow() {
+        case .success(let bytes): .some(bytes)
+        case .failure(.wouldBlock): nil
+        case .failure: .some(nil)
+        }
+      }
+    }
+
+    // MARK: The whole
+
+    /// Runs `body` in a world of its own. What it made is let go of when it returns, and nothing is left.
+    static func explore(
+      _ run: Run, _ change: (inout SocketConfiguration) -> Void = { _ in }, _ body: (SocketWorld) -> Void
+    ) {
+      let world = SocketWorld(run, change)
+      body(world)
+      // Twice: what was let go of last ends with the first, and its memory after a grace period.
+      world.scheduler.settle()
+      world.scheduler.run(milliseconds: 10)
+      let wasted = world.sockets.wakeAccount.counters.wasted.value
+      run.require(wasted == 0, "SB-EXACT: \(wasted) useless wake-ups")
+      run.require(world.sockets.connectionsInUse(0) == 0, "RS-LEAK: connections are left")
+      run.require(world.sockets.eventCounters.registrations == 0, "RS-LEAK: registrations are left")
+    }
+  }
+
+  extension DatagramSocket {
+    func sendNow(_ bytes: [UInt8], to port: UInt16) -> SocketError? {
+      let address = SocketAddress(SocketWorld.host, port: port)
+      let outcome = unsafe bytes.withUnsafeBytes { unsafe trySend($0, to: address) }
+      if case .failure(let error) = outcome { return error }
+      return nil
+    }
+    func receiveNow() -> Result<[UInt8], SocketError> {
+      var bytes = [UInt8](repeating: 0, count: 64)
+      return unsafe bytes.withUnsafeMutableBytes { unsafe tryReceive(into: $0) }.map {
+        Array(bytes[..<$0.count])
+      }
+    }
+  }
+  extension StreamSocket {
+    func writeNow(_ bytes: [UInt8]) -> WriteOutcome { unsafe bytes.withUnsafeBytes { unsafe tryWrite($0) } }
+    func readNow(_ limit: Int = 64) -> (ReadOutcome, [UInt8]) {
+      var bytes = [UInt8](repeating: 0, count: limit)
+      let outcome = unsafe bytes.withUnsafeMutableBytes { unsafe tryRead(into: $0) }
+      if case .bytes(let count) = outcome { return (outcome, Array(bytes[..<count])) }
+      return (outcome, [])
+    }
+  }
+#endif
