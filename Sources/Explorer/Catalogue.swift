@@ -8,7 +8,9 @@
       waits,
       graces,
       locks,
+      contexts,
       events,
+      flows,
       restarts,
       wakes,
     ].flatMap { $0 }

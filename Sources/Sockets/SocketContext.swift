@@ -181,7 +181,11 @@ struct SocketContextRef {
 
   func finishAtHome(_ connection: ConnectionRef, _ cx: inout SoftInterrupt) {
     // A timer request may still be on its way here; it comes in order, before or after, and holds a reference.
-    cx.cancel(connection.timer)
+    #if Explore
+      if !Mutation.timerLeftOnWheel.isOn { cx.cancel(connection.timer) }
+    #else
+      cx.cancel(connection.timer)
+    #endif
     let item = connection.commandItem
     item.kind = SocketKind.shard
     item.code = ConnectionShard.Command.remove

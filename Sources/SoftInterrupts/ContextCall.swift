@@ -7,12 +7,13 @@ public enum ContextCall {
     init(_ body: @escaping @Sendable (inout SoftInterrupt) -> Void) { self.body = body }
   }
   private static var boxOffset: Int { 32 }
+  private static var bytes: Int { 64 }
 
   /// An item of `kind` for whoever runs it to ``run(_:_:)``, or to ``discard(_:)``.
   public static func make(
     kind: WorkKind = Handlers.Kind.call, _ body: @escaping @Sendable (inout SoftInterrupt) -> Void
   ) -> ItemRef {
-    let raw = UnsafeMutableRawPointer.allocate(byteCount: 64, alignment: 64)
+    let raw = SharedMemory.allocate(byteCount: bytes, alignment: 64)
     unsafe raw.initializeMemory(as: WorkItem.self, to: WorkItem(kind: kind))
     unsafe (raw + boxOffset).initializeMemory(as: Unmanaged<Box>.self, to: Unmanaged.passRetained(Box(body)))
     return unsafe ItemRef(raw)
@@ -20,7 +21,7 @@ public enum ContextCall {
   private static func take(_ item: ItemRef) -> Box {
     let raw = unsafe item.raw
     let box = unsafe (raw + boxOffset).assumingMemoryBound(to: Unmanaged<Box>.self).pointee
-    unsafe raw.deallocate()
+    unsafe SharedMemory.deallocate(raw, byteCount: bytes)
     return unsafe box.takeRetainedValue()
   }
   /// Calls the closure, and frees the item.

@@ -24,6 +24,9 @@ struct ContextRunner: @unchecked Sendable {  // the state behind it is touched b
       distribute()
       runLevels(&cx)
       flush(&cx)
+      #if Explore
+        if Mutation.budgetEndForgotten.isOn { return false }
+      #endif
       return hasWorkLeft
     }
     root.deliverWakeups()
@@ -40,6 +43,9 @@ struct ContextRunner: @unchecked Sendable {  // the state behind it is touched b
     var posted = unsafe state.pointee.core.port.takeAll()
     while let item = posted.popFirst() {
       if item.kind == Handlers.Kind.receiveSignal {
+        #if Explore
+          if Mutation.signalTakenWithoutReceiving.isOn { continue }
+        #endif
         // At once, so that this pass receives: a source that became pending later would wait for the next.
         unsafe state.pointee.sources[Int(item.value)].isPending = true
         continue
@@ -105,6 +111,9 @@ struct ContextRunner: @unchecked Sendable {  // the state behind it is touched b
   /// Expired timers, one at a time: a handler may arm and cancel. Looked at after each turn too, so that a timer
   /// waits for one turn at most (TM-LATE).
   private func runClock(_ left: inout Allowance, _ cx: inout SoftInterrupt) {
+    #if Explore
+      if Mutation.timersStarvedByReceive.isOn, hasWork(.net) { return }
+    #endif
     var count = 0
     while !left.isSpent, hasWakeRoom {
       let now = unsafe state.pointee.now

@@ -79,8 +79,20 @@ struct SteeringLaneRef: @unchecked Sendable {  // each field has one writer
     unsafe lane.pointee.signal.beginDrain()
     for _ in 0..<limit {
       guard let packet = unsafe lane.pointee.ring.pop() else {
+        #if Explore
+          if Mutation.laneDrainForgetsRaise.isOn {
+            _ = unsafe lane.pointee.signal.endDrain()
+            return false
+          }
+        #endif
         return unsafe !lane.pointee.signal.endDrain()  // keeps RX-MISSED: raised meanwhile, once more
       }
+      #if Explore
+        if Mutation.laneEmptiedNewestFirst.isOn {
+          batch.prepend(packet)
+          continue
+        }
+      #endif
       batch.append(packet)
     }
     return true

@@ -9,6 +9,8 @@
     @usableFromInline static let gateBitsLost = Mutation("gateBitsLost")
     /// Gives ownership up before home has it: somebody else enters meanwhile.
     @usableFromInline static let gateHandOverClearsOwned = Mutation("gateHandOverClearsOwned")
+    /// A soft interrupt that finds the gate occupied waits for who is inside (R1).
+    @usableFromInline static let softInterruptWaitsForOwner = Mutation("softInterruptWaitsForOwner")
     /// Retires a block that can still be entered.
     @usableFromInline static let gateRetiredWithoutClosing = Mutation("gateRetiredWithoutClosing")
     /// A context that is about to sleep stores IDLE over what was posted meanwhile.

@@ -59,6 +59,13 @@ public protocol GatedBlock: ~Copyable {
         leave(budget: budget, &cx)
         return .ran
       }
+      #if Explore
+        if Mutation.softInterruptWaitsForOwner.isOn {
+          yieldProcessor()
+          seen = unsafe word.pointee.load()
+          continue
+        }
+      #endif
       if isSegment && GateWord.segments(seen) >= segmentLimit {
         cx.core.gates.dropped.increment()
         return .dropped  // keeps PCB-BOUND

@@ -59,6 +59,7 @@ extension ConnectionRef {
   ) {
     guard unsafe !owned.pointee.isDropped else { return }
     let sockets = SocketContextRef(cx)
+    unsafe willOwn(UnsafeRawPointer(owned))  // keeps PCB-OWN
     var sink = ConnectionSink(self, pool: cx.pool, sockets: sockets)
     let effects = unsafe step(&owned.pointee.engine, cx.now, &sink)
     apply(effects, sink, &cx)

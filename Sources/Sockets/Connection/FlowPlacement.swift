@@ -49,7 +49,10 @@ extension ConnectionRef {
     return nil
   }
   /// The segment was submitted, or given up.
-  func endForwarding() { unsafe shared.pointee.placement.subtract(1) }
+  func endForwarding() {
+    let before = unsafe shared.pointee.placement.subtract(1)
+    invariant(FlowPlacement.underWay(before) > 0, "PCB-MOVE: a segment came that was not on its way")
+  }
 
   /// Owner, on the home context: everything that is the home's goes to `target`.
   func move(to target: Int, _ cx: inout SoftInterrupt) -> Result<Void, MoveRefusal> {
@@ -64,6 +67,12 @@ extension ConnectionRef {
       return .failure(.transmitUnderWay)
     }
     var placed = FlowPlacement.word(home: old)
+    #if Explore
+      if Mutation.moveIgnoresUnderWay.isOn {
+        unsafe shared.pointee.placement.store(FlowPlacement.word(home: target))
+        placed = FlowPlacement.word(home: target)
+      }
+    #endif
     guard unsafe shared.pointee.placement.compareExchange(&placed, FlowPlacement.word(home: target)) else {
       return .failure(.segmentsUnderWay)
     }

@@ -1,0 +1,184 @@
+#if Explore
+  import Devices
+  import Exclusion
+  import Internet
+  import SoftInterrupts
+  import Sockets
+  import Timing
+  import Wire
+
+  /// A stack of two contexts, with loopback and a link whose far end nobody serves.
+  @safe private final class FlowWorld: @unchecked Sendable {  // all virtual threads are one thread
+    static let seed: UInt64 = 1
+    static let near = IPAddress(IPv4Address(10, 0, 0, 1)), far = IPAddress(IPv4Address(10, 0, 0, 2))
+    let run: Run
+    let contexts: ExploredContexts
+    let sockets: SocketLayer
+    private let internet: InternetLayer
+    private let link = LinkPair(left: .ip, right: .ip, queues: 2, ringSlots: 64)
+
+    init(_ run: Run) {
+      self.run = run
+      contexts = ExploredContexts(run, contexts: 2) {
+        $0.steering = .home
+        $0.budgets.turn = 1
+        $0.budgets.net = LevelBudget(items: 2, time: 1_000_000)
+      }
+      internet = InternetLayer(
+        contexts: contexts.set, configuration: InternetConfiguration(seed: Self.seed))
+      var configuration = SocketConfiguration()
+      configuration.seed = Self.seed
+      configuration.connectionLimit = 8
+      configuration.applicationPackets = 8
+      configuration.applicationChunks = 16
+      sockets = SocketLayer(contexts: contexts.set, internet: internet, configuration: configuration)
+      do {
+        let loopback = try internet.addInterface(
+          InterfaceDescription(device: LoopbackDevice(queues: 2, ringSlots: 64), isLoopback: true))
+        let outside = try internet.addInterface(InterfaceDescription(device: link.left))
+        try internet.configure { tables in
+          try tables.addAddress(
+            InterfaceAddress(IPPrefix(IPAddress(IPv4Address.loopback), length: 8)!, interface: loopback))
+          try tables.addAddress(InterfaceAddress(IPPrefix(Self.near, length: 24)!, interface: outside))
+        }
+      } catch {
+        preconditionFailure("two links without descriptors: \(error)")
+      }
+      contexts.start()
+    }
+
+    func wait<Value, Failure: Error>(_ answer: Answer<Result<Value, Failure>>) -> Value? {
+      run.wait { answer.isReady }
+      guard case .success(let value)? = answer.take() else { return nil }
+      return value
+    }
+
+    /// A local port that makes `home` the home of a flow to the far end's port 7.
+    func port(home: Int) -> UInt16 {
+      for port in UInt16(40_000)... {
+        let key = FlowKey(localAddress: Self.near, localPort: port, remoteAddress: Self.far, remotePort: 7)
+        if Int(key.hash(HashKey(seed: Self.seed)) >> 32) % 2 == home { return port }
+      }
+      return 0
+    }
+
+    /// Both ends of a connection over loopback.
+    func connection() -> (near: StreamSocket, far: StreamSocket, listener: ListeningSocket)? {
+      let address = SocketAddress(IPAddress(IPv4Address.loopback), port: 7)
+      guard let listener = wait(sockets.listen(on: address)), let near = wait(sockets.connect(to: address))
+      else { return nil }
+      var far: StreamSocket?
+      run.wait {
+        if far == nil { far = try? listener.tryAccept().get() }
+        return far != nil && near.isConnected
+      }
+      return far.map { (near, $0, listener) }
+    }
+
+    /// Every connection gone, no timer left, no packet out.
+    func expectNothingLeft() {
+      // Retired slots come back when contexts have looked for them, which they do once in a millisecond.
+      for _ in 0..<200 where connections > 0 { run.sleep(nanoseconds: 1_000_000) }
+      run.require(connections == 0, "SO-REF: \(connections) connections are left")
+      let armed = (0..<2).map { contexts.set.counters($0).timersArmed.value }
+      run.require(armed == [0, 0], "TM-REF: timers of connections that are gone are armed: \(armed)")
+      contexts.finish()
+      link.loseFrames()
+    }
+    private var connections: Int { (0..<2).reduce(0) { $0 + sockets.connectionsInUse($1) } }
+  }
+
+  extension StreamSocket {
+    fileprivate func write(_ byte: UInt8) -> Bool {
+      var byte = byte
+      return unsafe withUnsafeBytes(of: &byte) { unsafe tryWrite($0) } == .bytes(1)
+    }
+    fileprivate func read() -> UInt8? {
+      var byte: UInt8 = 0
+      return unsafe withUnsafeMutableBytes(of: &byte) { unsafe tryRead(into: $0) } == .bytes(1) ? byte : nil
+    }
+  }
+
+  extension Catalogue {
+    static let flows: [Scenario] = [
+      Scenario(
+        id: "T2", title: "a retransmission timer fires for a connection that is being aborted and freed",
+        timePasses: true, mutations: ["timerLeftOnWheel"]
+      ) { run in
+        let world = FlowWorld(run)
+        var socket = world.wait(world.sockets.connect(to: SocketAddress(FlowWorld.far, port: 7)))
+        run.require(socket != nil, "no connection was begun")
+        run.concurrently([
+          (
+            "closer",
+            {
+              socket?.abort()
+              socket = nil
+            }
+          ),
+          ("time", { run.sleep(nanoseconds: 1_100_000_000) }),
+        ])
+        world.expectNothingLeft()
+      },
+      Scenario(
+        id: "TM-OWNER", title: "a timer fires at home while another context is inside the connection",
+        timePasses: true
+      ) { run in
+        let world = FlowWorld(run)
+        // The first connect runs on context 1.
+        let local = SocketAddress(FlowWorld.near, port: world.port(home: 0))
+        var socket: StreamSocket?
+        run.concurrently([
+          (
+            "application",
+            {
+              let remote = SocketAddress(FlowWorld.far, port: 7)
+              socket = world.wait(world.sockets.connect(to: remote, from: local))
+            }
+          ),
+          ("time", { for _ in 0..<3 { run.sleep(nanoseconds: 1_000_000_000) } }),
+        ])
+        run.require(socket != nil, "no connection was begun")
+        socket?.abort()
+        socket = nil
+        world.expectNothingLeft()
+      },
+      Scenario(
+        id: "PCB-MOVE", title: "a connection moves there and back while segments are on their way to it",
+        mutations: ["moveIgnoresUnderWay"]
+      ) { run in
+        let world = FlowWorld(run)
+        do {
+          guard let (near, far, listener) = world.connection() else {
+            return run.require(false, "no connection was made")
+          }
+          near.setNoDelay(true)
+          run.concurrently([
+            (
+              "writer", { for value in UInt8(0)..<4 { run.require(near.write(value), "a byte was refused") } }
+            ),
+            (
+              "mover",
+              {
+                for target in [0, 1, 0, 1, 0] {
+                  let answer = world.sockets.move(far, to: target)
+                  run.wait { answer.isReady }
+                }
+              }
+            ),
+          ])
+          var bytes: [UInt8] = []
+          run.wait {
+            if let byte = far.read() { bytes.append(byte) }
+            return bytes.count == 4
+          }
+          run.require(bytes == [0, 1, 2, 3], "RX-ORDER: \(bytes)")
+          near.abort()
+          far.abort()
+          listener.close()
+        }
+        world.expectNothingLeft()
+      },
+    ]
+  }
+#endif

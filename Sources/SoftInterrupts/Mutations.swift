@@ -1,0 +1,18 @@
+#if Explore
+  import Exclusion
+
+  extension Mutation {
+    /// Expired timers wait until nothing is left to receive (R4).
+    static let timersStarvedByReceive = Mutation("timersStarvedByReceive")
+    /// A pass that ran out of its budget says that nothing is left (RX-BUDGET).
+    static let budgetEndForgotten = Mutation("budgetEndForgotten")
+    /// What a device in memory tells is taken off the port, and its queue is not looked at (R3).
+    static let signalTakenWithoutReceiving = Mutation("signalTakenWithoutReceiving")
+    /// What is raised while a lane is emptied is not looked for (RX-MISSED).
+    static let laneDrainForgetsRaise = Mutation("laneDrainForgetsRaise")
+    /// A lane is emptied from its wrong end (RX-ORDER).
+    static let laneEmptiedNewestFirst = Mutation("laneEmptiedNewestFirst")
+    /// A barrier passes although packets of the time before are in a lane (RX-DRAIN).
+    static let barrierSkipsLanes = Mutation("barrierSkipsLanes")
+  }
+#endif
