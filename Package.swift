@@ -25,6 +25,7 @@ let targets: [Target] = [
   house("Timing", ["CLinux", "Exclusion"]),
   house("Buffers", ["Wire", "Exclusion", "Timing"]),
   house("Devices", ["Wire", "Exclusion", "Timing", "Buffers"]),
+  house("DeviceTesting", ["Wire", "Exclusion", "Timing", "Buffers", "Devices"]),
   house("LinuxDevices", ["CLinux", "Wire", "Exclusion", "Timing", "Buffers", "Devices"]),
   house("SoftInterrupts", ["Wire", "Exclusion", "Timing", "Buffers", "Devices"]),
   house("Internet", ["Wire", "Exclusion", "Timing", "Buffers", "Devices", "SoftInterrupts"]),
@@ -58,18 +59,23 @@ let targets: [Target] = [
   tests("ExclusionTests", ["Exclusion"]),
   tests("TimingTests", ["Timing", "Exclusion"]),
   tests("BuffersTests", ["Buffers", "Wire", "Exclusion", "Timing"]),
-  tests("DevicesTests", ["Devices", "Wire", "Buffers", "Exclusion", "Timing"]),
+  tests("DevicesTests", ["DeviceTesting", "Devices", "Wire", "Buffers", "Exclusion", "Timing"]),
   tests(
     "LinuxDevicesTests",
     ["LinuxDevices", "Devices", "CLinux", "Wire", "Buffers", "Exclusion", "Timing"]),
-  tests("SoftInterruptsTests", ["SoftInterrupts", "Devices", "Buffers", "Exclusion", "Timing", "Wire"]),
+  tests(
+    "SoftInterruptsTests",
+    ["SoftInterrupts", "DeviceTesting", "Devices", "Buffers", "Exclusion", "Timing", "Wire"]),
   tests(
     "InternetTests",
     ["Internet", "SoftInterrupts", "Devices", "Wire", "Buffers", "Exclusion", "Timing"]),
   tests("TCPTests", ["TCP", "Wire", "Buffers", "Exclusion", "Timing"]),
   tests(
     "SocketsTests",
-    ["Sockets", "TCP", "Internet", "SoftInterrupts", "Devices", "Wire", "Buffers", "Exclusion", "Timing"]),
+    [
+      "Sockets", "DeviceTesting", "TCP", "Internet", "SoftInterrupts", "Devices", "Wire", "Buffers",
+      "Exclusion", "Timing",
+    ]),
   tests(
     "SluiceTests",
     [

@@ -26,6 +26,8 @@ public import Exclusion
   @inlinable deinit { unsafe Packet.release(slot) }
 
   @usableFromInline static func release(_ slot: UnsafeMutableRawPointer) {
+    let owner = unsafe slot.load(fromByteOffset: PacketLayout.creditOwner, as: UInt.self)
+    if owner != 0 { unsafe settle(owner, slot) }
     if unsafe slot.load(fromByteOffset: PacketLayout.attachment, as: UInt32.self) != 0 {
       unsafe releasePieces(slot)
     }

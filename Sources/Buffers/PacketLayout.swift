@@ -11,6 +11,8 @@
 @usableFromInline enum PacketLayout {
   @usableFromInline static var slotBytes: Int { 2048 }
   @usableFromInline static var metadata: Int { 32 }
+  /// In the metadata, and on the line of `attachment`, which is looked at for every packet that is freed.
+  @usableFromInline static var creditOwner: Int { 72 }
   @usableFromInline static var start: Int { 120 }
   @usableFromInline static var count: Int { 122 }
   @usableFromInline static var attachment: Int { 124 }

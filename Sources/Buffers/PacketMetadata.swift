@@ -10,8 +10,10 @@ public import Wire
   public var destination = IPAddress(high: 0, low: 0)
   /// When it came in, by the clock of the pass that read it; RTT samples use it (R10).
   public var arrival = Instant.zero
-  /// Address of whom to credit when the packet is sent or freed; 0: nobody.
+  /// Address of the account (``PacketCredit``) that is credited when the packet has left or is freed; 0: none.
   public var creditOwner: UInt = 0
+  /// Address of whoever submitted the packet from application context; 0: nobody.
+  public var submitter: UInt = 0
   /// Keyed hash of the flow; 0 until it is known.
   public var flowHash: UInt32 = 0
   /// For the transport: TCP keeps the sequence number of the first byte here while a packet waits out of

@@ -92,6 +92,7 @@ extension Packet {
     append(other.count)
     unsafe dataAddress.copyMemory(from: other.dataAddress, byteCount: other.count)
     metadata = other.metadata
+    forfeitCredit()  // one packet's credit comes back once
     for index in 0..<other.pieceCount {
       let piece = unsafe Packet.piece(other.slot, index).pointee
       ChunkRef(address: piece.chunk).retain()

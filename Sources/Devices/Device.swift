@@ -22,12 +22,38 @@ public enum ReceiveOutcome: Sendable, Equatable {
   case failed(Int32)
 }
 
+/// Who sees to it that a driver's sending side is not entered twice at once. The stack waits for none of them.
+public enum TransmitSerialization: Sendable, Hashable {
+  /// The gate of the queue: the driver is called by its owner, one at a time, and needs nothing of its own.
+  case gate
+  /// The driver, by a lock that it shares with whatever else touches its hardware, a ``DriverLock``. It is called by
+  /// the gate's owner too, and may give a packet back because its lock is taken. The packet is deferred, and tried
+  /// again when the holder lets go, by a posted bit: neither is spun on. A driver's lock is no lock of the stack's;
+  /// it is tried in soft-interrupt context and never waited for.
+  case driver
+  /// Nobody: any number of contexts call `send` at once, past the gate, as long as none of a context's packets are
+  /// deferred. Space is claimed by one compare-and-swap. `flush` and `complete` are still the gate owner's. Such a
+  /// driver counts frames when it completes them, as its counters have one writer.
+  case lockless
+}
+
+/// When a driver is done with a packet that it took.
+public enum TransmitCompletion: Sendable, Hashable {
+  /// When `send` returns: it has copied the packet, or passed it to another owner. Nothing is in flight, so byte
+  /// limits have nothing to limit and are not kept; the link pushes back by its own queue alone. TAP, packet
+  /// sockets, loopback and link pairs are so.
+  case atOnce
+  /// Later: the device reads the packet until it hands it back from `complete`, in finite time, with no further
+  /// transmit (TX-RECLAIM), and says so by ``TransmitQueueRef/roomAppeared()``. Byte limits apply.
+  case later
+}
+
 /// A source and sink of frames with one or more queue pairs.
 ///
 /// Ownership (TX-OWN): a packet is the stack's or the device's, never both, at every return. A queue is
-/// served by one context; `send`, `flush` and `complete` are called only by the owner of the queue's
-/// gate (``TransmitQueue``), `receive` only by the queue's context, so a driver needs no lock.
-/// None of these may block, wake anybody or free a packet (X3): completed packets are handed back.
+/// served by one context; `flush` and `complete` are called only by the owner of the queue's gate
+/// (``TransmitQueue``), `send` as ``transmitSerialization`` says, `receive` only by the queue's context.
+/// None of these may block, wait for a lock, wake anybody or free a packet (X3): completed packets are handed back.
 public protocol Device: AnyObject, Sendable {
   /// The name that users see, as `ip link` prints it.
   var name: String { get }
@@ -39,6 +65,10 @@ public protocol Device: AnyObject, Sendable {
   var queueCount: Int { get }
   /// Whether it is a serial line, which contexts serve at their serial level.
   var isSerialLine: Bool { get }
+  /// Who keeps senders apart; the gate unless the driver says otherwise. Constant.
+  var transmitSerialization: TransmitSerialization { get }
+  /// When sent packets are done; at once unless the driver says otherwise. Constant.
+  var transmitCompletion: TransmitCompletion { get }
   /// What went through each queue.
   func counters(queue: Int) -> DeviceCounters
 
@@ -54,15 +84,27 @@ public protocol Device: AnyObject, Sendable {
   func receive(
     queue: Int, limit: Int, pool: PacketPoolRef, now: Instant, into batch: inout PacketQueue
   ) -> ReceiveOutcome
-  /// Nil: the device has the packet. Otherwise it comes back, and the queue is stopped (TX-BUSY).
+  /// Nil: the device has the packet. Otherwise it comes back unchanged, and the driver has either stopped the queue
+  /// (``TransmitQueueRef/stop(hasRoom:)``) or met its own lock taken (``DriverLock``). Coming back from a running
+  /// queue is a bug of the driver's, which is counted (TX-BUSY).
   func send(_ packet: consuming Packet, queue: Int) -> Packet?
   /// Ends a batch of sends: system calls that were put off happen now.
   func flush(queue: Int)
   /// Moves packets that the device is done with to `completed`; restarts the queue if that made room.
   func complete(queue: Int, into completed: inout PacketQueue)
+  /// The queue stood still with packets waiting for longer than its watchdog bears: something is lost that should
+  /// have restarted it. The driver may reset its sending side; what it held comes back from `complete`. It leaves
+  /// the receiving side alone: frames that have arrived are still received (C8). Owner of the queue's gate.
+  func transmitTimedOut(queue: Int)
 }
 
 extension Device {
   /// Most are not.
   public var isSerialLine: Bool { false }
+  /// The gate of the queue.
+  public var transmitSerialization: TransmitSerialization { .gate }
+  /// At once.
+  public var transmitCompletion: TransmitCompletion { .atOnce }
+  /// Nothing that this driver could do about it.
+  public func transmitTimedOut(queue: Int) {}
 }

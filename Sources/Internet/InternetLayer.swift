@@ -128,7 +128,8 @@ public final class InternetLayer: @unchecked Sendable {
   public func addInterface(_ description: InterfaceDescription) throws -> UInt16 {
     precondition(interfaceCount < Self.interfaceLimit, "an internet layer has at most 63 interfaces")
     let index = UInt16(interfaceCount + 1)
-    let queues = try contexts.addDevice(description.device, interface: Int(index))
+    let queues = try contexts.addDevice(
+      description.device, interface: Int(index), transmit: description.transmit)
     var neighbors: NeighborCacheRef?
     if case .ethernet = description.device.linkLayer {
       neighbors = NeighborCacheRef.make(

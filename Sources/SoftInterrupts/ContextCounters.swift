@@ -70,14 +70,3 @@ public struct LevelCounters: ~Copyable, Sendable {
     clock.value &+ net.value &+ serial.value &+ bio.value &+ general.value
   }
 }
-
-/// A value with one writer and any number of readers.
-public struct Gauge: ~Copyable, Sendable {
-  private let word = Counter()
-  /// Zero.
-  public init() {}
-  /// The last value that was set.
-  public var value: UInt64 { word.value }
-  /// Its writer sets it.
-  public func set(_ value: UInt64) { word.set(value) }
-}

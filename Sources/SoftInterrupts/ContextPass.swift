@@ -153,8 +153,10 @@ struct ContextRunner: @unchecked Sendable {  // the state behind it is touched b
   }
 
   private func refreshNow() -> Instant {
-    unsafe state.pointee.now = state.pointee.timeSource.now()
-    return unsafe state.pointee.now
+    let now = unsafe state.pointee.timeSource.now()
+    unsafe state.pointee.now = now
+    unsafe state.pointee.transmitBatch.pointee.now = now
+    return now
   }
 
   /// Room for the wake-ups of one more turn.

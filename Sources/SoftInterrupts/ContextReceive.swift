@@ -50,25 +50,8 @@ extension ContextRunner {
 
   /// The end of a pass: put-off system calls, then the packets that are done, with nothing owned (X3).
   func flush(_ cx: inout SoftInterrupt) {
-    let batch = unsafe state.pointee.core.attachment(.devices).assumingMemoryBound(to: TransmitBatch.self)
-    while let queue = unsafe batch.pointee.nextDirty() { queue.flush(&cx) }
-    while let packet = unsafe batch.pointee.nextFinished() { _ = consume packet }
-    watchStoppedQueues()
-  }
-
-  /// A stopped queue of a device with a descriptor restarts when there is room to write (X9).
-  private func watchStoppedQueues() {
-    guard let poller = unsafe state.pointee.poller else { return }
-    for number in unsafe state.pointee.sources.indices {
-      let isStopped = unsafe state.pointee.sources[number].transmit.isStopped
-      guard unsafe isStopped != state.pointee.sources[number].isWatchedForRoom else { continue }
-      let source = unsafe state.pointee.sources[number]
-      guard source.device.descriptor(queue: source.queue) != nil else {
-        continue
-      }
-      unsafe state.pointee.sources[number].isWatchedForRoom = isStopped
-      poller.watchWritable(token: UInt32(number), isStopped)
-    }
+    cx.finishTransmission()
+    watchTransmitQueues(&cx)
   }
 
   /// Frees retired slots whose grace period has passed (PCB-GRACE).

@@ -28,7 +28,7 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
   private var counterSets: [ContextCounters] = []
   private var pollers: [(any DevicePoller)?] = []
   private var signals: [ReceiveSignalRef] = []
-  private var queues: [TransmitQueueRef] = []
+  private var queues: [(interface: Int, queue: TransmitQueueRef)] = []
   private var lanes: [SteeringLaneRef] = []
   private var threads: [WorkerThread] = []
   private var isStarted = false
@@ -61,7 +61,7 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
           core: core, handlers: Handlers(), timeSource: timeSource, poller: poller, pool: pools[index].ref,
           grace: grace, counters: counters, budgets: budgets, now: timeSource.now(),
           wheel: TimingWheel(now: timeSource.now()),
-          housekeeping: Housekeeping(patience: configuration.gracePatience)))
+          housekeeping: Housekeeping(patience: configuration.gracePatience), transmitBatch: batches + index))
       unsafe core.attach(UnsafeMutableRawPointer(states + index), .softInterrupts)
       unsafe core.attach(UnsafeMutableRawPointer(batches + index), .devices)
       cores.append(core)
@@ -75,6 +75,13 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
     handlers.register(Handlers.Kind.steeringSignal, at: .net) { _, _ in }
     handlers.register(Handlers.Kind.transmitQueue, at: .net) { item, cx in
       unsafe GateRef<TransmitQueue>(item.raw).resume(budget: 256, &cx)
+    }
+    // The look at the queues comes at the end of the pass, whatever began it.
+    handlers.register(Handlers.Kind.transmitNotice, at: .net) { item, _ in
+      TransmitQueueRef.of(notice: item).noticed()
+    }
+    handlers.registerTimer(Handlers.Timer.transmitWatchdog) { timer, cx in
+      cx.transmitWatchdogFired(timer)
     }
   }
 
@@ -112,15 +119,17 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
   /// Adds a device as interface `interface`: queue i belongs to context i modulo the number of contexts; a
   /// context beyond the device's queues sends through queue (i modulo queues). Before the start.
   /// Returns the transmit queue that each context uses. Throws what the poller throws.
-  public func addDevice(_ device: any Device, interface: Int, level: Level? = nil) throws
-    -> [TransmitQueueRef]
-  {
+  public func addDevice(
+    _ device: any Device, interface: Int, level: Level? = nil,
+    transmit configuration: TransmitConfiguration = TransmitConfiguration()
+  ) throws -> [TransmitQueueRef] {
     precondition(!isStarted, "devices are added before the start")
     var made: [TransmitQueueRef] = []
     for queue in 0..<device.queueCount {
       let home = queue % count
       let transmit = TransmitQueueRef.make(
-        device: device, queue: queue, kind: Handlers.Kind.transmitQueue, home: port(home))
+        device: device, queue: queue, kind: Handlers.Kind.transmitQueue, notice: Handlers.Kind.transmitNotice,
+        timer: Handlers.Timer.transmitWatchdog, home: port(home), configuration)
       let number = unsafe states[home].sources.count
       let signal = ReceiveSignalRef.make(
         kind: Handlers.Kind.receiveSignal, source: UInt32(number), port: port(home))
@@ -134,10 +143,16 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
           level: level ?? (device.isSerialLine ? .serial : .net), signal: signal, transmit: transmit
         ))
       signals.append(signal)
-      queues.append(transmit)
+      queues.append((interface, transmit))
       made.append(transmit)
     }
     return (0..<count).map { made[$0 % made.count] }
+  }
+
+  /// The transmit queues of an interface, in the order of its device's queues. Their counters may be read from any
+  /// thread.
+  public func transmitQueues(of interface: Int) -> [TransmitQueueRef] {
+    queues.filter { $0.interface == interface }.map(\.queue)
   }
 
   func freezeHandlers() {
@@ -186,7 +201,7 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
       unsafe (states + index).deinitialize(count: 1)
       unsafe (batches + index).deinitialize(count: 1)
     }
-    for queue in queues { queue.destroy() }
+    for (_, queue) in queues { queue.destroy() }
     for signal in signals { signal.destroy() }
     for lane in lanes { lane.destroy() }
     unsafe pools.deinitialize(count: count)

@@ -5,6 +5,7 @@ import Timing
 
 /// Everything that belongs to one context. Touched only by the context's thread, except the counters,
 /// which anyone may read.
+@safe
 struct ContextState: ~Copyable {
   let core: ContextCoreRef
   var handlers: Handlers
@@ -32,6 +33,8 @@ struct ContextState: ~Copyable {
   var nextLane = 0
   var limbo = LimboList()
   var housekeeping: Housekeeping
+  /// What the pass owes to transmission.
+  let transmitBatch: UnsafeMutablePointer<TransmitBatch>
   var isStopping = false
 }
 
@@ -46,6 +49,8 @@ struct ReceiveSource {
   /// More may be in the device: poll it in the next pass.
   var isPending = false
   var isWatchedForRoom = false
+  /// Packets that the transmit queue had sent when its watchdog was armed; nil while it is not.
+  var watchedFrom: UInt64?
   var hasFailed = false
 }
 

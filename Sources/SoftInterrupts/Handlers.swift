@@ -30,9 +30,14 @@ public struct Handlers: Sendable {
     public static let steeringSignal = WorkKind(rawValue: 4)
     /// What a context looks at once in a while.
     public static let housekeeping = WorkKind(rawValue: 5)
+    /// A transmit queue of this context stands, and was noticed elsewhere.
+    public static let transmitNotice = WorkKind(rawValue: 6)
     /// The first kind for users.
     public static let firstFree = WorkKind(rawValue: 8)
   }
+
+  /// Timers that the contexts themselves know; users number theirs from 8 on.
+  enum Timer { static let transmitWatchdog: UInt8 = 1 }
 
   struct Entry: Sendable {
     var level: Level

@@ -1,8 +1,8 @@
 /// The order of the house, written once: DESIGN section 1, bottom to top.
 enum HouseOrder {
   static let bottomToTop = [
-    "CLinux", "CFiber", "Wire", "Exclusion", "Timing", "Buffers", "Devices", "LinuxDevices", "SoftInterrupts",
-    "Internet", "TCP", "Sockets", "Sluice", "Explorer", "SluiceExplore", "SluiceCommand",
+    "CLinux", "CFiber", "Wire", "Exclusion", "Timing", "Buffers", "Devices", "DeviceTesting", "LinuxDevices",
+    "SoftInterrupts", "Internet", "TCP", "Sockets", "Sluice", "Explorer", "SluiceExplore", "SluiceCommand",
   ]
 
   static func height(_ target: String) -> Int? {
@@ -15,6 +15,10 @@ enum HouseOrder {
     (["TCP"], ["Devices", "LinuxDevices", "SoftInterrupts", "Internet"]),
     (["SoftInterrupts", "Internet", "TCP", "Sockets"], ["LinuxDevices", "CLinux"]),
     (["Devices"], ["CLinux"]),
+    (
+      ["LinuxDevices", "SoftInterrupts", "Internet", "TCP", "Sockets", "Sluice", "SluiceCommand"],
+      ["DeviceTesting"]
+    ),
   ]
 
   /// Modules that come with the toolchain, and who may import them. Whatever is not here is refused.

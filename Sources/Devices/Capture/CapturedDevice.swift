@@ -4,7 +4,8 @@ public import Timing
 
 /// A device seen through a capture: everything passes to the device inside, and a copy of each frame that
 /// was received, or taken by the driver, goes to a ring. A packet that the driver gives back is not
-/// recorded: it did not go onto the link.
+/// recorded: it did not go onto the link. The ring of what was sent has one writer, so a lockless device inside
+/// is served through the queue's gate.
 public final class CapturedDevice: Device {
   private let inner: any Device
   private let time: any TimeSource
@@ -65,6 +66,17 @@ public final class CapturedDevice: Device {
   public var queueCount: Int { inner.queueCount }
   /// The inner device's kind of link.
   public var isSerialLine: Bool { inner.isSerialLine }
+  /// The gate, also for a lockless device; one that locks for itself still does.
+  public var transmitSerialization: TransmitSerialization {
+    switch inner.transmitSerialization {
+    case .gate, .lockless: .gate
+    case .driver: .driver
+    }
+  }
+  /// The inner device's.
+  public var transmitCompletion: TransmitCompletion { inner.transmitCompletion }
+  /// Recovery is the inner device's.
+  public func transmitTimedOut(queue: Int) { inner.transmitTimedOut(queue: queue) }
   /// The inner device's counters.
   public func counters(queue: Int) -> DeviceCounters { inner.counters(queue: queue) }
   /// The inner device's descriptor.

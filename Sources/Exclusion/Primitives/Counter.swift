@@ -36,6 +36,18 @@ public import Synchronization
   @inlinable @inline(__always) public var value: UInt64 { word.load(ordering: .relaxed) }
 }
 
+/// A value with one writer at a time and any number of readers; a statistic, which no protocol may turn on.
+@frozen public struct Gauge: ~Copyable, Sendable {
+  @usableFromInline let word: Counter
+
+  /// Zero.
+  @inlinable public init() { word = Counter() }
+  /// Only the writer.
+  @inlinable @inline(__always) public func set(_ value: UInt64) { word.set(value) }
+  /// The last value that was set. Any thread.
+  @inlinable @inline(__always) public var value: UInt64 { word.value }
+}
+
 @inlinable @inline(__always) func noteStatistic(_ word: borrowing Atomic<UInt64>) {
   #if Explore
     unsafe withUnsafePointer(to: word) { unsafe _noteStatistic(UnsafeRawPointer($0)) }

@@ -12,12 +12,18 @@ public struct InterfaceDescription: Sendable {
   /// Takes packets to any destination as if they were ours, and lets us answer from it: for a gateway that
   /// ends its guests' connections to the outside. Off by default.
   public var acceptsForeignDestinations: Bool
+  /// How its transmit queues behave.
+  public var transmit: TransmitConfiguration
 
   /// An interface over `device`.
-  public init(device: any Device, isLoopback: Bool = false, acceptsForeignDestinations: Bool = false) {
+  public init(
+    device: any Device, isLoopback: Bool = false, acceptsForeignDestinations: Bool = false,
+    transmit: TransmitConfiguration = TransmitConfiguration()
+  ) {
     self.device = device
     self.isLoopback = isLoopback
     self.acceptsForeignDestinations = acceptsForeignDestinations
+    self.transmit = transmit
   }
 }
 

@@ -7,6 +7,6 @@ extension InternetLayer {
   /// nor occupied. The answer may be old at once; what was sent before it is not.
   public func isTransmitAtRest(_ route: RouteDecision, _ cx: borrowing SoftInterrupt) -> Bool {
     guard let queue = interface(route.interface)?.queue(of: cx.index) else { return true }
-    return !queue.isStopped && queue.gate.isFree
+    return !queue.isWaiting && !queue.isStopped && queue.gate.isFree
   }
 }

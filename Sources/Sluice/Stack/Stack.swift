@@ -74,7 +74,8 @@ public final class Stack: Sendable {
   ) throws(StackError) -> UInt16 {
     let index: UInt16
     do {
-      index = try internet.addInterface(InterfaceDescription(device: device, isLoopback: isLoopback))
+      index = try internet.addInterface(
+        InterfaceDescription(device: device, isLoopback: isLoopback, transmit: interface.transmit))
     } catch {
       throw .resourcesRefused(reason: "\(error)")
     }

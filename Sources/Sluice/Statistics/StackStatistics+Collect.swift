@@ -19,7 +19,7 @@ extension Stack {
       contexts: all.map(contextStatistics), gates: gateStatistics(), wakeups: wakeupStatistics(),
       pools: poolStatistics(), memory: layer.memoryStatistics(), tables: tableStatistics(internet),
       internet: internet,
-      sockets: socketStatistics(), links: devices.map { linkStatistics($0.device) }, connections: connections,
+      sockets: socketStatistics(), links: devices.map(linkStatistics), connections: connections,
       states: TCPState.allCases.map { (String(describing: $0), states[Int($0.rawValue)]) }, bindings: bindings
     )
   }
@@ -103,7 +103,7 @@ extension Stack {
     return sums + layer.eventCounters.all.map { (camelCase($0.name), $0.value) }
   }
 
-  private func linkStatistics(_ device: any Device) -> StackStatistics.Link {
+  private func linkStatistics(_ index: UInt16, _ device: any Device) -> StackStatistics.Link {
     var link = StackStatistics.Link(
       name: device.name, framesReceived: 0, bytesReceived: 0, receiveDrops: 0, receiveOutOfBuffers: 0,
       receiveCalls: 0, framesSent: 0, bytesSent: 0, transmitDrops: 0, transmitCalls: 0)
@@ -119,7 +119,28 @@ extension Stack {
       link.transmitDrops &+= counters.transmitDrops.value
       link.transmitCalls &+= counters.transmitCalls.value
     }
+    for queue in contexts.transmitQueues(of: Int(index)) { link.queueing.add(queue) }
     return link
+  }
+}
+
+extension StackStatistics.Queueing {
+  fileprivate mutating func add(_ queue: TransmitQueueRef) {
+    discipline = queue.discipline
+    sent &+= queue.sent
+    overLimit &+= queue.counters.discipline.overLimit.value
+    dropped &+= queue.counters.discipline.dropped.value
+    marked &+= queue.counters.discipline.marked.value
+    requeued &+= queue.counters.givenBack.value &+ queue.counters.lockTaken.value
+    newFlows &+= queue.counters.discipline.newFlows.value
+    backlogPackets &+= queue.counters.discipline.backlogPackets.value
+    backlogBytes &+= queue.counters.discipline.backlogBytes.value
+    stops &+= queue.counters.stops.value
+    byteLimitStops &+= queue.counters.byteLimitStops.value
+    byteLimit &+= queue.counters.byteLimit.value
+    bytesInFlight &+= queue.counters.bytesInFlight.value
+    timeouts &+= queue.counters.timeouts.value
+    busyWhileRunning &+= queue.counters.busyWhileRunning.value
   }
 }
 
@@ -158,6 +179,7 @@ enum DropReasons {
     for link in statistics.links {
       found.append(("\(link.name) receive", link.receiveDrops))
       found.append(("\(link.name) transmit", link.transmitDrops))
+      found.append(("\(link.name) queue", link.queueing.overLimit &+ link.queueing.dropped))
     }
     return found
   }

@@ -132,6 +132,42 @@ public struct StackStatistics: Sendable {
     public var transmitDrops: UInt64
     /// System calls for sending.
     public var transmitCalls: UInt64
+    /// Its transmit queues together.
+    public var queueing = Queueing()
+  }
+
+  /// What waits to be sent, as `tc -s qdisc` would tell it, all queues of a device together.
+  public struct Queueing: Sendable, Hashable {
+    /// `fifo` or `fq_codel`.
+    public var discipline = ""
+    /// Packets given to the driver.
+    public var sent: UInt64 = 0
+    /// Packets dropped because a limit was reached.
+    public var overLimit: UInt64 = 0
+    /// Packets dropped because their queue stood too long.
+    public var dropped: UInt64 = 0
+    /// Packets marked instead (ECN).
+    public var marked: UInt64 = 0
+    /// Packets that the driver gave back, to be tried again.
+    public var requeued: UInt64 = 0
+    /// Flows that began to send after silence.
+    public var newFlows: UInt64 = 0
+    /// Packets that wait now.
+    public var backlogPackets: UInt64 = 0
+    /// Their bytes.
+    public var backlogBytes: UInt64 = 0
+    /// Times that a driver stopped its queue.
+    public var stops: UInt64 = 0
+    /// Times that a byte limit held packets back.
+    public var byteLimitStops: UInt64 = 0
+    /// Bytes that devices may have in flight; 0: there is no limit to keep.
+    public var byteLimit: UInt64 = 0
+    /// Bytes that they have.
+    public var bytesInFlight: UInt64 = 0
+    /// Times that a queue stood still for longer than its watchdog bears. A driver's bug, or a dead device.
+    public var timeouts: UInt64 = 0
+    /// Packets that a driver gave back although its queue ran. A driver's bug.
+    public var busyWhileRunning: UInt64 = 0
   }
 
   /// By number.

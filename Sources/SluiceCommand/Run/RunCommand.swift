@@ -1,4 +1,5 @@
 import ArgumentParser
+import Devices
 import LinuxDevices
 
 /// `sluice run`.
@@ -47,6 +48,24 @@ struct RunCommand: ParsableCommand {
 
   @Option(help: ArgumentHelp("Largest packet of the link, in bytes.", valueName: "bytes"))
   var mtu = 1500
+
+  /// In which order packets wait for the link.
+  enum Discipline: String, ExpressibleByArgument, CaseIterable {
+    case fifo
+    case fqCodel = "fq_codel"
+
+    var choice: DisciplineChoice {
+      switch self {
+      case .fifo: .fifo
+      case .fqCodel: .fqCodel
+      }
+    }
+  }
+
+  @Option(
+    help: ArgumentHelp(
+      "How packets wait for the link: fifo, or fq_codel, a fair share for each flow and short queues."))
+  var qdisc = Discipline.fifo
 
   @Option(help: ArgumentHelp("Contexts of the stack, each with a thread and a queue of the link, 1 to 16."))
   var contexts = 1

@@ -1,3 +1,4 @@
+import Devices
 import Glibc
 import LinuxDevices
 import Sluice
@@ -37,9 +38,14 @@ struct Session {
     command.start()
     let status = try translated { () throws(LaunchError) in try command.wait(forwarding: signals) }
 
+    let links = stack.statistics(connectionLimit: 0).links
     let remains = stack.shutdown()
     watch?.cancel()
     if options.verbose, !remains.isEmpty { complain("still in use after the shutdown: \(remains)") }
+    for link in links where link.queueing.timeouts > 0 && !options.quiet {
+      complain(
+        "\(link.name): the transmit queue stood still \(link.queueing.timeouts) times. Please report this.")
+    }
     return status.code
   }
 
@@ -56,7 +62,11 @@ struct Session {
       addresses.append(IPPrefix(IPAddress(network.ipv6Gateway), length: network.ipv6PrefixLength)!)
       addresses.append(IPPrefix(IPAddress(IPv6Address(linkLocal: network.gatewayMAC)), length: 64)!)
     }
-    configuration.interfaces = [StackInterface(command.device, addresses: addresses, capture: capture)]
+    configuration.interfaces = [
+      StackInterface(
+        command.device, addresses: addresses, capture: capture,
+        transmit: TransmitConfiguration(discipline: options.qdisc.choice))
+    ]
     do throws(StackError) {
       let stack = try Stack(configuration)
       try stack.start()

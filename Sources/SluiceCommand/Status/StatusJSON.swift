@@ -187,7 +187,28 @@ extension Status {
       $0["receiveCalls"] = .number(link.receiveCalls)
       $0["transmitDrops"] = .number(link.transmitDrops)
       $0["transmitCalls"] = .number(link.transmitCalls)
+      $0["queueing"] = json(link.queueing)
       $0["neighbors"] = .array(interface.neighbors.map(json))
+    }
+  }
+
+  private static func json(_ queueing: StackStatistics.Queueing) -> JSON {
+    .object {
+      $0["discipline"] = .text(queueing.discipline)
+      $0["sent"] = .number(queueing.sent)
+      $0["overLimit"] = .number(queueing.overLimit)
+      $0["dropped"] = .number(queueing.dropped)
+      $0["marked"] = .number(queueing.marked)
+      $0["requeued"] = .number(queueing.requeued)
+      $0["newFlows"] = .number(queueing.newFlows)
+      $0["backlogPackets"] = .number(queueing.backlogPackets)
+      $0["backlogBytes"] = .number(queueing.backlogBytes)
+      $0["stops"] = .number(queueing.stops)
+      $0["byteLimitStops"] = .number(queueing.byteLimitStops)
+      $0["byteLimit"] = .number(queueing.byteLimit)
+      $0["bytesInFlight"] = .number(queueing.bytesInFlight)
+      $0["timeouts"] = .number(queueing.timeouts)
+      $0["busyWhileRunning"] = .number(queueing.busyWhileRunning)
     }
   }
 

@@ -17,7 +17,8 @@ extension Status {
 
   var tables: [StatusTable] {
     [
-      interfaceTable, serviceTable, connectionTable, protocolTable, contextTable, exclusionTable, poolTable,
+      interfaceTable, queueTable, serviceTable, connectionTable, protocolTable, contextTable, exclusionTable,
+      poolTable,
       dropTable,
     ].filter { !$0.rows.isEmpty }
   }
@@ -32,6 +33,22 @@ extension Status {
           "\($0.bytesReceived)", "\($0.packetsSent)", "\($0.bytesSent)",
         ]
       }, numbers: [2, 3, 4, 5, 6])
+  }
+
+  private var queueTable: StatusTable {
+    StatusTable(
+      title: "Queues",
+      columns: [
+        "name", "discipline", "sent", "over limit", "dropped", "marked", "waiting", "stops", "timeouts",
+      ],
+      rows: statistics.links.map { link in
+        let queueing = link.queueing
+        let numbers = [
+          queueing.sent, queueing.overLimit, queueing.dropped, queueing.marked, queueing.backlogPackets,
+          queueing.stops, queueing.timeouts,
+        ]
+        return [link.name, queueing.discipline] + numbers.map { "\($0)" }
+      }, numbers: [2, 3, 4, 5, 6, 7, 8])
   }
 
   private var serviceTable: StatusTable {

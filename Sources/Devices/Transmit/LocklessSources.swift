@@ -1,0 +1,37 @@
+import Exclusion
+
+/// What each context keeps about a queue whose driver it may call past the gate: a cache line each.
+///
+///     (a) atomic: the context adds, the gate's owner takes away    (x) the context alone
+@safe
+struct LocklessSources {
+  private let raw: UnsafeMutableRawPointer
+  /// Contexts at most.
+  static var limit: Int { 64 }
+  private static var stride: Int { 64 }
+
+  /// One source.
+  struct Source: ~Copyable {
+    /// (a) Packets of this context that are deferred, or with the owner on their way to the driver.
+    let deferred = AtomicWord(0)
+    /// (x) Packets given to the driver past the gate.
+    let sent = Counter()
+    /// (x) A flush is owed at the end of the context's pass.
+    var isDirty = false
+  }
+
+  static func make() -> LocklessSources {
+    let raw = UnsafeMutableRawPointer.allocate(byteCount: limit * stride, alignment: stride)
+    let sources = unsafe LocklessSources(raw: raw)
+    for index in 0..<limit { unsafe sources[index].initialize(to: Source()) }
+    return sources
+  }
+  func destroy() {
+    for index in 0..<Self.limit { unsafe self[index].deinitialize(count: 1) }
+    unsafe raw.deallocate()
+  }
+
+  subscript(context: Int) -> UnsafeMutablePointer<Source> {
+    unsafe (raw + context * Self.stride).assumingMemoryBound(to: Source.self)
+  }
+}

@@ -1,0 +1,200 @@
+// What the owner of a transmit queue does, and what a sender does past it when the driver is lockless.
+
+import Buffers
+public import Exclusion
+import Timing
+
+extension TransmitQueue {
+  /// A frame to send: in order behind those that wait.
+  public static func run(_ item: ItemRef, on block: GateRef<TransmitQueue>, _ cx: inout SoftInterrupt) {
+    let queue = unsafe TransmitQueueRef(block.raw)
+    queue.admit(Packet(item: item), &cx)
+    queue.settle(&cx)
+  }
+
+  /// A restart, completions, or the end of a pass.
+  public static func run(
+    events: GateEvents, on block: GateRef<TransmitQueue>, _ cx: inout SoftInterrupt
+  ) {
+    let queue = unsafe TransmitQueueRef(block.raw)
+    let state = unsafe queue.state
+    if events.contains(.timedOut) {
+      unsafe state.pointee.counters.timeouts.increment()
+      unsafe state.pointee.device.transmitTimedOut(queue: state.pointee.queue)
+    }
+    if events.contains(.flush) {
+      unsafe state.pointee.isDirty = false
+      unsafe state.pointee.device.flush(queue: state.pointee.queue)
+    }
+    queue.reap(&cx)
+    queue.drain(&cx)
+    queue.settle(&cx)
+  }
+
+  /// Transmit queues end with their device, not by themselves.
+  public static func retire(_ block: GateRef<TransmitQueue>, _ cx: inout SoftInterrupt) {}
+}
+
+extension TransmitQueueRef {
+  // MARK: Owner
+
+  /// A packet that was submitted. With nothing before it, and a driver that may take it, it need not see the
+  /// discipline.
+  fileprivate func admit(_ packet: consuming Packet, _ cx: inout SoftInterrupt) {
+    let state = unsafe state
+    if unsafe state.pointee.waiting == 0, !isStopped, mayGive {
+      unsafe state.pointee.returned.append(packet)
+    } else {
+      unsafe state.pointee.enqueue(packet, now: cx.transmitBatch.now)
+    }
+    drain(&cx)
+  }
+
+  /// Offers the driver what waits, until it has no room, or as much in flight as it may.
+  fileprivate func drain(_ cx: inout SoftInterrupt) {
+    let state = unsafe state
+    while unsafe state.pointee.stopped.load() == 0, unsafe state.pointee.waiting > 0 {
+      guard mayGive else {
+        unsafe state.pointee.counters.byteLimitStops.increment()
+        return  // bytes are in flight, and their completion runs the queue
+      }
+      guard let packet = unsafe state.pointee.dequeue(now: cx.transmitBatch.now) else { return }
+      let source = Int(packet.metadata.queue)
+      let (stops, locks) = unsafe (
+        state.pointee.counters.stops.value, state.pointee.counters.lockTaken.value
+      )
+      if let back = give(packet, cx) {
+        // To the front: what was first stays first (the order mutation of PROTOCOLS 4).
+        unsafe state.pointee.returned.prepend(back)
+        // The driver's lock is taken: whoever lets go runs the queue.
+        if unsafe state.pointee.counters.lockTaken.value != locks { return }
+        // A completion may have restarted the queue since; a driver that never stopped it has a bug.
+        if unsafe state.pointee.counters.stops.value == stops {  // keeps TX-BUSY
+          unsafe state.pointee.counters.busyWhileRunning.increment()
+          return
+        }
+        unsafe state.pointee.counters.givenBack.increment()
+      } else {
+        noteDirty(&cx)
+        unsafe state.pointee.counters.sent.increment()
+        // After the driver has it: its source may go past the gate again (keeps the order per source).
+        if let sources = unsafe state.pointee.sources { unsafe sources[source].pointee.deferred.subtract(1) }
+      }
+    }
+  }
+
+  /// Fetches what the device is done with, to be freed when nothing is owned any more (X3).
+  fileprivate func reap(_ cx: inout SoftInterrupt) {
+    let state = unsafe state
+    var done = PacketQueue()
+    unsafe state.pointee.device.complete(queue: state.pointee.queue, into: &done)
+    guard !done.isEmpty else { return }
+    if unsafe state.pointee.completesLater {
+      let bytes = done.byteCount
+      if unsafe state.pointee.sources != nil {
+        unsafe state.pointee.limit.adopt(inFlight: Int(state.pointee.flight.load()))
+        unsafe state.pointee.flight.subtract(UInt64(bytes))
+      }
+      unsafe state.pointee.limit.completed(bytes, now: cx.transmitBatch.now)
+      unsafe state.pointee.publishLimit()
+    }
+    cx.transmitBatch.release(&done)
+  }
+
+  /// The end of a run: what others read, what was thrown away, and home.
+  fileprivate func settle(_ cx: inout SoftInterrupt) {
+    let state = unsafe state
+    let waiting = unsafe state.pointee.waiting
+    unsafe state.pointee.standing.store(waiting > 0 ? 1 : 0)
+    unsafe state.pointee.counters.discipline.backlogPackets.set(UInt64(waiting))
+    unsafe state.pointee.counters.discipline.backlogBytes.set(UInt64(state.pointee.waitingBytes))
+    unsafe state.pointee.counters.bytesInFlight.set(UInt64(state.pointee.limit.inFlight))
+    if unsafe !state.pointee.dropped.isEmpty { releaseDropped(&cx) }
+    // Home restarts a queue whose descriptor becomes writable, and has its watchdog: it must know, asleep or not.
+    if waiting > 0, cx.core.port != gate.home, unsafe state.pointee.noticeQueued.exchange(1) == 0 {
+      gate.home.post(notice)
+    }
+  }
+
+  private func releaseDropped(_ cx: inout SoftInterrupt) {
+    let state = unsafe state
+    guard let sources = unsafe state.pointee.sources else {
+      return unsafe cx.transmitBatch.release(&state.pointee.dropped)
+    }
+    var dropped = unsafe state.pointee.dropped.takeAll()
+    var counted = PacketQueue()
+    while let packet = dropped.popFirst() {
+      unsafe sources[Int(packet.metadata.queue)].pointee.deferred.subtract(1)
+      counted.append(packet)
+    }
+    cx.transmitBatch.release(&counted)
+  }
+
+  // MARK: Whoever may call the driver
+
+  private var mayGive: Bool {
+    let state = unsafe state
+    guard unsafe state.pointee.completesLater, unsafe state.pointee.limit.isOn else { return true }
+    guard unsafe state.pointee.sources != nil else { return unsafe state.pointee.limit.mayGive }
+    return unsafe state.pointee.flight.load() <= state.pointee.flightLimit.load()
+  }
+
+  /// Nil: the driver has the packet. A driver that is done with it at once settles its source's credit here, since
+  /// the packet may be with another stack when it is freed.
+  private func give(_ packet: consuming Packet, _ cx: borrowing SoftInterrupt) -> Packet? {
+    let state = unsafe state
+    let (bytes, charge) = (packet.totalCount, packet.charge)
+    let isLater = unsafe state.pointee.completesLater
+    let isLockless = unsafe state.pointee.sources != nil
+    let credit = isLater ? nil : packet.credit
+    if credit != nil { packet.forfeitCredit() }
+    // Before the driver has it, as its completion may come at once.
+    if isLater, isLockless { unsafe state.pointee.flight.add(UInt64(bytes)) }
+    if var back = unsafe state.pointee.device.send(packet, queue: state.pointee.queue) {
+      if isLater, isLockless { unsafe state.pointee.flight.subtract(UInt64(bytes)) }
+      if let credit { back.credit = credit }
+      return back
+    }
+    if isLater, !isLockless { unsafe state.pointee.limit.given(bytes) }
+    if let credit { cx.transmitBatch.give(credit, charge) }
+    return nil
+  }
+
+  private func noteDirty(_ cx: inout SoftInterrupt) {
+    if let sources = unsafe state.pointee.sources {
+      guard unsafe !sources[cx.core.index].pointee.isDirty else { return }
+      unsafe sources[cx.core.index].pointee.isDirty = true
+    } else {
+      guard unsafe !state.pointee.isDirty else { return }
+      unsafe state.pointee.isDirty = true
+    }
+    cx.transmitBatch.note(self)
+  }
+
+  // MARK: Senders to a lockless driver
+
+  /// Straight to the driver, unless something of this context is deferred: that came first. The count says so also
+  /// while the owner holds a packet that it has taken from the list, which an empty list would not.
+  func sendPastGate(_ packet: consuming Packet, _ sources: LocklessSources, _ cx: inout SoftInterrupt) {
+    let state = unsafe state
+    let source = unsafe sources[cx.core.index]
+    var packet = packet
+    if unsafe source.pointee.deferred.load() == 0, !isStopped, mayGive {
+      let stops = unsafe state.pointee.counters.stops.value
+      guard let back = give(packet, cx) else {
+        unsafe source.pointee.sent.increment()
+        noteDirty(&cx)
+        return
+      }
+      packet = back
+      // Stopped by this very call, or another one that was faster: X1. The packet comes back, and nobody complains.
+      if unsafe state.pointee.counters.stops.value == stops {  // keeps TX-BUSY
+        unsafe state.pointee.counters.busyWhileRunning.increment()
+      }
+    }
+    unsafe source.pointee.deferred.add(1)
+    packet.metadata.queue = UInt16(cx.core.index)
+    // In the list, and run: the queue may have restarted meanwhile.
+    _ = gate.submit(packet.intoItem(), isSegment: false, &cx)
+  }
+}

@@ -1,0 +1,56 @@
+// What a context does for the transmit queues that it is home to: restarts those whose descriptor has room again,
+// and notices those that stand (X7, X9). It looks at the end of each pass; a queue that begins to stand while
+// another context owns it sends a notice, which makes a pass.
+
+import Devices
+import Exclusion
+import Timing
+
+extension ContextRunner {
+  func watchTransmitQueues(_ cx: inout SoftInterrupt) {
+    let poller = unsafe state.pointee.poller
+    for number in unsafe state.pointee.sources.indices {
+      let queue = unsafe state.pointee.sources[number].transmit
+      if let poller, unsafe queue.isStopped != state.pointee.sources[number].isWatchedForRoom {
+        watchForRoom(number, queue.isStopped, poller)
+      }
+      if unsafe queue.isWaiting != (state.pointee.sources[number].watchedFrom != nil) {
+        watchProgress(number, queue, &cx)
+      }
+    }
+  }
+
+  /// A stopped queue of a device with a descriptor restarts when there is room to write (X9).
+  private func watchForRoom(_ number: Int, _ isStopped: Bool, _ poller: any DevicePoller) {
+    let source = unsafe state.pointee.sources[number]
+    guard source.device.descriptor(queue: source.queue) != nil else { return }
+    unsafe state.pointee.sources[number].isWatchedForRoom = isStopped
+    poller.watchWritable(token: UInt32(number), isStopped)
+  }
+
+  /// Packets began, or ceased, to wait for the driver.
+  private func watchProgress(_ number: Int, _ queue: TransmitQueueRef, _ cx: inout SoftInterrupt) {
+    guard queue.watchdog > .zero else { return }
+    if unsafe state.pointee.sources[number].watchedFrom != nil {
+      unsafe state.pointee.sources[number].watchedFrom = nil
+      cx.cancel(queue.watchdogTimer)
+    } else {
+      unsafe state.pointee.sources[number].watchedFrom = queue.sent
+      cx.arm(queue.watchdogTimer, at: cx.now + queue.watchdog)
+    }
+  }
+}
+
+extension SoftInterrupt {
+  /// Packets have waited for the whole time. Did any leave?
+  mutating func transmitWatchdogFired(_ timer: TimerRef) {
+    guard let queue = TransmitQueueRef.of(watchdog: timer) else { return }
+    let number = unsafe state.pointee.sources.firstIndex { $0.transmit == queue }
+    guard let number, let before = unsafe state.pointee.sources[number].watchedFrom else { return }
+    let sent = queue.sent
+    // A bug detector, not a cure: it counts, and lets the driver try to recover (X7).
+    if sent == before, queue.isWaiting { queue.timedOut(&self) }
+    unsafe state.pointee.sources[number].watchedFrom = sent
+    arm(timer, at: now + queue.watchdog)
+  }
+}
