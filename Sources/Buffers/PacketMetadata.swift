@@ -12,8 +12,9 @@ public import Wire
   public var arrival = Instant.zero
   /// Address of the account (``PacketCredit``) that is credited when the packet has left or is freed; 0: none.
   public var creditOwner: UInt = 0
-  /// Address of whoever submitted the packet from application context; 0: nobody.
-  public var submitter: UInt = 0
+  /// Address of the socket's block that the packet is under way for, from or to another context; 0: none. Whoever sets
+  /// it sees to that block's life.
+  public var owner: UInt = 0
   /// Keyed hash of the flow; 0 until it is known.
   public var flowHash: UInt32 = 0
   /// For the transport: TCP keeps the sequence number of the first byte here while a packet waits out of

@@ -47,6 +47,7 @@ struct SocketContext: ~Copyable {
   let shards: UnsafeMutablePointer<ConnectionShardRef>
   let contextCount: Int
   let hashKey: HashKey
+  let smallQueueLimit: Int
   let counters = SocketCounters()
   /// (o) its share of the stack's account of memory.
   let memory: MemoryShare
@@ -135,6 +136,7 @@ struct SocketContextRef {
       to: ConnectionShared(
         key: key, hash: hash, home: home, layer: pointer.pointee.layer, limits: limits,
         memory: withLayer { $0.memory }))
+    connection.initializeCredit()
     unsafe connection.owned.initialize(to: ConnectionOwned(engine: engine))
     unsafe ObserverList.initialize(at: raw + ConnectionBlock.observersOffset)
     connection.timerRequestItem.kind = SocketKind.timerRequest

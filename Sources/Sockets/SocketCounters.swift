@@ -21,6 +21,8 @@ public struct SocketCounters: ~Copyable, Sendable {
   public let segmentsWithoutBuffer = Counter()
   /// Segments that could not be sent: no route, or too large for it.
   public let segmentsUnroutable = Counter()
+  /// Times that a connection stopped sending because it had enough below IP.
+  public let outputHeld = Counter()
   /// Segments dropped because too many waited at a connection's gate.
   public let gateQueueFull = Counter()
   /// Segments dropped because too many waited on their way to another context.
@@ -95,7 +97,8 @@ public struct SocketCounters: ~Copyable, Sendable {
       ("segments_without_socket", segmentsWithoutSocket.value),
       ("segments_without_buffer", segmentsWithoutBuffer.value),
       ("segments_unroutable", segmentsUnroutable.value),
-      ("gate_queue_full", gateQueueFull.value), ("steering_queue_full", steeringQueueFull.value),
+      ("output_held", outputHeld.value), ("gate_queue_full", gateQueueFull.value),
+      ("steering_queue_full", steeringQueueFull.value),
       ("syns_kept", synsKept.value), ("half_open", halfOpen.value), ("syn_cache_full", synCacheFull.value),
       ("syn_cache_evictions", synCacheEvictions.value), ("cookies_sent", cookiesSent.value),
       ("cookies_accepted", cookiesAccepted.value), ("cookies_refused", cookiesRefused.value),

@@ -27,6 +27,9 @@ public struct SocketConfiguration: Sendable {
   public var memory: MemoryLimits?
   /// Datagrams that a socket may have on their way to a context.
   public var datagramSendLimit: Int = 128
+  /// What a connection may have below IP, in the queues of this host and with its devices, in bytes of memory (2 KiB
+  /// for a segment): a millisecond's worth, at least two segments, and at most this (TCP small queues). 0: any amount.
+  public var smallQueueLimit: Int = 256 << 10
   /// Local ports that connect and bind choose from (RFC 6335 section 6 and Linux's range).
   public var ephemeralPorts: ClosedRange<UInt16> = 32768...60999
   /// How connections behave.
@@ -119,7 +122,7 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
         to: SocketContext(
           layer: Unmanaged.passUnretained(self), internet: Unmanaged.passUnretained(internet),
           connections: slabs[index].ref, synCache: synCaches + index, shards: shards, contextCount: count,
-          hashKey: hashKey, memory: MemoryShare(account.ref)))
+          hashKey: hashKey, smallQueueLimit: configuration.smallQueueLimit, memory: MemoryShare(account.ref)))
       unsafe contexts.attach(UnsafeMutableRawPointer(records + index), .sockets, to: index)
     }
     Self.register(in: &contexts.handlers)

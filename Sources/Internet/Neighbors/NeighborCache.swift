@@ -99,6 +99,8 @@ struct NeighborCacheRef: Hashable, @unchecked Sendable {
   /// Frees the cache and what waits in it. The contexts have stopped.
   func destroy() {
     for neighbor in unsafe state.pointee.ring {
+      // The sources of packets that still wait go away as well.
+      while var packet = unsafe neighbor.entry.pointee.waiting.popFirst() { packet.forfeitCredit() }
       unsafe neighbor.entry.deinitialize(count: 1)
       unsafe state.pointee.pool.ref.giveBack(neighbor.item)
     }

@@ -9,7 +9,8 @@
 //   320        48  wait pair of readers               (a)
 //   368         8  registrations of event queues      (a)
 //   384        64  wait pair of writers               (a)
-//   448       ...  shared header (`ConnectionShared`) see its fields
+//   448        64  account of what is below IP        (a)
+//   512       ...  shared header (`ConnectionShared`) see its fields
 //   ...       ...  owned state (`ConnectionOwned`)    (o) the gate's owner alone
 //
 // The slot is type-stable: a late reader may look at it until its grace period has passed (PCB-GRACE).
@@ -30,7 +31,8 @@ public struct ConnectionBlock: ~Copyable {
   static var readerOffset: Int { 320 }
   static var observersOffset: Int { readerOffset + ObserverList.offsetInPair }
   static var writerOffset: Int { 384 }
-  static var sharedOffset: Int { 448 }
+  static var creditOffset: Int { 448 }
+  static var sharedOffset: Int { 512 }
   static var ownedOffset: Int { (sharedOffset + MemoryLayout<ConnectionShared>.size + 63) & ~63 }
   static var bytes: Int { (ownedOffset + MemoryLayout<ConnectionOwned>.size + 63) & ~63 }
   /// Segments that may wait for the connection table.
@@ -141,6 +143,10 @@ struct ConnectionOwned: ~Copyable {
   var early = ItemList()
   /// What must wait for chains that are still on their way: bits overtake items at a gate.
   var deferred: GateEvents = []
+  /// The engine has more to send than may be below IP, and is told when there is room.
+  var isHeld = false
+  /// The connection has ended, and a reference is kept until its last packet has left.
+  var isLeaving = false
   /// `connected` was reported.
   var wasConnected = false
   /// The socket has neither connected nor been closed: the block is in no table.
@@ -187,13 +193,16 @@ struct ConnectRequest: Sendable {
   let local: SocketAddress?
 }
 
-/// Options that the application sets; the owner reads them when told by `.options`.
+/// Options that the application sets; the owner reads them when told by `.options`, which also says that credit came
+/// back.
 struct ConnectionOptions: OptionSet {
   let rawValue: UInt64
   static let noDelay = ConnectionOptions(rawValue: 1 << 0)
   static let keepAlive = ConnectionOptions(rawValue: 1 << 1)
   /// Close sends RST and forgets unsent data (SO_LINGER with time 0).
   static let abortOnClose = ConnectionOptions(rawValue: 1 << 2)
+  /// Something here, or the time to linger, was set since the owner looked.
+  static let changed = ConnectionOptions(rawValue: 1 << 63)
 }
 
 extension GateEvents {
@@ -230,6 +239,9 @@ public struct ConnectionRef: Hashable, @unchecked Sendable {
   var owned: UnsafeMutablePointer<ConnectionOwned> {
     unsafe at(ConnectionBlock.ownedOffset, as: ConnectionOwned.self)
   }
+  var creditMemory: UnsafeMutablePointer<PacketCredit> {
+    unsafe at(ConnectionBlock.creditOffset, as: PacketCredit.self)
+  }
   var timer: TimerRef { unsafe TimerRef(at(ConnectionBlock.timerOffset, as: TimerNode.self)) }
   var reader: UnsafeMutablePointer<WaitPair> { unsafe at(ConnectionBlock.readerOffset, as: WaitPair.self) }
   var writer: UnsafeMutablePointer<WaitPair> { unsafe at(ConnectionBlock.writerOffset, as: WaitPair.self) }
@@ -255,6 +267,11 @@ public struct ConnectionRef: Hashable, @unchecked Sendable {
   /// Returns what was set before, so that of two who set something one comes first.
   @discardableResult func set(_ bits: ConnectionStatus) -> ConnectionStatus {
     unsafe ConnectionStatus(rawValue: shared.pointee.status.formOr(bits.rawValue))
+  }
+  /// Options, or what else the owner reads with them, were set: tells the owner, and `events` with it.
+  func tellOptions(_ events: GateEvents = []) {
+    unsafe shared.pointee.options.formOr(ConnectionOptions.changed.rawValue)
+    _ = gate.post(events: events.union(.options))
   }
   var options: ConnectionOptions { unsafe ConnectionOptions(rawValue: shared.pointee.options.load()) }
   /// The connection table has it, or never will.

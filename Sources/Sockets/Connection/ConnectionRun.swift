@@ -31,7 +31,10 @@ extension ConnectionBlock: GatedBlock {
     let connection = ConnectionRef(block)
     if events.contains(.inserted) { connection.wasInserted(&cx) }
     if events.contains(.insertFailed) { connection.insertFailed(&cx) }
-    if events.contains(.options) { connection.reconfigure(&cx) }
+    if events.contains(.options) {
+      connection.creditReturned(&cx)
+      connection.reconfigure(&cx)
+    }
     if events.contains(.timer) { connection.timerFired(&cx) }
     if events.contains(.window) { connection.windowOpened(&cx) }
     if events.contains(.reported) { connection.errorReported(&cx) }
@@ -71,7 +74,9 @@ extension ConnectionRef {
     unsafe shared.pointee.publishedState.store(UInt64(owned.pointee.engine.state.rawValue))
     var sink = sink
     settleReceived(sink.admitted, sink.sockets)
+    if sink.charge > 0 { credit.take(sink.charge) }
     transmit(&sink.outgoing, &cx)
+    if sink.isHeld { waitForCredit(sink.sockets) }
     var edges: SocketEvents = effects.deliveredBytes > 0 ? .readable : []
     if effects.acknowledgedBytes > 0 {
       unsafe owned.pointee.sendChain.dropFirst(effects.acknowledgedBytes)
@@ -212,7 +217,8 @@ extension ConnectionRef {
   }
 
   fileprivate func reconfigure(_ cx: inout SoftInterrupt) {
-    guard unsafe !owned.pointee.isDropped else { return }
+    guard unsafe !owned.pointee.isDropped, options.contains(.changed) else { return }
+    unsafe shared.pointee.options.formAnd(~ConnectionOptions.changed.rawValue)
     let linger = unsafe shared.pointee.linger.load()
     if linger != 0, unsafe owned.pointee.lingerDeadline == nil, !status.contains(.delivered) {
       unsafe owned.pointee.lingerDeadline = cx.now.adding(nanoseconds: linger)
@@ -386,6 +392,7 @@ extension ConnectionRef {
     discardEarly()
     leaveListener()
     giveClaimBack(&cx)
+    leaveCredit()
     if unsafe !owned.pointee.isInserting { SocketContextRef(cx).finish(self, &cx) }
   }
 

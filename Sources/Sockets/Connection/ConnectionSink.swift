@@ -11,6 +11,11 @@ struct ConnectionSink: TCPSink, ~Copyable {
   let pool: PacketPoolRef
   let sockets: SocketContextRef
   var outgoing = PacketQueue()
+  /// What of the connection's credit is left, and what this run has used of it, in bytes of memory.
+  let allowance: Int
+  var charge = 0
+  /// The engine had more to send than that.
+  var isHeld = false
   /// Bytes that were thrown away because nobody reads.
   var discarded = 0
   /// Memory that was admitted and not delivered, in bytes.
@@ -20,6 +25,14 @@ struct ConnectionSink: TCPSink, ~Copyable {
     self.connection = connection
     self.pool = pool
     self.sockets = sockets
+    let limit = connection.creditLimit(sockets)
+    allowance = limit == .max ? .max : limit - connection.credit.outstanding
+  }
+
+  mutating func mayTransmitText() -> Bool {
+    if charge < allowance { return true }
+    isHeld = true
+    return false
   }
 
   mutating func send(_ segment: borrowing TCPOutgoing) {
@@ -37,6 +50,8 @@ struct ConnectionSink: TCPSink, ~Copyable {
       packet.append(segment.payloadCount)
       unsafe connection.owned.pointee.sendChain.copy(
         offset: segment.payloadOffset, count: segment.payloadCount, into: packet.dataAddress)
+      packet.credit = connection.credit
+      charge += packet.charge
     }
     SegmentBuilder.finish(header, from: key.localAddress, to: key.remoteAddress, into: &packet)
     sockets.counters.segmentsSent.increment()

@@ -46,7 +46,7 @@ extension StreamSocket {
   /// - Parameter bytes: 4 KiB...16 MiB; what lies outside counts as the nearest.
   public func setReceiveLimit(_ bytes: Int) {
     unsafe connection.shared.pointee.receiveLimit.store(UInt64(BufferLimits.clamp(bytes)))
-    _ = connection.gate.post(events: .options)
+    connection.tellOptions()
   }
 
   /// What the socket occupies now.

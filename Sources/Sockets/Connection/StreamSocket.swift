@@ -224,7 +224,7 @@ public final class StreamSocket: AnySocket {
   public func beginLinger(nanoseconds: UInt64) {
     unsafe connection.shared.pointee.linger.store(max(1, nanoseconds))
     connection.set(.sendShutdown)
-    _ = connection.gate.post(events: [.shutdownSend, .options])
+    connection.tellOptions([.shutdownSend])
     wakeAll(.writable)
   }
   /// What a lingering close waits for.
@@ -267,7 +267,7 @@ public final class StreamSocket: AnySocket {
     } else {
       unsafe connection.shared.pointee.options.formAnd(~option.rawValue)
     }
-    _ = connection.gate.post(events: .options)
+    connection.tellOptions()
   }
   /// TCP_NODELAY: small segments leave at once.
   public func setNoDelay(_ isOn: Bool) { setOption(.noDelay, isOn) }

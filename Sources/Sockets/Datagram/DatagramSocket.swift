@@ -153,7 +153,7 @@ public final class DatagramSocket: AnySocket {
       source ?? (bound.isUnspecified ? (target.address.isIPv4 ? .anyIPv4 : .anyIPv6) : bound)
     packet.metadata.destination = target.address
     packet.metadata.sequence = UInt32(localAddress.port) << 16 | UInt32(target.port)
-    packet.metadata.submitter = unsafe UInt(bitPattern: datagram.raw)
+    packet.metadata.owner = unsafe UInt(bitPattern: datagram.raw)
     datagram.retain()
     let item = packet.intoItem()
     item.kind = SocketKind.datagram
@@ -165,8 +165,8 @@ public final class DatagramSocket: AnySocket {
   static func transmit(_ item: ItemRef, _ cx: inout SoftInterrupt) {
     let sockets = SocketContextRef(cx)
     var packet = Packet(item: item)
-    let owner = packet.metadata.submitter
-    packet.metadata.submitter = 0
+    let owner = packet.metadata.owner
+    packet.metadata.owner = 0
     sockets.memory.give(packet.occupiedBytes, .datagram)  // the queues below have bounds of their own
     let destination = packet.metadata.destination
     let ports = packet.metadata.sequence

@@ -16,9 +16,9 @@ extension SocketInput {
     _ packet: consuming Packet, _ connection: ConnectionRef, to target: Int, _ cx: inout SoftInterrupt
   ) {
     var packet = packet
-    packet.metadata.creditOwner = connection.item.address
+    packet.metadata.owner = connection.item.address
     guard var back = cx.steer(packet, to: target) else { return }
-    back.metadata.creditOwner = 0
+    back.metadata.owner = 0
     SocketContextRef(cx).counters.steeringQueueFull.increment()
     connection.endForwarding()
     connection.release()
@@ -28,8 +28,8 @@ extension SocketInput {
   static func steered(_ packet: consuming Packet, _ cx: inout SoftInterrupt) {
     var packet = packet
     guard let (header, headerCount) = try? TCPHeader.parse(packet.bytes) else { return }
-    let owner = packet.metadata.creditOwner
-    packet.metadata.creditOwner = 0
+    let owner = packet.metadata.owner
+    packet.metadata.owner = 0
     guard let raw = unsafe UnsafeMutableRawPointer(bitPattern: owner) else {
       let key = FlowKey(
         localAddress: packet.metadata.destination, localPort: header.destinationPort,

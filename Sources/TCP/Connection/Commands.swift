@@ -42,6 +42,16 @@ extension TCPConnection {
   /// As ``receiveSpace(_:now:sink:)``, when a segment is about to arrive anyway: its answer tells the peer.
   public mutating func noteReceiveSpace(_ free: Int) { receive.free = max(0, free) }
 
+  /// What held output back is over: the sink takes segments with text again. Sends what may go.
+  ///
+  /// - Parameters:
+  ///   - now: the time.
+  ///   - sink: where it goes.
+  public mutating func resumeOutput(now: Instant, sink: inout some TCPSink & ~Copyable) -> TCPEffects {
+    output(now: now, sink: &sink)
+    return TCPEffects()
+  }
+
   /// Another size of the receive buffer, SO_RCVBUF on a live connection. What was offered stays; the window scale,
   /// which the SYNs settled, bounds what a larger one can offer.
   ///

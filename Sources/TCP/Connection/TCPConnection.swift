@@ -155,6 +155,14 @@ public struct TCPConnection: ~Copyable {
   /// Bytes of the send queue that have not been sent yet.
   public var unsentBytes: Int { max(0, send.queueEnd - send.maximum) }
 
+  /// Segments that leave in a millisecond at the present rate, a window for each round trip; nil before the round
+  /// trip was measured.
+  public var segmentsPerMillisecond: Int? {
+    let trip = roundTrip.smoothed.count
+    guard trip > 0 else { return nil }
+    return Int(clamping: Int64(congestion.window) * 1_000_000 / trip) / max(1, fullSegment)
+  }
+
   /// The largest payload of a segment, options taken off.
   public var sendSegment: Int { fullSegment }
 

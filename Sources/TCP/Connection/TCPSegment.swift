@@ -98,6 +98,10 @@ import Wire
 
 /// What the engine sends and delivers through. It never calls back into the engine.
 public protocol TCPSink: ~Copyable {
+  /// Whether another segment with text may go: false while as much as may be is still on its way out of this host.
+  /// The environment then calls ``TCPConnection/resumeOutput(now:sink:)`` when there is room again. Segments
+  /// without text always go.
+  mutating func mayTransmitText() -> Bool
   /// Sends a segment. What cannot be sent now is lost, as on a network: the engine will repeat it.
   mutating func send(_ segment: borrowing TCPOutgoing)
   /// Takes the next bytes of the stream, in order, without gap or overlap. `payload` is never empty.
@@ -114,4 +118,9 @@ extension TCPSink where Self: ~Copyable {
   public mutating func admit(_ text: borrowing Packet, isAhead: Bool) -> Bool { true }
   /// Nobody counts.
   public mutating func released(_ packets: Int, bytes: Int, _ reason: TCPRelease) {}
+}
+
+extension TCPSink where Self: ~Copyable {
+  /// Always.
+  public mutating func mayTransmitText() -> Bool { true }
 }

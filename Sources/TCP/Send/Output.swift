@@ -29,6 +29,8 @@ extension TCPConnection {
       if count == 0, !fin { break }
       let isRetransmission = send.next < send.maximum
       guard fin || isRetransmission || isForced || maySendPart(count, of: unsent) else { break }
+      // What is still in this host's own queues is neither sent nor lost: it is not sent again either.
+      guard count == 0 || sink.mayTransmitText() else { break }
       let sequence = send.next
       send.next = sequence + count + (fin ? 1 : 0)
       transmitText(at: sequence, count: count, fin: fin, now: now, sink: &sink)
