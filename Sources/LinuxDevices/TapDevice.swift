@@ -8,40 +8,23 @@ import Wire
 /// A TAP or TUN interface: the other end is an interface of a Linux network namespace.
 ///
 /// Every queue is a descriptor of its own, non-blocking; a frame is one read or write, as the kernel has no call for
-/// several. The kernel takes a copy, so a packet is done when the write returns.
-/// Sendable, as all is constant, and the two sides of a queue share nothing.
-@safe public final class TapDevice: Device, @unchecked Sendable {
-  /// The interface's name.
-  public let name: String
-  /// The largest packet, in bytes.
-  public let mtu: Int
-  /// What frames it carries, and our own station address.
-  public let linkLayer: LinkLayer
-  /// One for each descriptor.
-  public let queueCount: Int
-  /// In memory of their own rather than objects: nothing is counted on the packet path.
-  private let queues: UnsafeMutablePointer<TapQueue>
+/// several. Sendable as its base is: `discarded` is only written.
+@safe public final class TapDevice: FrameDevice, @unchecked Sendable {  // see above
+  /// Where frames go that find no packet; nobody looks at it.
+  private let discarded: UnsafeMutableRawPointer
+  private static var discardedBytes: Int { 64 }
 
   /// The largest MTU, in bytes: a tagged frame, and one byte more to tell a longer one, fit into a packet.
   public static var largestMTU: Int { Packet.capacity - Packet.headroomDefault - 19 }
 
   /// Takes over non-blocking descriptors, one for each queue, and closes them at its end.
   public init(adopting descriptors: [Int32], name: String, mtu: Int, linkLayer: LinkLayer) {
-    precondition(!descriptors.isEmpty && mtu <= Self.largestMTU, "a device has a queue and an MTU that fits")
-    self.name = name
-    self.mtu = mtu
-    self.linkLayer = linkLayer
-    queueCount = descriptors.count
-    unsafe queues = .allocate(capacity: descriptors.count)
-    for (index, descriptor) in descriptors.enumerated() {
-      unsafe (queues + index).initialize(to: TapQueue(descriptor))
-    }
+    precondition(mtu <= Self.largestMTU, "a device has an MTU that fits")
+    unsafe discarded = .allocate(byteCount: Self.discardedBytes, alignment: 8)
+    super.init(taking: descriptors, name: name, mtu: mtu, linkLayer: linkLayer)
   }
 
-  deinit {
-    unsafe queues.deinitialize(count: queueCount)
-    unsafe queues.deallocate()
-  }
+  deinit { unsafe discarded.deallocate() }
 
   /// Opens an interface by name ("": the kernel chooses one), or makes it, which needs CAP_NET_ADMIN; then someone
   /// must give it addresses and set it up. `linkLayer` is `.ethernet` with our own station address for a TAP (not that
@@ -76,60 +59,12 @@ import Wire
     }
   }
 
-  /// What passed a queue.
-  public func counters(queue: Int) -> DeviceCounters { unsafe queues[checked(queue)].counters }
-  /// Readable when a frame waits, writable when there is room.
-  public func descriptor(queue: Int) -> Int32? { unsafe queues[checked(queue)].descriptor }
-  /// Whom to restart.
-  public func attach(queue: Int, receive: ReceiveSignalRef, transmit: TransmitQueueRef) {
-    unsafe queues[checked(queue)].sender.attach(transmit)
-  }
   /// Takes frames; the queue's context.
-  public func receive(
+  public override func receive(
     queue: Int, limit: Int, pool: PacketPoolRef, now: Instant, into batch: inout PacketQueue
   ) -> ReceiveOutcome {
-    unsafe queues[checked(queue)].receive(limit: limit, pool: pool, now: now, into: &batch)
-  }
-  /// Hands a packet over, or gives it back from a stopped queue; the owner of its gate.
-  public func send(_ packet: consuming Packet, queue: Int) -> Packet? {
-    unsafe queues[checked(queue)].sender.send(packet)
-  }
-  /// Nothing is put off.
-  public func flush(queue: Int) {}
-  /// Yields what the kernel has a copy of; the owner of its gate.
-  public func complete(queue: Int, into completed: inout PacketQueue) {
-    unsafe queues[checked(queue)].sender.complete(into: &completed)
-  }
-
-  private func checked(_ queue: Int) -> Int {
-    precondition(queue >= 0 && queue < queueCount, "TX-OWN: no such queue")
-    return queue
-  }
-}
-
-/// One descriptor, with both its sides.
-@safe private struct TapQueue: ~Copyable {
-  let descriptor: Int32
-  let counters = DeviceCounters()
-  let sender: FrameSender
-  /// Where frames go that find no packet.
-  private let discarded: UnsafeMutableRawPointer
-  private static var discardedBytes: Int { 64 }
-
-  init(_ descriptor: Int32) {
-    self.descriptor = descriptor
-    sender = FrameSender(descriptor: descriptor, counters: counters)
-    unsafe discarded = .allocate(byteCount: Self.discardedBytes, alignment: 8)
-  }
-
-  deinit {
-    unsafe discarded.deallocate()
-    close(descriptor)
-  }
-
-  func receive(
-    limit: Int, pool: PacketPoolRef, now: Instant, into batch: inout PacketQueue
-  ) -> ReceiveOutcome {
+    guard let descriptor = descriptor(queue: queue) else { return .drained }
+    let counters = counters(queue: queue)
     for _ in 0..<limit {
       guard var packet = pool.allocate() else {
         // A short read takes a whole frame off the link.

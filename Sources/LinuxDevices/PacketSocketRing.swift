@@ -4,14 +4,12 @@ import Devices
 import Glibc
 import Timing
 
-/// One packet socket, with its ring on the receiving side; the sides share no memory.
-@safe struct PacketSocketQueue: ~Copyable {
-  let descriptor: Int32
-  let counters = DeviceCounters()
+/// The receiving side of a packet socket: a ring shared with the kernel.
+@safe struct PacketSocketRing: ~Copyable {
+  private let descriptor: Int32
   private let ring: UnsafeMutablePointer<sluice_packet_ring>
-  let sender: FrameSender
 
-  /// Takes `descriptor` over unless it throws; `longest` frame in bytes, link header and tag included.
+  /// A ring for frames of at most `longest` bytes, link header and tag included; the descriptor stays the caller's.
   init(_ descriptor: Int32, longest: Int) throws(LinkError) {
     var opened = unsafe sluice_packet_ring()
     let result = unsafe sluice_packet_ring_open(
@@ -20,22 +18,20 @@ import Timing
     self.descriptor = descriptor
     unsafe ring = .allocate(capacity: 1)
     unsafe ring.initialize(to: opened)
-    sender = FrameSender(descriptor: descriptor, counters: counters)
   }
 
   deinit {
     unsafe sluice_packet_ring_close(ring)
     unsafe ring.deallocate()
-    close(descriptor)
   }
 
   func receive(
-    limit: Int, pool: PacketPoolRef, now: Instant, into batch: inout PacketQueue
+    limit: Int, pool: PacketPoolRef, now: Instant, into batch: inout PacketQueue, _ counters: DeviceCounters
   ) -> ReceiveOutcome {
     for _ in 0..<limit {
       var frame = unsafe sluice_packet_frame()
       guard unsafe sluice_packet_ring_peek(ring, &frame) != 0 else { return .drained }
-      if unsafe frame.is_losing != 0 { countRingDrops() }
+      if unsafe frame.is_losing != 0 { countRingDrops(counters) }
       guard var packet = pool.allocate() else {
         unsafe sluice_packet_ring_pop(ring)
         counters.receiveOutOfBuffers.increment()
@@ -56,7 +52,7 @@ import Timing
     return .more
   }
 
-  private func countRingDrops() {
+  private func countRingDrops(_ counters: DeviceCounters) {
     let drops = sluice_packet_drops(descriptor)
     counters.receiveCalls.increment()
     if drops > 0 { counters.receiveDrops.increment(by: UInt64(drops)) }
