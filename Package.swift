@@ -50,8 +50,8 @@ let targets: [Target] = [
   house(
     "Explorer",
     [
-      "CFiber", "Wire", "Exclusion", "Timing", "Buffers", "Devices", "SoftInterrupts", "Internet", "TCP",
-      "Sockets", "Sluice",
+      "CFiber", "Wire", "Exclusion", "Timing", "Buffers", "Devices", "DeviceTesting", "SoftInterrupts",
+      "Internet", "TCP", "Sockets", "Sluice",
     ]),
   .executableTarget(
     name: "SluiceExplore", dependencies: ["Explorer", "Exclusion", arguments], swiftSettings: settings),

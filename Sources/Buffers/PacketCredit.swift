@@ -49,6 +49,12 @@ public import Exclusion
   @inlinable public func waits(below limit: Int) -> Bool {
     unsafe credit.pointee.limit.storeRelaxed(UInt64(max(1, limit)))
     var seen = unsafe credit.pointee.word.load()
+    #if Explore
+      if Mutation.creditAwaitedByStore.isOn, PacketCredit.bytes(seen) >= max(1, limit) {
+        unsafe credit.pointee.word.store(seen | PacketCredit.wanted)
+        return true
+      }
+    #endif
     repeat {
       if PacketCredit.bytes(seen) < max(1, limit) { return false }
     } while unsafe !credit.pointee.word.compareExchange(&seen, seen | PacketCredit.wanted)
@@ -83,6 +89,9 @@ public import Exclusion
         || seen & PacketCredit.last != 0 && rest == 0
       if isTold { after &= ~PacketCredit.wanted }
     } while unsafe !credit.pointee.word.compareExchange(&seen, after)
+    #if Explore
+      if Mutation.creditReturnedUnheard.isOn { return }
+    #endif
     if isTold { bell.ring() }
   }
 

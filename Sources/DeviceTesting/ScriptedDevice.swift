@@ -45,8 +45,6 @@ public final class ScriptedDevice: Device, @unchecked Sendable {  // see each fi
   private let done = Mailbox()
   /// (a) Frames that have arrived.
   private let arrived = Mailbox()
-  /// (a) One completer at a time.
-  private let completer = OwnershipWord()
   private let tally = DeviceCounters()
   /// (c) after attach.
   private var transmit: TransmitQueueRef?
@@ -74,8 +72,8 @@ public final class ScriptedDevice: Device, @unchecked Sendable {  // see each fi
   /// Frames in the ring.
   public var inRing: Int { ring.count }
 
-  /// The hardware sends as many as `limit` frames of the ring and, unless the interrupt is lost, tells. Any thread.
-  /// Returns how many it were; none while somebody else completes, or has the driver's lock.
+  /// The hardware sends as many as `limit` frames of the ring and, unless the interrupt is lost, tells. Any
+  /// thread, one at a time. Returns how many it were; none while somebody else has the driver's lock.
   @discardableResult public func completes(_ limit: Int, isTold: Bool = true) -> Int {
     guard transmitSerialization != .driver || lock.tryLock() else { return 0 }
     let count = finish(limit) { wire.append($0.mark) }
@@ -94,15 +92,13 @@ public final class ScriptedDevice: Device, @unchecked Sendable {  // see each fi
   }
 
   private func finish(_ limit: Int, _ each: (ScriptedRing.Entry) -> Void) -> Int {
-    guard completer.tryAcquire(note: 0) else { return 0 }
-    defer { _ = completer.release() }
     var count = 0
     while count < limit, let entry = ring.take(count) {
       count += 1
       each(entry)
       if let item = entry.item { _ = done.post(item) }
     }
-    // What is done is where `complete` finds it before there is room.
+    // What is done is where `complete` finds it before there is room; that is the last step, as hardware's is.
     ring.advance(count)
     return count
   }

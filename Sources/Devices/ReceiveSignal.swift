@@ -20,7 +20,7 @@ public struct ReceiveSignalRef: @unchecked Sendable {  // its word is atomic
 
   /// A signal that lives as long as its queue; `tag` tells the context which of its sources it is.
   public static func make(kind: WorkKind, source: UInt32, port: ContextPortRef) -> ReceiveSignalRef {
-    let raw = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
+    let raw = unsafe SharedMemory.allocate(byteCount: bytes, alignment: 64)
     unsafe raw.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
     unsafe raw.storeBytes(of: WorkItem(kind: kind), as: WorkItem.self)
     unsafe ItemRef(raw).value = source
@@ -30,7 +30,7 @@ public struct ReceiveSignalRef: @unchecked Sendable {  // its word is atomic
   }
 
   /// Frees the memory. Nobody may raise it any more, and it must not be posted.
-  public func destroy() { unsafe raw.deallocate() }
+  public func destroy() { unsafe SharedMemory.deallocate(raw, byteCount: Self.bytes) }
 
   private var word: UnsafeMutablePointer<AtomicWord> {
     unsafe (raw + Self.wordOffset).assumingMemoryBound(to: AtomicWord.self)
@@ -58,6 +58,12 @@ public struct ReceiveSignalRef: @unchecked Sendable {  // its word is atomic
 
   /// The context, after a complete drain. False: something was raised meanwhile, drain again.
   public func endDrain() -> Bool {
+    #if Explore
+      if Mutation.drainEndedWithoutRecheck.isOn {
+        unsafe word.pointee.store(State.idle)
+        return true
+      }
+    #endif
     var scheduled = State.scheduled
     return unsafe word.pointee.compareExchange(&scheduled, State.idle)
   }

@@ -12,6 +12,7 @@
       events,
       flows,
       restarts,
+      transmit,
       wakes,
     ].flatMap { $0 }
 

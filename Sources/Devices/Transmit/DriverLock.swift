@@ -38,6 +38,9 @@ public final class DriverLock: Sendable {
   /// Lets go, and runs the queues that met it taken meanwhile, by a posted bit.
   public func unlock() {
     var notes = word.release() & ~(1 << UInt64(Self.noQueue))
+    #if Explore
+      if Mutation.driverLockLetGoUnheard.isOn { return }
+    #endif
     while notes != 0 {
       let queue = notes.trailingZeroBitCount
       notes &= notes - 1

@@ -21,14 +21,14 @@ struct LocklessSources {
   }
 
   static func make() -> LocklessSources {
-    let raw = UnsafeMutableRawPointer.allocate(byteCount: limit * stride, alignment: stride)
+    let raw = unsafe SharedMemory.allocate(byteCount: limit * stride, alignment: stride)
     let sources = unsafe LocklessSources(raw: raw)
     for index in 0..<limit { unsafe sources[index].initialize(to: Source()) }
     return sources
   }
   func destroy() {
     for index in 0..<Self.limit { unsafe self[index].deinitialize(count: 1) }
-    unsafe raw.deallocate()
+    unsafe SharedMemory.deallocate(raw, byteCount: Self.limit * Self.stride)
   }
 
   subscript(context: Int) -> UnsafeMutablePointer<Source> {

@@ -27,6 +27,7 @@ public struct TransmitQueueRef: Hashable, @unchecked Sendable {
   private static var noticeOffset: Int { 64 }
   private static var timerOffset: Int { 128 }
   static var stateOffset: Int { 192 }
+  private static var byteCount: Int { stateOffset + MemoryLayout<TransmitQueueState>.size }
 
   /// Refers to a queue that exists.
   public init(_ raw: UnsafeMutableRawPointer) { unsafe gate = GateRef(raw) }
@@ -38,8 +39,8 @@ public struct TransmitQueueRef: Hashable, @unchecked Sendable {
     timer: UInt8 = 0,
     home: ContextPortRef, _ configuration: TransmitConfiguration = TransmitConfiguration()
   ) -> TransmitQueueRef {
-    let bytes = stateOffset + MemoryLayout<TransmitQueueState>.size
-    let raw = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
+    let bytes = byteCount
+    let raw = unsafe SharedMemory.allocate(byteCount: bytes, alignment: 64)
     unsafe raw.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
     unsafe GateRef<TransmitQueue>.initialize(
       raw, kind: kind, home: home, segmentLimit: 1023, budget: TransmitQueue.budget)
@@ -54,7 +55,7 @@ public struct TransmitQueueRef: Hashable, @unchecked Sendable {
   public func destroy() {
     unsafe state.pointee.forfeitAll()
     unsafe state.deinitialize(count: 1)
-    unsafe gate.raw.deallocate()
+    unsafe SharedMemory.deallocate(gate.raw, byteCount: Self.byteCount)
   }
 
   var state: UnsafeMutablePointer<TransmitQueueState> {
@@ -102,20 +103,49 @@ public struct TransmitQueueRef: Hashable, @unchecked Sendable {
   /// meanwhile, try again.
   public func stop(hasRoom: () -> Bool) -> Bool {
     unsafe state.pointee.stopped.store(1)
+    #if Explore
+      if Mutation.transmitSenderWithoutFence.isOn { return stopWithoutFence(hasRoom) }
+    #endif
     fullFence()
+    #if Explore
+      if Mutation.queueStopWithoutRecheck.isOn {
+        unsafe state.pointee.counters.stops.increment()
+        return true
+      }
+    #endif
     guard hasRoom() else {
       unsafe state.pointee.counters.stops.increment()
       return true
     }
     // Who restarts it runs it; if a completion was faster, its RUN is already posted.
-    if unsafe state.pointee.stopped.exchange(0) == 1 { run() }
+    if unsafe state.pointee.stopped.exchange(0) == 1 { restarted() }
     return false
   }
+  private func restarted() {
+    #if Explore
+      if Mutation.transmitRestartWithoutRun.isOn { return }
+    #endif
+    run()
+  }
+  #if Explore
+    private func stopWithoutFence(_ hasRoom: () -> Bool) -> Bool {
+      guard hasRoom() else {
+        unsafe state.pointee.counters.stops.increment()
+        return true
+      }
+      if unsafe state.pointee.stopped.exchange(0) == 1 { run() }
+      return false
+    }
+  #endif
 
   /// Any thread, after making room in the driver, or completing packets: restarts the queue if it stands (keeps
   /// TX-STOP), and has completed packets fetched (TX-RECLAIM).
   public func roomAppeared() {
-    fullFence()
+    #if Explore
+      if !Mutation.transmitCompleterWithoutFence.isOn { fullFence() }
+    #else
+      fullFence()
+    #endif
     if unsafe state.pointee.stopped.load() == 1, unsafe state.pointee.stopped.exchange(0) == 1 {
       unsafe state.pointee.counters.restarts.increment()
     } else if unsafe !state.pointee.completesLater {

@@ -8,6 +8,12 @@ extension TransmitQueue {
   /// A frame to send: in order behind those that wait.
   public static func run(_ item: ItemRef, on block: GateRef<TransmitQueue>, _ cx: inout SoftInterrupt) {
     let queue = unsafe TransmitQueueRef(block.raw)
+    #if Explore
+      if Mutation.transmitDeferWithoutRun.isOn, unsafe queue.state.pointee.sources != nil {
+        unsafe queue.state.pointee.enqueue(Packet(item: item), now: cx.transmitBatch.now)
+        return queue.settle(&cx)
+      }
+    #endif
     queue.admit(Packet(item: item), &cx)
     queue.settle(&cx)
   }
@@ -26,8 +32,8 @@ extension TransmitQueue {
       unsafe state.pointee.isDirty = false
       unsafe state.pointee.device.flush(queue: state.pointee.queue)
     }
-    queue.reap(&cx)
-    queue.drain(&cx)
+    let isLifted = queue.reap(&cx)
+    if isLifted || !events.isDisjoint(with: [.run, .timedOut]) { queue.drain(&cx) }
     queue.settle(&cx)
   }
 
@@ -64,8 +70,7 @@ extension TransmitQueueRef {
         state.pointee.counters.stops.value, state.pointee.counters.lockTaken.value
       )
       if let back = give(packet, cx) {
-        // To the front: what was first stays first (the order mutation of PROTOCOLS 4).
-        unsafe state.pointee.returned.prepend(back)
+        putBack(back)
         // The driver's lock is taken: whoever lets go runs the queue.
         if unsafe state.pointee.counters.lockTaken.value != locks { return }
         // A completion may have restarted the queue since; a driver that never stopped it has a bug.
@@ -83,13 +88,24 @@ extension TransmitQueueRef {
     }
   }
 
-  /// Fetches what the device is done with, to be freed when nothing is owned any more (X3).
-  fileprivate func reap(_ cx: inout SoftInterrupt) {
+  /// To the front: what was first stays first (the order mutation of PROTOCOLS 4).
+  private func putBack(_ packet: consuming Packet) {
+    #if Explore
+      if Mutation.transmitRequeuedAtTail.isOn {
+        return unsafe state.pointee.enqueue(packet, now: .zero)
+      }
+    #endif
+    unsafe state.pointee.returned.prepend(packet)
+  }
+
+  /// Fetches what the device is done with, to be freed when nothing is owned any more (X3). True: less is in flight.
+  fileprivate func reap(_ cx: inout SoftInterrupt) -> Bool {
     let state = unsafe state
     var done = PacketQueue()
     unsafe state.pointee.device.complete(queue: state.pointee.queue, into: &done)
-    guard !done.isEmpty else { return }
-    if unsafe state.pointee.completesLater {
+    guard !done.isEmpty else { return false }
+    let isLater = unsafe state.pointee.completesLater
+    if isLater {
       let bytes = done.byteCount
       if unsafe state.pointee.sources != nil {
         unsafe state.pointee.limit.adopt(inFlight: Int(state.pointee.flight.load()))
@@ -98,7 +114,11 @@ extension TransmitQueueRef {
       unsafe state.pointee.limit.completed(bytes, now: cx.transmitBatch.now)
       unsafe state.pointee.publishLimit()
     }
+    #if Explore
+      if Mutation.packetsFreedInsideQueue.isOn { done.removeAll() }
+    #endif
     cx.transmitBatch.release(&done)
+    return isLater
   }
 
   /// The end of a run: what others read, what was thrown away, and home.
@@ -111,6 +131,9 @@ extension TransmitQueueRef {
     unsafe state.pointee.counters.bytesInFlight.set(UInt64(state.pointee.limit.inFlight))
     if unsafe !state.pointee.dropped.isEmpty { releaseDropped(&cx) }
     // Home restarts a queue whose descriptor becomes writable, and has its watchdog: it must know, asleep or not.
+    #if Explore
+      if Mutation.transmitNoticeLost.isOn { return }
+    #endif
     if waiting > 0, cx.core.port != gate.home, unsafe state.pointee.noticeQueued.exchange(1) == 0 {
       gate.home.post(notice)
     }
@@ -173,13 +196,21 @@ extension TransmitQueueRef {
 
   // MARK: Senders to a lockless driver
 
-  /// Straight to the driver, unless something of this context is deferred: that came first. The count says so also
-  /// while the owner holds a packet that it has taken from the list, which an empty list would not.
+  /// The count says so also while the owner holds a packet that it has taken from the list, which an empty list
+  /// would not.
+  private func isNothingDeferred(_ source: UnsafeMutablePointer<LocklessSources.Source>) -> Bool {
+    #if Explore
+      if Mutation.transmitListTestedEmpty.isOn { return unsafe state.pointee.waiting == 0 }
+    #endif
+    return unsafe source.pointee.deferred.load() == 0
+  }
+
+  /// Straight to the driver, unless something of this context is deferred: that came first.
   func sendPastGate(_ packet: consuming Packet, _ sources: LocklessSources, _ cx: inout SoftInterrupt) {
     let state = unsafe state
     let source = unsafe sources[cx.core.index]
     var packet = packet
-    if unsafe source.pointee.deferred.load() == 0, !isStopped, mayGive {
+    if unsafe isNothingDeferred(source), !isStopped, mayGive {
       let stops = unsafe state.pointee.counters.stops.value
       guard let back = give(packet, cx) else {
         unsafe source.pointee.sent.increment()
@@ -187,6 +218,11 @@ extension TransmitQueueRef {
         return
       }
       packet = back
+      #if Explore
+        if Mutation.transmitOnStoppedQueueAsserted.isOn {
+          invariant(!isStopped, "X1: transmit on a stopped queue")
+        }
+      #endif
       // Stopped by this very call, or another one that was faster: X1. The packet comes back, and nobody complains.
       if unsafe state.pointee.counters.stops.value == stops {  // keeps TX-BUSY
         unsafe state.pointee.counters.busyWhileRunning.increment()

@@ -28,7 +28,10 @@ public enum SharedMemory {
   /// Gives them back.
   static func unmapSlab(_ raw: UnsafeMutableRawPointer, _ byteCount: Int) {
     #if Explore
-      if let explorer { return unsafe explorer.deallocate(raw, byteCount: byteCount) }
+      if let explorer {
+        unsafe explorer.slotAllocated(raw, byteCount: byteCount)  // the slots are free; the slab is not, yet
+        return unsafe explorer.deallocate(raw, byteCount: byteCount)
+      }
     #endif
     unsafe sluice_unmap_slab(raw, byteCount)
   }
