@@ -27,3 +27,4 @@
 @_exported public import enum Buffers.MemoryState
 @_exported public import struct Sockets.MemoryStatistics
 @_exported public import struct Sockets.SocketMemory
+@_exported public import struct Sockets.DatagramError

@@ -37,6 +37,8 @@ public struct SocketCounters: ~Copyable, Sendable {
   public let slotsPruned = Counter()
   /// Connections refused because the stack's memory is exhausted.
   public let connectionsWithoutMemory = Counter()
+  /// Errors about datagrams that gave way to newer ones, or that there was no memory for.
+  public let datagramErrorsLost = Counter()
   /// Datagrams dropped on arrival because the stack's memory is exhausted.
   public let datagramsWithoutMemory = Counter()
   /// Bytes that arrived after nobody would read them.
@@ -109,6 +111,7 @@ public struct SocketCounters: ~Copyable, Sendable {
       ("slots_collapsed", slotsCollapsed.value), ("slots_pruned", slotsPruned.value),
       ("connections_without_memory", connectionsWithoutMemory.value),
       ("datagrams_without_memory", datagramsWithoutMemory.value),
+      ("datagram_errors_lost", datagramErrorsLost.value),
       ("listen_overflows", listenOverflows.value), ("accept_queue_full", acceptQueueFull.value),
       ("duplicate_syns", duplicateSyns.value), ("connections_made", connectionsMade.value),
       ("connections_refused", connectionsRefused.value), ("datagrams_received", datagramsReceived.value),

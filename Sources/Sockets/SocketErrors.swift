@@ -61,7 +61,16 @@ enum SocketErrors {
       if home == cx.index { sockets.reportHalfOpen(failure, key, hash: hash, &cx) }
       return
     }
+    #if Explore
+      if Mutation.networkErrorStoredAfterPosting.isOn {
+        _ = connection.gate.submit(events: .reported, &cx)
+        return unsafe connection.shared.pointee.reportedError.store(ReportedError(failure).word)
+      }
+    #endif
     unsafe connection.shared.pointee.reportedError.store(ReportedError(failure).word)
+    #if Explore
+      if Mutation.networkErrorRunsInPlace.isOn { return connection.errorReported(&cx) }
+    #endif
     _ = connection.gate.submit(events: .reported, &cx)
   }
 
@@ -69,15 +78,7 @@ enum SocketErrors {
     let sockets = SocketContextRef(cx)
     let key = BindingKey(address: failure.local.address, port: failure.local.port, protocol: .udp)
     guard let datagram = sockets.datagram(key, from: failure.remote) else { return }
-    // Only a connected socket can tell which of its datagrams is meant (RFC 1122 section 4.1.3.3).
-    guard unsafe datagram.state.pointee.peer == failure.remote else { return }
-    switch failure.reason {
-    case .portUnreachable, .protocolUnreachable: datagram.report(.connectionRefused, &cx)
-    case .hostUnreachable, .timeExceeded, .prohibited: datagram.report(.hostUnreachable, &cx)
-    case .networkUnreachable: datagram.report(.networkUnreachable, &cx)
-    case .packetTooBig: datagram.report(.messageTooLarge, &cx)
-    case .parameterProblem: break
-    }
+    datagram.report(failure, &cx)
   }
 }
 
@@ -95,3 +96,12 @@ extension SocketError {
       }
   }
 }
+
+#if Explore
+  extension Mutation {
+    /// An error from the network runs in the connection of whoever brings it, owned or not.
+    static let networkErrorRunsInPlace = Mutation("networkErrorRunsInPlace")
+    /// An error from the network is stored when its owner may have looked for it already.
+    static let networkErrorStoredAfterPosting = Mutation("networkErrorStoredAfterPosting")
+  }
+#endif

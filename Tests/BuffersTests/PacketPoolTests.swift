@@ -25,6 +25,26 @@ import Testing
     #expect(again.count == 0 && pool.counters.inUse == 1)
   }
 
+  /// The reserve is there from the start, and what comes back fills it before anybody else is served.
+  @Test func theReserveIsSetAsideAndFilledFirst() {
+    let pool = PacketPool(limit: 10, reserve: 4)
+    #expect(pool.counters.reserveLeft == 4 && pool.counters.inUse == 0 && pool.counters.capacity >= 4)
+    var queue = PacketQueue()
+    while let packet = pool.ref.allocate() { queue.append(packet) }
+    for _ in 0..<3 { queue.append(pool.ref.allocateReserve()!) }
+    #expect(pool.counters.reserveLeft == 1 && pool.counters.inUse == 9)
+    for _ in 0..<4 { _ = queue.popFirst() }
+    for _ in 0..<2 { queue.append(pool.ref.allocate()!) }
+    #expect(
+      pool.counters.reserveLeft == 3 && pool.counters.reserveRefills == 2, "one for each that was served")
+    let isRefused = pool.ref.allocate() == nil
+    #expect(isRefused && pool.counters.reserveLeft == 3)
+    queue.removeAll()
+    #expect(pool.counters.inUse == 0)
+    queue.append(pool.ref.allocate()!)
+    #expect(pool.counters.reserveLeft == 4 && pool.counters.reserveUses == 3)
+  }
+
   @Test func homeContextFreesLocallyAndOthersByPush() throws {
     let core = try ContextCoreRef.make(index: 0, kick: .counted)
     do {

@@ -91,8 +91,8 @@ public final class MemoryAccount: Sendable {
     unsafe MemoryState(rawValue: word & 3).unsafelyUnwrapped
   }
   private static func word(_ reserved: Int, _ state: MemoryState) -> UInt64 {
-    precondition(reserved >= 0, "RS-LEAK: more memory was given back than taken")
-    return UInt64(reserved) << 2 | state.rawValue
+    invariant(reserved >= 0, "RS-LEAK: more memory was given back than taken")
+    return UInt64(max(0, reserved)) << 2 | state.rawValue
   }
 
   /// Reserves `needed` bytes, or `wanted` if there is no shortage; returns how many. 0: they would exceed the hard
@@ -119,6 +119,13 @@ public final class MemoryAccount: Sendable {
     while true {
       let (reserved, before) = (Self.reserved(seen) - bytes, Self.state(seen))
       let after = limits.state(reserved, after: before)
+      #if Explore
+        if Mutation.accountGivenBackByLoadThenStore.isOn {
+          unsafe raw.pointee.word.store(Self.word(reserved, after))
+          if after != before { entered(after) }
+          return
+        }
+      #endif
       guard unsafe raw.pointee.word.compareExchange(&seen, Self.word(reserved, after)) else { continue }
       if after != before { entered(after) }
       return
@@ -132,7 +139,12 @@ public final class MemoryAccount: Sendable {
     var current = unsafe raw.pointee.word.load() & 3
     while true {
       unsafe raw.pointee.published.store(current)
-      fullFence()
+      #if Explore
+        if Mutation.accountPublishedWithoutLookingAgain.isOn { return }
+        if !Mutation.accountPublishedWithoutFence.isOn { fullFence() }
+      #else
+        fullFence()
+      #endif
       let again = unsafe raw.pointee.word.load() & 3
       if again == current { return }
       current = again

@@ -48,6 +48,22 @@ public final class UDPSocket: Sendable {
     try await suspend(&operation)
   }
 
+  /// Whether each error that the network reports about a datagram is kept, with its destination, for
+  /// ``takeErrors()``: IP_RECVERR. A socket without a peer then reports errors from ``receive()`` and
+  /// ``send(_:to:from:)`` as well. The newest 16 are kept. Off at first.
+  public func setReceivesErrors(_ isOn: Bool) { socket.setReceivesErrors(isOn) }
+  /// The errors that were kept, oldest first; each is told once.
+  public func takeErrors() -> [DatagramError] {
+    var errors: [DatagramError] = []
+    while let error = socket.takeDatagramError() { errors.append(error) }
+    return errors
+  }
+  /// How many bytes of memory the datagrams that wait to be received may occupy (SO_RCVBUF), 4 KiB...16 MiB; each
+  /// takes 2 KiB at least.
+  public func setReceiveLimit(_ bytes: Int) { socket.setReceiveLimit(bytes) }
+  /// What the socket occupies.
+  public var memory: SocketMemory { socket.memory }
+
   /// Frees the port; those who wait get `.closed`. Cannot fail; again it does nothing.
   public func close() { socket.close() }
 

@@ -111,6 +111,15 @@ public final class TCPStream: Sendable {
 
   /// Whether small segments leave at once (TCP_NODELAY) instead of waiting for acknowledgements. Off at first.
   public func setNoDelay(_ isOn: Bool) { socket.setNoDelay(isOn) }
+  /// How many bytes may be written and not acknowledged (SO_SNDBUF), 4 KiB...16 MiB. More is room for a writer that
+  /// waits.
+  public func setSendLimit(_ bytes: Int) { socket.setSendLimit(bytes) }
+  /// How many bytes may be received and not read (SO_RCVBUF), 4 KiB...16 MiB.
+  public func setReceiveLimit(_ bytes: Int) { socket.setReceiveLimit(bytes) }
+  /// What the connection may buffer.
+  public var limits: BufferLimits { socket.limits }
+  /// What the connection occupies.
+  public var memory: SocketMemory { socket.memory }
   /// Whether a silent connection is probed after two hours (SO_KEEPALIVE). Off at first.
   public func setKeepAlive(_ isOn: Bool) { socket.setKeepAlive(isOn) }
   /// Whether ``close()`` resets the connection (SO_LINGER with time 0). Off at first.

@@ -60,6 +60,7 @@ extension ConnectionRef {
     _ cx: inout SoftInterrupt,
     _ step: (inout TCPConnection, Instant, inout ConnectionSink) -> TCPEffects
   ) {
+    unsafe willOwn(UnsafeRawPointer(owned))  // keeps PCB-OWN
     guard unsafe !owned.pointee.isDropped else { return }
     let sockets = SocketContextRef(cx)
     unsafe willOwn(UnsafeRawPointer(owned))  // keeps PCB-OWN
@@ -202,7 +203,7 @@ extension ConnectionRef {
     }
   }
 
-  fileprivate func errorReported(_ cx: inout SoftInterrupt) {
+  func errorReported(_ cx: inout SoftInterrupt) {
     let report = ReportedError(word: unsafe shared.pointee.reportedError.exchange(0))
     let headers = unsafe shared.pointee.key.remoteAddress.isIPv4 ? 40 : 60
     runEngine(&cx) { engine, now, sink in

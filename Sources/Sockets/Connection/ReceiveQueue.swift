@@ -74,18 +74,24 @@ struct ReceiveQueue: ~Copyable {
     let last = unsafe packet.dataAddress + packet.count
     let item = packet.intoItem()
     item.value = UInt32(count)
-    if room >= ReceiveEnd.worthwhileRoom {
-      unsafe end.open(item, fill: count, room: room, last)
-      tail.store(Tail.open(item, count))
-    } else {
-      end.room = 0
-      tail.store(0)
-    }
-    _ = posted.post(item, limit: Mailbox.maximumCount)
+    let mayGrow = room >= ReceiveEnd.worthwhileRoom
+    unsafe end.open(item, fill: count, room: mayGrow ? room : 0, last)
+    publish(item, mayGrow ? Tail.open(item, count) : 0)
     // The list first, the counts after it: who sees the count finds the packets.
     occupiedIn.store(occupiedIn.loadRelaxed() &+ UInt64(occupied) &- UInt64(freed))
     produced.store(produced.loadRelaxed() &+ UInt64(count))
     return freed == 0 ? .posted : .postedInPlace(freed: freed)
+  }
+
+  private func publish(_ item: ItemRef, _ word: UInt64) {
+    #if Explore
+      if Mutation.receiveTailSetAfterPosting.isOn {
+        _ = posted.post(item, limit: Mailbox.maximumCount)
+        return tail.store(word)
+      }
+    #endif
+    tail.store(word)
+    _ = posted.post(item, limit: Mailbox.maximumCount)
   }
 
   private enum Extended { case extended, gone, left }
@@ -99,13 +105,21 @@ struct ReceiveQueue: ~Copyable {
       end.room = 0
       return .gone
     }
+    unsafe willLook(item.raw)  // it cannot go while it is BUSY
     unsafe end.write(packet.dataAddress, count)
-    item.storeValue(UInt32(end.fill))
+    noteLength(item, end.fill)
     seen = busy
     if tail.compareExchange(&seen, Tail.open(item, end.fill)) { return .extended }
     end.room = 0
     _ = Packet(item: item)
     return .left
+  }
+
+  private func noteLength(_ item: ItemRef, _ fill: Int) {
+    #if Explore
+      if Mutation.receiveLengthNotInSlot.isOn { return }
+    #endif
+    item.storeValue(UInt32(fill))
   }
 
   /// Frees what the reader has not taken over; nothing is appended any more. Returns the memory that was freed. The
@@ -131,6 +145,7 @@ struct ReceiveQueue: ~Copyable {
     while copied < buffer.count {
       if reader.packets.isEmpty { reader.packets.append(contentsOf: posted.takeAll()) }
       guard let item = reader.packets.popFirst() else { break }
+      unsafe willLook(item.raw)
       var packet = Packet(item: item)
       if reader.known == 0 { reader.known = packet.totalCount }
       let count = min(packet.totalCount, buffer.count - copied)
@@ -173,6 +188,12 @@ struct ReceiveQueue: ~Copyable {
       let fill = Tail.fill(seen)
       if fill > known { return .grew(fill - known) }
       let isBusy = Tail.isBusy(seen)
+      #if Explore
+        if isBusy ? Mutation.receiveEndTakenFromWriter.isOn : Mutation.receiveEndTakenByStore.isOn {
+          tail.store(0)
+          return .mine
+        }
+      #endif
       if tail.compareExchange(&seen, isBusy ? Tail.left(item) : 0) { return isBusy ? .left : .mine }
     }
     let fill = Int(item.loadValue())

@@ -17,8 +17,12 @@ struct DatagramState: ~Copyable {
   let references = AtomicWord(1)
   /// (a) 1 once closed.
   let isClosed = AtomicWord(0)
-  /// (a) A `SocketError` code that ICMP reported to a connected socket.
-  let error = AtomicWord(0)
+  /// (a) What the network reported and nobody was told.
+  let error = PendingError()
+  /// (a) 1: reports are kept in `errors`.
+  let wantsErrors = AtomicWord(0)
+  /// (a) Reports about single datagrams.
+  let errors = DatagramErrorQueue()
   /// (a) Datagrams that wait to be read: `DatagramBacklog`.
   let waiting = AtomicWord(0)
   /// (a) Datagrams put on the list, less those taken from it: a signed number, for who takes one may be quicker
@@ -114,14 +118,17 @@ struct DatagramRef: @unchecked Sendable {  // every field behind it says who pro
     var left = unsafe state.pointee.received.close()
     while let item = left.popFirst() { freed += Packet(item: item).occupiedBytes }
     while let item = unsafe state.pointee.readable.popFirst() { freed += Packet(item: item).occupiedBytes }
-    unsafe state.pointee.layer.takeUnretainedValue().memory.give(freed, .datagram)
+    let memory = unsafe state.pointee.layer.takeUnretainedValue().memory
+    memory.give(freed, .datagram)
+    while takeReport(memory) != nil {}
   }
 
   /// What waits to be read.
   var backlog: DatagramBacklog { unsafe DatagramBacklog(word: state.pointee.waiting.load()) }
 
   func isReadable() -> Bool {
-    unsafe waitingToBeRead > 0 || state.pointee.isClosed.load() != 0 || state.pointee.error.load() != 0
+    unsafe waitingToBeRead > 0 || state.pointee.isClosed.load() != 0
+      || state.pointee.error.error != nil
   }
   func isWritable() -> Bool {
     unsafe state.pointee.sendCredit.load() > 0 || state.pointee.isClosed.load() != 0
@@ -179,15 +186,9 @@ struct DatagramRef: @unchecked Sendable {  // every field behind it says who pro
     return true
   }
 
-  /// Soft-interrupt context: an ICMP error for a connected socket.
-  func report(_ error: SocketError, _ cx: inout SoftInterrupt) {
-    unsafe state.pointee.error.store(error.code)
-    wakeReader([.readable, .error], &cx)
-  }
-
   // MARK: Waking, as in `ConnectionWaking.swift`
 
-  private func wakeReader(_ edges: SocketEvents, _ cx: inout SoftInterrupt) {
+  func wakeReader(_ edges: SocketEvents, _ cx: inout SoftInterrupt) {
     if let target = unsafe reader.pointee.waiter.claim(where: { _ in isReadable() }) { cx.wake(target) }
     unsafe observers.pointee.raise(edges) { cx.wake($0) }
   }
@@ -215,5 +216,5 @@ struct DatagramRef: @unchecked Sendable {  // every field behind it says who pro
   /// Datagrams that a send would take now.
   var sendSpace: Int { unsafe Int(clamping: state.pointee.sendCredit.load()) }
   /// What the network reported and nobody has read.
-  var pendingError: SocketError? { unsafe SocketError(code: state.pointee.error.load()) }
+  var pendingError: SocketError? { unsafe state.pointee.error.error }
 }

@@ -29,7 +29,7 @@ public enum DatagramTruncation: Sendable, Hashable {
 /// blocking and the async API wait.
 public final class DatagramSocket: AnySocket {
   let datagram: DatagramRef
-  private let layer: SocketLayer
+  let layer: SocketLayer
   private let closing = AtomicWord(0)
   /// The address and port that it is bound to.
   public let localAddress: SocketAddress
@@ -48,7 +48,8 @@ public final class DatagramSocket: AnySocket {
     if !isForkedChild() { datagram.release() }
   }
 
-  /// Reads the oldest datagram. The holder of the read turn only (C6).
+  /// Reads the oldest datagram; or tells, once, what the network reported about those that were sent. The holder of
+  /// the read turn only (C6).
   ///
   /// - Parameter truncation: what becomes of a datagram larger than `buffer`.
   public func tryReceive(
@@ -56,13 +57,11 @@ public final class DatagramSocket: AnySocket {
   ) -> Result<ReceivedDatagram, SocketError> {
     let state = unsafe datagram.state
     if closing.load() != 0 { return .failure(.closed) }
+    if let error = unsafe state.pointee.error.takeForReader() { return .failure(error) }
     if unsafe state.pointee.readable.isEmpty {
       unsafe state.pointee.readable.append(contentsOf: state.pointee.received.takeAll())
     }
-    guard let item = unsafe state.pointee.readable.popFirst() else {
-      if let error = unsafe SocketError(code: state.pointee.error.exchange(0)) { return .failure(error) }
-      return .failure(.wouldBlock)
-    }
+    guard let item = unsafe state.pointee.readable.popFirst() else { return .failure(.wouldBlock) }
     let packet = Packet(item: item)
     let size = packet.totalCount
     if size > buffer.count, truncation == .keep {
@@ -109,11 +108,13 @@ public final class DatagramSocket: AnySocket {
   }
 
   /// Sends one datagram to `destination` (nil: to the peer). `source` is the address of this host to send
-  /// from, nil for the bound one or the usual choice. Throws nothing; a full queue is `.wouldBlock`.
+  /// from, nil for the bound one or the usual choice. Throws nothing; a full queue is `.wouldBlock`. What the
+  /// network reported about earlier datagrams, and nobody was told, is told instead, once.
   public func trySend(
     _ bytes: UnsafeRawBufferPointer, to destination: SocketAddress?, from source: IPAddress? = nil
   ) -> Result<Void, SocketError> {
     if closing.load() != 0 { return .failure(.closed) }
+    if let error = unsafe datagram.state.pointee.error.takeForSender() { return .failure(error) }
     guard let target = destination ?? peer else { return .failure(.notConnected) }
     guard target.port != 0,
       target.address.isIPv4 == localAddress.address.isIPv4 || localAddress.address.isUnspecified

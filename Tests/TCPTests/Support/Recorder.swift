@@ -8,7 +8,16 @@ struct Recorder: ~Copyable, TCPSink {
   var segments: [TCPOutgoing] = []
   var delivered: [UInt8] = []
 
+  /// Whether text is taken, by its length and whether it is ahead of a hole; nil: it is.
+  var admits: ((Int, Bool) -> Bool)?
+  /// Told of packets that came free.
+  var releases: ((Int, TCPRelease) -> Void)?
+
   mutating func send(_ segment: borrowing TCPOutgoing) { segments.append(copy segment) }
+  mutating func admit(_ text: borrowing Packet, isAhead: Bool) -> Bool {
+    admits?(text.totalCount, isAhead) ?? true
+  }
+  mutating func released(_ packets: Int, bytes: Int, _ reason: TCPRelease) { releases?(packets, reason) }
   mutating func deliver(_ payload: consuming Packet) { delivered += bytes(of: payload) }
 }
 

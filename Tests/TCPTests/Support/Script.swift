@@ -37,6 +37,9 @@ final class Script {
   private var sent: [Sent] = []
   /// The peer puts timestamps on its segments: its clock is that of the test, from 1000 on.
   var stamps = false
+  /// Whether there is memory for text; see `Recorder`.
+  var admits: ((Int, Bool) -> Bool)?
+  var releases: ((Int, TCPRelease) -> Void)?
   /// Our newest timestamp, to be echoed by the peer.
   private(set) var echo: UInt32 = 0
 
@@ -85,6 +88,8 @@ final class Script {
   /// Runs a call of the engine, writes down what it did, and checks what must hold after every call.
   private func run(_ call: (Script, inout Recorder) -> TCPEffects) {
     var recorder = Recorder()
+    recorder.admits = admits
+    recorder.releases = releases
     last = call(self, &recorder)
     effects.merge(last)
     #expect(recorder.delivered.count == last.deliveredBytes)
@@ -135,6 +140,7 @@ final class Script {
   func enqueue(_ count: Int, push: Bool = true) {
     run { $0.connection.enqueue(count, push: push, now: $0.now, sink: &$1) }
   }
+  func change(_ body: (inout TCPConnection) -> Void) { body(&connection) }
   func space(_ free: Int) { run { $0.connection.receiveSpace(free, now: $0.now, sink: &$1) } }
   func shutdown() { run { $0.connection.shutdownSend(now: $0.now, sink: &$1) } }
   func close(unread: Bool = false) {
