@@ -9,8 +9,8 @@
   import Timing
   import Wire
 
-  /// A link whose far end refuses the first SYN with an ICMP error, which comes in by another queue than the SYN left
-  /// by, and therefore in another context; and is silent from then on.
+  /// A link whose far end refuses the first SYN with an ICMP error, which comes in by the other queue than the
+  /// SYN left by, and therefore in another context; and is silent from then on.
   private final class RefusingDevice: Device, @unchecked Sendable {  // one virtual thread runs at a time
     let name = "refusing0"
     let mtu = 1500
@@ -19,7 +19,7 @@
     let isSerialLine = false
     private let numbers = [DeviceCounters(), DeviceCounters()]
     private var signals: [ReceiveSignalRef?] = [nil, nil]
-    private var answers: [[UInt8]] = []
+    private var answers: [[[UInt8]]] = [[], []]
     private var done: [ItemRef] = []
     private var isRaised = true
     private var hasRefused = false
@@ -33,8 +33,8 @@
     func receive(
       queue: Int, limit: Int, pool: PacketPoolRef, now: Instant, into batch: inout PacketQueue
     ) -> ReceiveOutcome {
-      while queue == 1, let answer = answers.first {
-        answers.removeFirst()
+      while let answer = answers[queue].first {
+        answers[queue].removeFirst()
         guard var packet = pool.allocate() else { return .drained }
         packet.append(answer.count)
         unsafe packet.withUnsafeMutableBytes { unsafe $0.copyBytes(from: answer) }
@@ -48,7 +48,7 @@
       let bytes = unsafe packet.withUnsafeBytes { unsafe [UInt8]($0) }
       if !hasRefused, let answer = Self.answer(to: bytes) {
         hasRefused = true
-        answers.append(answer)
+        answers[1 - queue].append(answer)
         isRaised = false
       }
       done.append(packet.intoItem())
@@ -57,7 +57,7 @@
     func flush(queue: Int) {
       if !isRaised {
         isRaised = true
-        signals[1]?.raise()
+        signals[1 - queue]?.raise()
       }
     }
     func complete(queue: Int, into completed: inout PacketQueue) {
