@@ -14,7 +14,7 @@ import Wire
 
   /// AQ-ONE: several threads accept at once, from shards of several contexts: each child goes to one of them, none
   /// is left, and the backlog is kept throughout.
-  @Test(arguments: [1, 4]) func AQ_ONE_severalThreadsAcceptEachChildOnce(contexts: Int) throws {
+  @Test(arguments: [1, 4]) func AQ_ONE_AQ_BOUND_severalThreadsAcceptEachChildOnce(contexts: Int) throws {
     let network = try Network(contexts: contexts)
     do {
       let address = network.address(of: network.right, 80, isIPv4: true)
@@ -57,7 +57,7 @@ import Wire
   }
 
   /// First in, first out within a shard; what another shard has is taken when the near one is empty.
-  @Test func childrenOfAShardAreAcceptedInTheirOrder() throws {
+  @Test func AQ_WAKE_childrenOfAShardAreAcceptedInTheirOrder() throws {
     let network = try Network(contexts: 2)
     do {
       let address = network.address(of: network.right, 80, isIPv4: true)
@@ -73,10 +73,12 @@ import Wire
       }
       #expect(orders.allSatisfy { $0.count > 5 })
       var seen: [UInt16] = []
-      while case .success(let child) = listener.tryAccept() {
+      while listener.isAcceptable {
+        let child = try listener.tryAccept().get()
         seen.append(child.remoteAddress.port)
         child.abort()
       }
+      #expect(throws: SocketError.wouldBlock) { try listener.tryAccept().get() }
       let near = Int(threadHash() % 2)
       #expect(seen == orders[near] + orders[1 - near])
     }

@@ -30,7 +30,7 @@ import Wire
   }
 
   /// L3: abort and close cannot fail, whatever the socket is at the moment, and leave nothing.
-  @Test func L3_everyEndSucceedsInEveryState() throws {
+  @Test func L3_SO_NOFAIL_everyEndSucceedsInEveryState() throws {
     let network = try Network()
     do {
       let address = network.address(of: network.left, 7, isIPv4: true)
@@ -166,7 +166,7 @@ import Wire
 
   /// Connect, listen and close from several threads at once: one comes first, the others learn why they were late,
   /// and nothing is left.
-  @Test func ofThreadsThatConvertASocketOneComesFirst() throws {
+  @Test func SO_TERM_ofThreadsThatConvertASocketOneComesFirst() throws {
     let network = try Network(contexts: 2)
     do {
       let address = network.address(of: network.left, 7, isIPv4: true)

@@ -58,7 +58,7 @@ import Wire
 
   /// Q1: while somebody else owns the shard of the connection table, the child waits for it, and so does what
   /// arrives for it: nothing is lost, and nobody is reset.
-  @Test func Q1_segmentsThatComeBeforeTheTableHasTheChildAreKept() throws {
+  @Test func Q1_SO_PUBLISH_L5_segmentsThatComeBeforeTheTableHasTheChildAreKept() throws {
     let network = try Network()
     do {
       let listener = try listen(network)
@@ -89,7 +89,7 @@ import Wire
   }
 
   /// Q2: only an acceptable ACK completes a handshake.
-  @Test func Q2_whatIsNotAcceptableCompletesNothing() throws {
+  @Test func Q2_Q5_whatIsNotAcceptableCompletesNothing() throws {
     let network = try Network()
     do {
       let listener = try listen(network)
@@ -205,8 +205,35 @@ import Wire
     network.expectNothingLeft()
   }
 
+  /// L4, PCB-DROP: a segment waited at the gate of a connection that ended meanwhile. The owner looks again, and
+  /// the segment is answered as if it had come after the end.
+  @Test func L4_PCB_MATCH_PCB_DROP_aSegmentThatWaitedForADroppedConnectionIsAnsweredAnew() throws {
+    let network = try Network()
+    do {
+      let listener = try listen(network)
+      let peer = Stranger("192.0.2.7")
+      network.syn(peer, to: 80)
+      let iss = try #require(network.synAckSequence(peer, 80))
+      network.inject(peer, to: 80, .ack, sequence: peer.irs + 1, ack: iss + 1)
+      let server = try listener.tryAccept().get()
+      // Somebody is inside, and descheduled.
+      let gate = server.connection.gate
+      #expect(gate.post(events: .window) == .posted)
+      let taken = network.right.contexts.port(0).takeAll()
+      _ = consume taken
+      network.inject(peer, to: 80, .ack, sequence: peer.irs + 1, ack: iss + 1, [1])
+      server.abort()
+      #expect(network.counted("resets_sent") == 0)
+      network.right.contexts.port(0).post(gate.item)
+      network.scheduler.settle()
+      #expect(network.counted("resets_sent") == 1, "beside the reset that ends the connection")
+      #expect(network.right.sockets.connectionsFindable(0) == 0)
+    }
+    network.expectNothingLeft()
+  }
+
   /// A listener that is closed while a child waits for the connection table: the child ends itself.
-  @Test func Q3_aChildThatTheTableDoesNotHaveYetEndsWithItsListener() throws {
+  @Test func Q3_AQ_RECHECK_aChildThatTheTableDoesNotHaveYetEndsWithItsListener() throws {
     let network = try Network()
     do {
       let listener = try listen(network)

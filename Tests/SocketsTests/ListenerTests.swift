@@ -83,7 +83,7 @@ import Wire
   }
 
   /// AQ-XFER: a child that was never accepted goes with the last reference to its listener.
-  @Test func aForgottenListenerLeavesNothing() throws {
+  @Test func AQ_XFER_SO_REF_aForgottenListenerLeavesNothing() throws {
     let network = try Network(contexts: 2)
     do {
       let address = network.address(of: network.right, 80, isIPv4: false)
