@@ -1,5 +1,5 @@
 public import Exclusion
-public import SoftInterrupts
+import SoftInterrupts
 
 /// What the socket layer of one context counted. Written by the context, read by anyone.
 public struct SocketCounters: ~Copyable, Sendable {

@@ -13,7 +13,7 @@ public enum ContextCall {
   public static func make(
     kind: WorkKind = Handlers.Kind.call, _ body: @escaping @Sendable (inout SoftInterrupt) -> Void
   ) -> ItemRef {
-    let raw = SharedMemory.allocate(byteCount: bytes, alignment: 64)
+    let raw = unsafe SharedMemory.allocate(byteCount: bytes, alignment: 64)
     unsafe raw.initializeMemory(as: WorkItem.self, to: WorkItem(kind: kind))
     unsafe (raw + boxOffset).initializeMemory(as: Unmanaged<Box>.self, to: Unmanaged.passRetained(Box(body)))
     return unsafe ItemRef(raw)
