@@ -103,11 +103,12 @@ import Testing
         while done.value == 0 {
           let client = RestartClient()
           withApplication { held in
+            let before = server.current
             server.attach(client, &held)
             // Everything that began before is known now: by the scan, or by the client's own look.
-            let current = server.current
+            let known = client.generation
             server.detach(client, &held)
-            if client.generation == 0 || client.generation > current { late.word.add(1) }
+            if known < before || known > server.current { late.word.add(1) }
           }
         }
       },
