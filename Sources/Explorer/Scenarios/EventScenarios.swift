@@ -229,7 +229,7 @@
       },
       Scenario(
         id: "AQ-WAKE", title: "two connections come: one for who accepts, one for who is told that he can",
-        mutations: ["acceptNotTold"]
+        mutations: ["acceptNotTold", "takenLookedAtFirst"]
       ) { run in
         SocketWorld.explore(run) { world in
           let address = SocketAddress(SocketWorld.host, port: 7)

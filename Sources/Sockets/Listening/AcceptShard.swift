@@ -17,8 +17,14 @@ struct AcceptShard: ~Copyable, Sendable {
 
   init() {}
 
-  /// Never true while something waits here, whoever is taking.
-  var isEmpty: Bool { hasTaken.load() == 0 && posted.isEmpty }
+  /// Never true while something waits here, whoever is taking: what left the mailbox before it was looked at was
+  /// said to be taken before that.
+  var isEmpty: Bool {
+    #if Explore
+      if Mutation.takenLookedAtFirst.isOn { return hasTaken.load() == 0 && posted.isEmpty }
+    #endif
+    return posted.isEmpty && hasTaken.load() == 0
+  }
 
   /// The oldest. Application context, any number of threads.
   func take(_ held: inout Held<Unlocked>) -> ItemRef? {
@@ -55,3 +61,10 @@ struct AcceptShard: ~Copyable, Sendable {
     return orphans
   }
 }
+
+#if Explore
+  extension Mutation {
+    /// What is moved from one list to the other between the two looks is seen in neither.
+    static let takenLookedAtFirst = Mutation("takenLookedAtFirst")
+  }
+#endif
