@@ -13,6 +13,7 @@
       events,
       flows,
       memory,
+      neighbors,
       restarts,
       transmit,
       wakes,

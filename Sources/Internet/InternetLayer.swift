@@ -181,6 +181,12 @@ public final class InternetLayer: @unchecked Sendable {
   private func edit<E: Error>(_ change: (inout NetworkTables) throws(E) -> Void) throws(E) {
     var edited = tables
     try change(&edited)
+    #if Explore
+      if Mutation.routePublishedBeforeAddress.isOn {
+        snapshot.publish(
+          NetworkSnapshot(edited.withAddresses(of: tables), generation: generation), contexts.grace)
+      }
+    #endif
     tables = edited
     let next = publishedGeneration.load() + 1
     snapshot.publish(NetworkSnapshot(edited, generation: next), contexts.grace)

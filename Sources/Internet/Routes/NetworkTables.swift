@@ -96,6 +96,15 @@ public struct NetworkTables: Sendable {
   /// Routes to a link yield to any that a user adds for the same prefix with a lower metric.
   public static var linkMetric: UInt32 { 256 }
 
+  #if Explore
+    /// Its routes with the addresses of `other`: what is never whole.
+    func withAddresses(of other: NetworkTables) -> NetworkTables {
+      var mixed = self
+      mixed.addresses = other.addresses
+      return mixed
+    }
+  #endif
+
   private func checkInterface(_ index: UInt16) throws(NetworkChangeError) {
     guard index > 0, Int(index) <= interfaceCount else { throw .noSuchInterface }
   }

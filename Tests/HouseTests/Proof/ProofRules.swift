@@ -50,7 +50,7 @@ extension Rule {
   static let claimsNotExplored: Set<String> = [
     "L2", "L4", "L5", "L7", "L8", "Q1", "Q3", "R5", "X1", "X2", "X3", "X7", "SO-REF", "AQ-ONE",
     "AQ-RECHECK", "AQ-DUP", "PCB-CLOSE", "PCB-BOUND", "PCB-MATCH", "PCB-DROP", "PCB-UNIQ", "TM-OWNER",
-    "TM-STALE", "TX-OWN", "TX-STOP", "TX-STRAND", "TX-BUSY", "NB-PEND", "RT-ORDER", "RT-GEN",
+    "TM-STALE", "TX-OWN", "TX-STOP", "TX-STRAND", "TX-BUSY", "NB-PEND",
   ]
   /// Mutations whose scenarios come later; it only gets shorter.
   static let mutationsNotWanted: Set<String> = []
