@@ -45,7 +45,7 @@ import Wire
   }
 
   /// X9, TX-STRAND: whoever stops has a path that restarts: the completion alone suffices.
-  @Test func X9_completionRestartsWithoutAnotherSend() throws {
+  @Test func X9_TX_RECLAIM_completionRestartsWithoutAnotherSend() throws {
     let bench = try Bench(completion: .atOnce, slots: 1)
     bench.send([1, 2, 3])
     #expect(bench.queue.isStopped)
@@ -107,7 +107,7 @@ import Wire
 
   /// X6: a packet that the device still reads is not freed, however long that takes; and its completion alone has
   /// it fetched (TX-RECLAIM).
-  @Test func X6_aPacketIsTheDevicesUntilItCompletes() throws {
+  @Test func X6_TX_OWN_aPacketIsTheDevicesUntilItCompletes() throws {
     let bench = try Bench(slots: 4)
     bench.send([1, 2])
     for _ in 0..<3 { bench.pass() }
