@@ -12,6 +12,8 @@
       errors,
       events,
       flows,
+      listening,
+      lives,
       memory,
       neighbors,
       restarts,

@@ -94,7 +94,7 @@
     public var clock: any TimeSource { MachineClock(machine) }
     /// Lets the calling thread sleep for so many nanoseconds of virtual time.
     public func sleep(nanoseconds: UInt64) {
-      _ = machine.sleep(.descriptors, until: machine.now + nanoseconds)
+      _ = machine.sleep(.time, until: machine.now + nanoseconds)
     }
     /// A poller in virtual time, for a context's thread.
     public func makePoller() -> any DevicePoller { VirtualPoller(machine) }

@@ -19,6 +19,7 @@ enum SocketKind {
   static let datagramMemory = WorkKind(rawValue: 22)
   static let steeredSegment = WorkKind(rawValue: 24)
   static let portMemory = WorkKind(rawValue: 25)
+  static let portSlot = WorkKind(rawValue: 26)
   /// Inside a connection's gate only.
   static let segment = WorkKind(rawValue: 1)
   static let chain = WorkKind(rawValue: 2)

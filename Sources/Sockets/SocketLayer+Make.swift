@@ -44,7 +44,14 @@ extension SocketLayer {
     switch choice {
     case .failure(let error): return .failure(error)
     case .success(let key):
-      if let connection, connection.set(.converted).contains(.handleClosed) { return .failure(.closed) }
+      #if Explore
+        let isForced = Mutation.convertedAfterClose.isOn
+      #else
+        let isForced = false
+      #endif
+      if let connection, connection.set(.converted).contains(.handleClosed), !isForced {
+        return .failure(.closed)
+      }
       let listener = ListenerRef.make(key, backlog: max(1, min(backlog, 65535)), limits: limits, layer: self)
       bindings.claim(PortUse(owner: listener.bound.owner, key: key, options: options, isListening: true))
       bindings.publish(listener.bound, options, &cx)

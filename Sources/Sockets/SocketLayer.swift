@@ -182,7 +182,8 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
       _ = unsafe ConnectionRef(raw).gate.submit(events: .timer, &cx)
     }
     handlers.registerReclaim(SocketKind.listenerMemory) { item in unsafe ListenerRef(item.raw).destroy() }
-    handlers.registerReclaim(SocketKind.portMemory) { item in unsafe item.raw.deallocate() }
+    handlers.registerReclaim(SocketKind.portMemory) { item in unsafe PortMembers(item.raw).destroy() }
+    handlers.registerReclaim(SocketKind.portSlot) { item in unsafe PortSlotRef(item.raw).destroy() }
     handlers.registerReclaim(SocketKind.datagramMemory) { item in unsafe DatagramRef(item.raw).destroy() }
     handlers.registerReclaim(SocketKind.eventQueueMemory) { item in unsafe EventQueueRef(item.raw).destroy() }
     handlers.registerReclaim(SocketKind.observerMemory) { item in freeObservers(item) }

@@ -13,7 +13,7 @@
     /// A bit for each 64 bytes that are freed: a block, or a slot of a pool.
     private var freed: UnsafeMutablePointer<UInt64>
     /// Blocks that were allocated and not freed.
-    private var live: Set<UInt> = []
+    private var live: [UInt: Int] = [:]
     /// Words that hold statistics: they say nothing about what happens next.
     private var statistics: [UInt] = []
 
@@ -46,10 +46,14 @@
     /// How many blocks must still be freed.
     var liveBlocks: Int { live.count }
     /// The block must be freed before the schedule ends.
-    mutating func own(_ raw: UnsafeMutableRawPointer) { live.insert(UInt(bitPattern: raw)) }
+    mutating func own(_ raw: UnsafeMutableRawPointer, byteCount: Int) {
+      live[UInt(bitPattern: raw)] = byteCount
+    }
+    /// Their sizes, for people.
+    var liveSizes: [Int] { live.sorted { $0.key < $1.key }.map(\.value) }
     /// False: the block is not one that is to be freed.
     mutating func deallocate(_ raw: UnsafeMutableRawPointer, byteCount: Int) -> Bool {
-      guard live.remove(UInt(bitPattern: raw)) != nil else { return false }
+      guard live.removeValue(forKey: UInt(bitPattern: raw)) != nil else { return false }
       unsafe mark(raw, byteCount: byteCount, isFree: true)
       return true
     }

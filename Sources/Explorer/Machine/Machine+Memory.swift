@@ -167,7 +167,7 @@
 
     func allocate(byteCount: Int, alignment: Int) -> UnsafeMutableRawPointer {
       let raw = unsafe arena.allocate(byteCount: byteCount, alignment: alignment)
-      unsafe arena.own(raw)
+      unsafe arena.own(raw, byteCount: byteCount)
       return unsafe raw
     }
     func deallocate(_ raw: UnsafeMutableRawPointer, byteCount: Int) {

@@ -102,7 +102,8 @@
         verdict = Verdict(
           .leak, "threads are left: " + left.map { describe($0) }.joined(separator: ", "))
       } else if arena.liveBlocks != 0 {
-        verdict = Verdict(.leak, "\(arena.liveBlocks) blocks of shared memory were never freed")
+        verdict = Verdict(
+          .leak, "\(arena.liveBlocks) blocks of shared memory were never freed: \(arena.liveSizes) bytes")
       }
     }
 

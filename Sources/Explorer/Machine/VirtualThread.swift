@@ -29,6 +29,8 @@
     case word(UInt)
     case descriptors
     case thread(Int)
+    /// Until its time comes.
+    case time
     /// Until everyone else sleeps or has ended.
     case quiet
 
@@ -37,6 +39,7 @@
       case .word: "a futex"
       case .descriptors: "its poller"
       case .thread(let number): "the end of thread \(number)"
+      case .time: "its time"
       case .quiet: "everyone to come to rest"
       }
     }

@@ -33,10 +33,17 @@ struct AcceptShard: ~Copyable, Sendable {
       if taken.isEmpty {
         // Said before the mailbox is emptied: who looks meanwhile must not go to sleep on what is on its way
         // from one list to the other (AQ-WAKE).
-        hasTaken.store(1)
+        #if Explore
+          if !Mutation.shardLooksEmpty.isOn { hasTaken.store(1) }
+        #else
+          hasTaken.store(1)
+        #endif
         taken.append(contentsOf: posted.takeAll())
       }
       let item = taken.popFirst()
+      #if Explore
+        if Mutation.shardLooksEmpty.isOn { hasTaken.store(1) }
+      #endif
       if taken.isEmpty { hasTaken.store(0) }
       return item
     }
@@ -47,6 +54,9 @@ struct AcceptShard: ~Copyable, Sendable {
     var orphans = ItemList()
     taken.withLock(&held) { taken, _ in
       swap(&orphans, &taken)
+      #if Explore
+        if Mutation.shardsLeftOpen.isOn { return orphans.append(contentsOf: posted.takeAll()) }
+      #endif
       orphans.append(contentsOf: posted.close())
       hasTaken.store(0)
     }

@@ -194,11 +194,18 @@ enum Handshake {
       return listener.leavePlace()
     }
     listener.retain()
+    #if Explore
+      if Mutation.childPublishedUnfinished.isOn { sockets.insert(child, &cx) }
+    #endif
     unsafe child.shared.pointee.listener.store(listener.address)
     // The ACK is the child's first segment; it runs when the table has the child, whole (SO-PUBLISH).
     unsafe child.owned.pointee.early.append(packet.intoItem())
     child.retain()
-    sockets.insert(child, &cx)
+    #if Explore
+      if !Mutation.childPublishedUnfinished.isOn { sockets.insert(child, &cx) }
+    #else
+      sockets.insert(child, &cx)
+    #endif
     sockets.counters.handshakesCompleted.increment()
     if child.isSettled {
       if let index { sockets.forget(index, &cx) }

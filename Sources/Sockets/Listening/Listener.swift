@@ -69,7 +69,7 @@ struct ListenerRef: Equatable, @unchecked Sendable {  // every field behind it s
   static func make(
     _ key: BindingKey, backlog: Int, limits: BufferLimits, layer: SocketLayer
   ) -> ListenerRef {
-    let raw = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
+    let raw = unsafe SharedMemory.allocate(byteCount: bytes, alignment: 64)
     unsafe raw.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
     let listener = unsafe ListenerRef(raw)
     unsafe listener.bound.key.initialize(to: key)
@@ -106,7 +106,7 @@ struct ListenerRef: Equatable, @unchecked Sendable {  // every field behind it s
     unsafe shards.deallocate()
     unsafe state.deinitialize(count: 1)
     unsafe accepter.deinitialize(count: 1)
-    unsafe raw.deallocate()
+    unsafe SharedMemory.deallocate(raw, byteCount: Self.bytes)
   }
 
   var isClosed: Bool { unsafe state.pointee.isClosed.load() != 0 }
@@ -147,7 +147,11 @@ extension ConnectionRef {
   /// queue holds a reference from here on (AQ-XFER).
   func becomeAcceptable(_ cx: inout SoftInterrupt) {
     guard let listener = unsafe ListenerRef(address: shared.pointee.listener.exchange(0)) else { return }
-    retain()
+    #if Explore
+      if !Mutation.queuedWithoutReference.isOn { retain() }
+    #else
+      retain()
+    #endif
     switch unsafe listener.state.pointee.shards[cx.index].posted.post(acceptItem) {
     case .posted, .ran:
       if let target = unsafe listener.accepter.pointee.waiter.claim(where: { _ in listener.isAcceptable }) {

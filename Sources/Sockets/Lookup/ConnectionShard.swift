@@ -14,11 +14,23 @@ struct ConnectionShard: GatedBlock, ~Copyable {
     let connection = ConnectionRef.fromCommand(item)
     let hash = unsafe connection.shared.pointee.hash
     if item.code == Command.insert {
-      let isTaken = shard.find(hash: hash, unsafe connection.shared.pointee.key) != nil
+      #if Explore
+        let looks = !Mutation.insertedWithoutLooking.isOn
+      #else
+        let looks = true
+      #endif
+      let isTaken = looks && shard.find(hash: hash, unsafe connection.shared.pointee.key) != nil
       if !isTaken { unsafe shard.state.pointee.insert(hash: hash, connection.item) }
       _ = connection.gate.submit(events: isTaken ? .insertFailed : .inserted, &cx)
     } else {
       _ = unsafe shard.state.pointee.remove(hash: hash, connection.item)
+      #if Explore
+        if Mutation.controlBlockFreedUnderSocket.isOn {
+          _ = connection.gate.submit(events: .detach, &cx)
+          return
+        }
+        if Mutation.claimDroppedTwice.isOn { connection.release() }
+      #endif
       connection.release()  // the protocol's claim: nothing finds the block any more
     }
   }

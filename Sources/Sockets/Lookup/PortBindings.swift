@@ -27,8 +27,8 @@ final class PortBindings: @unchecked Sendable {  // written by the control conte
   deinit {
     unsafe table.pointee.forEach { item in
       let slot = unsafe PortSlotRef(item.raw)
-      unsafe slot.members.item.raw.deallocate()
-      unsafe item.raw.deallocate()
+      slot.members.destroy()
+      slot.destroy()
     }
     unsafe table.deinitialize(count: 1)
     unsafe table.deallocate()

@@ -27,8 +27,8 @@ struct PortMembers: @unchecked Sendable {  // constant while it can be found
   init(_ raw: UnsafeMutableRawPointer) { unsafe self.raw = raw }
 
   static func make(_ members: [BoundRef], isShared: Bool) -> PortMembers {
-    let bytes = membersOffset + members.count * MemoryLayout<UInt>.stride
-    let raw = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
+    let bytes = byteCount(members.count)
+    let raw = unsafe SharedMemory.allocate(byteCount: bytes, alignment: 64)
     unsafe raw.initializeMemory(as: WorkItem.self, to: WorkItem(kind: SocketKind.portMemory))
     unsafe (raw + countOffset).initializeMemory(as: Int.self, to: members.count)
     unsafe (raw + sharedOffset).initializeMemory(as: Bool.self, to: isShared)
@@ -37,6 +37,10 @@ struct PortMembers: @unchecked Sendable {  // constant while it can be found
     }
     return unsafe PortMembers(raw)
   }
+
+  private static func byteCount(_ members: Int) -> Int { membersOffset + members * MemoryLayout<UInt>.stride }
+  /// Nobody reads it any more.
+  func destroy() { unsafe SharedMemory.deallocate(raw, byteCount: Self.byteCount(count)) }
 
   var item: ItemRef { unsafe ItemRef(raw) }
   var address: UInt64 { unsafe UInt64(UInt(bitPattern: raw)) }
@@ -60,11 +64,14 @@ struct PortMembers: @unchecked Sendable {  // constant while it can be found
 struct PortSlotRef: @unchecked Sendable {  // the word behind it is atomic
   let raw: UnsafeMutableRawPointer
   private static var wordOffset: Int { 64 }
+  private static var byteCount: Int { 128 }
+  /// Nobody looks at it any more.
+  func destroy() { unsafe SharedMemory.deallocate(raw, byteCount: Self.byteCount) }
   init(_ raw: UnsafeMutableRawPointer) { unsafe self.raw = raw }
 
   static func make(_ key: BindingKey, _ members: PortMembers) -> PortSlotRef {
-    let raw = UnsafeMutableRawPointer.allocate(byteCount: 128, alignment: 64)
-    unsafe raw.initializeMemory(as: WorkItem.self, to: WorkItem(kind: SocketKind.portMemory))
+    let raw = unsafe SharedMemory.allocate(byteCount: byteCount, alignment: 64)
+    unsafe raw.initializeMemory(as: WorkItem.self, to: WorkItem(kind: SocketKind.portSlot))
     let slot = unsafe PortSlotRef(raw)
     unsafe slot.key.initialize(to: key)
     unsafe (raw + wordOffset).initializeMemory(as: AtomicWord.self, to: AtomicWord(members.address))

@@ -1,0 +1,26 @@
+#if Explore
+  import Exclusion
+
+  extension Mutation {
+    /// The end of a connection frees its control block, whoever still has a handle.
+    static let controlBlockFreedUnderSocket = Mutation("controlBlockFreedUnderSocket")
+    /// A control block is used again at once, although somebody may have found it before.
+    static let blockReusedWithoutGrace = Mutation("blockReusedWithoutGrace")
+    /// The protocol's claim on its block is dropped twice.
+    static let claimDroppedTwice = Mutation("claimDroppedTwice")
+    /// A 4-tuple is added without a look whether somebody has it.
+    static let insertedWithoutLooking = Mutation("insertedWithoutLooking")
+    /// A block that was dropped while a segment waited takes the segment.
+    static let droppedBlockTakesSegment = Mutation("droppedBlockTakesSegment")
+    /// A child enters the connection table before it knows its listener.
+    static let childPublishedUnfinished = Mutation("childPublishedUnfinished")
+    /// The accept queue has no reference of its own.
+    static let queuedWithoutReference = Mutation("queuedWithoutReference")
+    /// Closing a listener empties its accept shards, and leaves them open.
+    static let shardsLeftOpen = Mutation("shardsLeftOpen")
+    /// A shard looks empty while its children move from one list to the other.
+    static let shardLooksEmpty = Mutation("shardLooksEmpty")
+    /// A socket becomes a listener although it was closed first.
+    static let convertedAfterClose = Mutation("convertedAfterClose")
+  }
+#endif
