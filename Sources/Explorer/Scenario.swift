@@ -80,7 +80,7 @@
 
     /// Sleeps until `condition` holds, looked at whenever somebody did something. For a scenario's own threads.
     public func wait(until condition: () -> Bool) {
-      while !condition() { machine.giveWay() }
+      while !condition() { machine.giveWay(isWaiting: true) }
     }
     /// Zeroed shared memory for a scenario's own words and slots, 64-byte aligned; freed with the schedule.
     public func memory(byteCount: Int) -> UnsafeMutableRawPointer {

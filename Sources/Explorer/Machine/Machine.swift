@@ -263,15 +263,21 @@
       lastProgress = now
     }
     /// The running thread lets the others go first.
-    func giveWay() {
+    ///
+    /// `isWaiting`: it can do nothing before somebody else has; if nobody can, time passes.
+    func giveWay(isWaiting: Bool = false) {
       let me = running
       drain(me)
       me.operation = .yield
       steps += 1
       yielded |= 1 << UInt64(me.number)
       if steps > stepLimit { return fail(Verdict(.endless, "no end after \(steps) steps: \(everyone)")) }
-      let others = ready & ~yielded
-      if others != 0 { handOn() }
+      // Everyone gave way: the others begin anew.
+      if ready & ~yielded == 0 { yielded = 1 << UInt64(me.number) }
+      if ready & ~yielded != 0 { return handOn() }
+      if isWaiting, buffered == 0, !passTime() {
+        fail(Verdict(.stuck, "\(me.name) waits, and everyone sleeps: \(everyone)"))
+      }
     }
 
     private var nextDeadline: UInt64? {

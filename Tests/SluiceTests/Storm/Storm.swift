@@ -122,7 +122,7 @@ final class Storm: Sendable {
         }
         seen[index].readySince = nil
         if now - seen[index].since > .milliseconds(50) { doing.disturb(&random) }
-        if now - seen[index].since > .seconds(30) {
+        if now - seen[index].since > .seconds(120) {
           complain("thread \(index) \(doing.description), and does not go on though it is disturbed")
         }
       }
@@ -148,7 +148,7 @@ final class Storm: Sendable {
   /// A thread that never comes back would let the test hang without a word: who it is, and what it does, is said
   /// by a trap.
   private func waitForThreads() {
-    let limit = RealClock().now().adding(nanoseconds: UInt64(30_000_000_000))
+    let limit = RealClock().now().adding(nanoseconds: UInt64(240_000_000_000))
     while finished.value < UInt64(plan.threads), RealClock().now() < limit { Self.pause(milliseconds: 10) }
     guard finished.value < UInt64(plan.threads) else { return }
     let left = watches.indices.map { "thread \($0) \(watches[$0].now.doing.description)" }
@@ -157,7 +157,7 @@ final class Storm: Sendable {
 
   /// Without a shutdown: what is open ends by itself, and all counts are as they were.
   private func expectRest(_ before: [StackRemains], _ location: SourceLocation) {
-    let limit = RealClock().now().adding(nanoseconds: UInt64(20_000_000_000))
+    let limit = RealClock().now().adding(nanoseconds: UInt64(120_000_000_000))
     func remains() -> [StackRemains] {
       stacks.map {
         var remains = $0.remains()
