@@ -80,7 +80,12 @@
 
     /// Sleeps until `condition` holds, looked at whenever somebody did something. For a scenario's own threads.
     public func wait(until condition: () -> Bool) {
-      while !condition() { machine.giveWay(isWaiting: true) }
+      while !condition() {
+        if machine.giveWayOrTime(isWaiting: true) { continue }
+        // Nobody else can run: looking once more tells what happened during the last look.
+        if condition() { return }
+        machine.waitsInVain()
+      }
     }
     /// Zeroed shared memory for a scenario's own words and slots, 64-byte aligned; freed with the schedule.
     public func memory(byteCount: Int) -> UnsafeMutableRawPointer {

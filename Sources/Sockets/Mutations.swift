@@ -4,14 +4,10 @@
   extension Mutation {
     /// The end of a connection frees its control block, whoever still has a handle.
     static let controlBlockFreedUnderSocket = Mutation("controlBlockFreedUnderSocket")
-    /// A control block is used again at once, although somebody may have found it before.
-    static let blockReusedWithoutGrace = Mutation("blockReusedWithoutGrace")
     /// The protocol's claim on its block is dropped twice.
     static let claimDroppedTwice = Mutation("claimDroppedTwice")
     /// A 4-tuple is added without a look whether somebody has it.
     static let insertedWithoutLooking = Mutation("insertedWithoutLooking")
-    /// A block that was dropped while a segment waited takes the segment.
-    static let droppedBlockTakesSegment = Mutation("droppedBlockTakesSegment")
     /// A child enters the connection table before it knows its listener.
     static let childPublishedUnfinished = Mutation("childPublishedUnfinished")
     /// The accept queue has no reference of its own.

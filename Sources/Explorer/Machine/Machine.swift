@@ -263,21 +263,28 @@
       lastProgress = now
     }
     /// The running thread lets the others go first.
-    ///
-    /// `isWaiting`: it can do nothing before somebody else has; if nobody can, time passes.
-    func giveWay(isWaiting: Bool = false) {
+    func giveWay() { _ = giveWayOrTime(isWaiting: false) }
+
+    /// The same. `isWaiting`: it can do nothing before somebody else has; if nobody can, time passes. False: not even
+    /// time can help.
+    func giveWayOrTime(isWaiting: Bool) -> Bool {
       let me = running
       drain(me)
       me.operation = .yield
       steps += 1
       yielded |= 1 << UInt64(me.number)
-      if steps > stepLimit { return fail(Verdict(.endless, "no end after \(steps) steps: \(everyone)")) }
+      if steps > stepLimit { fail(Verdict(.endless, "no end after \(steps) steps: \(everyone)")) }
       // Everyone gave way: the others begin anew.
       if ready & ~yielded == 0 { yielded = 1 << UInt64(me.number) }
-      if ready & ~yielded != 0 { return handOn() }
-      if isWaiting, buffered == 0, !passTime() {
-        fail(Verdict(.stuck, "\(me.name) waits, and everyone sleeps: \(everyone)"))
+      if ready & ~yielded != 0 {
+        handOn()
+        return true
       }
+      return !isWaiting || buffered != 0 || passTime()
+    }
+    /// The running thread waits for what nobody will ever do.
+    func waitsInVain() {
+      fail(Verdict(.stuck, "\(running.name) waits, and everyone sleeps: \(everyone)"))
     }
 
     private var nextDeadline: UInt64? {

@@ -308,50 +308,6 @@
         world.finish()
       },
       Scenario(
-        id: "L4+PCB-MATCH+PCB-DROP+PCB-GRACE",
-        title:
-          "a connection is aborted while its segments are on their way, and its name is used again at once",
-        mutations: ["blockReusedWithoutGrace", "droppedBlockTakesSegment"]
-      ) { run in
-        let world = ListenWorld(run)
-        var listener = world.listen()
-        let local = SocketAddress(ListenWorld.host, port: 40_000)
-        var near = try? world.connect(from: local).get()
-        var far = listener.flatMap { try? world.accept($0).get() }
-        run.require(near != nil && far != nil, "no connection")
-        let start = run.clock.now()
-        run.concurrently([
-          (
-            "near",
-            {
-              _ = near?.writeByte(1)
-              near?.abort()
-              near = nil
-              var result = world.connect(from: local)
-              while case .failure(let error) = result, error == .addressNotAvailable {
-                result = world.connect(from: local)
-              }
-              near = try? result.get()
-            }
-          ),
-          (
-            "far",
-            {
-              _ = far?.writeByte(2)
-              far?.abort()
-              far = nil
-            }
-          ),
-        ])
-        let took = (run.clock.now() - start).milliseconds
-        run.require(took < 900, "PCB-DROP: a segment for the new connection was taken by the old one")
-        near?.abort()
-        near = nil
-        while case .success(let child)? = listener?.tryAccept() { child.abort() }
-        listener = nil
-        world.finish()
-      },
-      Scenario(
         id: "SO-TERM",
         title: "a socket is connected, made a listener and closed at once: it becomes one thing",
         mutations: ["convertedAfterClose"]

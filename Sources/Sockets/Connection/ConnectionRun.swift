@@ -49,12 +49,6 @@ extension ConnectionBlock: GatedBlock {
     let connection = ConnectionRef(block)
     connection.discardAll(SocketContextRef(cx))
     unsafe connection.owned.deinitialize(count: 1)
-    #if Explore
-      if Mutation.blockReusedWithoutGrace.isOn {
-        SlotPoolRef.of(connection.item)?.giveBack(connection.item)
-        return
-      }
-    #endif
     // The shared header stays initialised: late look-ups compare its key until the grace period ends.
     cx.retire(connection.item)
   }
@@ -148,9 +142,6 @@ extension ConnectionRef {
 
   fileprivate func arrive(_ packet: consuming Packet, _ cx: inout SoftInterrupt) {
     let sockets = SocketContextRef(cx)
-    #if Explore
-      if Mutation.droppedBlockTakesSegment.isOn, unsafe owned.pointee.isDropped { return }
-    #endif
     guard unsafe !owned.pointee.isDropped else { return SocketInput.redispatch(packet, &cx) }
     if unsafe owned.pointee.isInserting { return keepEarly(packet, &cx) }
     guard let header = SocketInput.parsedAgain(&packet) else { return }  // payload only from here on
