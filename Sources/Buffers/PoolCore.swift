@@ -27,9 +27,10 @@ import Exclusion
 ///
 /// (h) home context, or who holds the lock around the pool · (c) constant
 @usableFromInline struct PoolCore: ~Copyable {
+  // What has one owner comes first: the thread sanitizer takes a change of any field for one of the first.
+  private var aside = ItemList()  // (h)
   private let slots: SlotPool  // (c)
   private let reserve: Int  // (c) slots that should be set aside
-  private var aside = ItemList()  // (h)
   private let asideCount = Counter()  // (h) writes; the length of `aside`
   private let highWater = Counter()  // (h) writes
   private let failures = Counter()  // (h) writes
