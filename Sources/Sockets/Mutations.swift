@@ -6,8 +6,6 @@
     static let controlBlockFreedUnderSocket = Mutation("controlBlockFreedUnderSocket")
     /// The protocol's claim on its block is dropped twice.
     static let claimDroppedTwice = Mutation("claimDroppedTwice")
-    /// A 4-tuple is added without a look whether somebody has it.
-    static let insertedWithoutLooking = Mutation("insertedWithoutLooking")
     /// A child enters the connection table before it knows its listener.
     static let childPublishedUnfinished = Mutation("childPublishedUnfinished")
     /// The accept queue has no reference of its own.

@@ -276,8 +276,7 @@
         world.contexts.finish()
       },
       Scenario(
-        id: "RX-DRAIN", title: "a barrier is asked for while a lane still has packets of the time before",
-        mutations: ["barrierSkipsLanes"]
+        id: "RX-DRAIN", title: "a barrier is asked for while a lane still has packets of the time before"
       ) { run in
         let world = Steerer(run)
         let contexts = world.contexts

@@ -257,8 +257,7 @@
         world.finish()
       },
       Scenario(
-        id: "PCB-UNIQ", title: "two threads connect from one port to one place: one of them may",
-        mutations: ["insertedWithoutLooking"]
+        id: "PCB-UNIQ", title: "two threads connect from one port to one place: one of them may"
       ) { run in
         let world = ListenWorld(run)
         var listener = world.listen()

@@ -14,12 +14,7 @@ struct ConnectionShard: GatedBlock, ~Copyable {
     let connection = ConnectionRef.fromCommand(item)
     let hash = unsafe connection.shared.pointee.hash
     if item.code == Command.insert {
-      #if Explore
-        let looks = !Mutation.insertedWithoutLooking.isOn
-      #else
-        let looks = true
-      #endif
-      let isTaken = looks && shard.find(hash: hash, unsafe connection.shared.pointee.key) != nil
+      let isTaken = shard.find(hash: hash, unsafe connection.shared.pointee.key) != nil
       if !isTaken { unsafe shard.state.pointee.insert(hash: hash, connection.item) }
       _ = connection.gate.submit(events: isTaken ? .insertFailed : .inserted, &cx)
     } else {
