@@ -112,34 +112,43 @@ import Testing
     running.end()
   }
 
+  /// Tasks that do not share their threads with other tests.
+  private func onOwnThreads(_ body: (ThreadExecutor) async throws -> Void) async throws {
+    let executor = try ThreadExecutor()
+    defer { executor.end() }
+    try await withTaskExecutorPreference(executor) { try await body(executor) }
+  }
+
   @Test(arguments: [true, false]) func tasksEcho(overLoopback: Bool) async throws {
     let running = try Running(overLoopback: overLoopback)
     let address = SocketAddress(running.host, port: 7)
-    let listener = try await running.server.listen(on: address)
-    async let serving: Void = serveEcho(listener)
-    try await withThrowingDiscardingTaskGroup { group in
-      for number in 0..<50 {
-        group.addTask {
-          let bytes = pattern(50_000, UInt8(number))
-          let stream = try await running.client.connect(to: address)
-          async let writing: Void = {
-            try await stream.write(bytes)
-            stream.shutdownSend()
-          }()
-          #expect(try await stream.readAll() == bytes)
-          try await writing
+    try await onOwnThreads { _ in
+      let listener = try await running.server.listen(on: address)
+      async let serving: Void = serveEcho(listener)
+      try await withThrowingDiscardingTaskGroup { group in
+        for number in 0..<50 {
+          group.addTask {
+            let bytes = pattern(50_000, UInt8(number))
+            let stream = try await running.client.connect(to: address)
+            async let writing: Void = {
+              try await stream.write(bytes)
+              stream.shutdownSend()
+            }()
+            #expect(try await stream.readAll() == bytes)
+            try await writing
+          }
         }
       }
+      listener.close()
+      try await serving
     }
-    listener.close()
-    try await serving
     running.end()
   }
 
   /// A thread and tasks wait on the same socket; each read is one of theirs.
   @Test func threadsAndTasksTakeTurnsOnOneSocket() async throws {
     let running = try Running(overLoopback: true)
-    do {
+    try await onOwnThreads { _ in
       let (client, server) = try await connected(
         running.client, running.server, SocketAddress(running.host, port: 7))
       let sum = Box(0)
@@ -187,12 +196,12 @@ import Testing
   /// Cancellation comes from another thread, at any moment of a wait.
   @Test func cancellationRacesWithData() async throws {
     let running = try Running(overLoopback: true)
-    do {
+    try await onOwnThreads { executor in
       let (client, server) = try await connected(
         running.client, running.server, SocketAddress(running.host, port: 7))
       var read = 0
       for number in 0..<300 {
-        let task = Task { try await server.read(atMost: 1) }
+        let task = Task(executorPreference: executor) { try await server.read(atMost: 1) }
         async let writing: Void = client.write([UInt8(truncatingIfNeeded: number)])
         task.cancel()
         do {

@@ -106,9 +106,14 @@ extension Stack {
   }
 }
 
-/// Bytes that differ wherever two of them might be mixed up.
+/// Bytes that differ wherever two of them might be mixed up. A plain loop: without optimization `map` asks the
+/// run-time library for the same type at every element, under a lock at which all threads of a test would meet.
 func pattern(_ count: Int, _ seed: UInt8 = 1) -> [UInt8] {
-  (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8 &* 7 &+ Int(seed) &* 13) }
+  var bytes = [UInt8](repeating: 0, count: count)
+  for place in 0..<count {
+    bytes[place] = UInt8(truncatingIfNeeded: place &* 31 &+ place >> 8 &* 7 &+ Int(seed) &* 13)
+  }
+  return bytes
 }
 
 extension TCPStream {

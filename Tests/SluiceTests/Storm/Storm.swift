@@ -15,6 +15,8 @@ final class Storm: Sendable {
   let plan: StormPlan
   let stacks: [Stack]
   private let wire: LinkPair
+  /// Where the threads' tasks run.
+  let executor: ThreadExecutor
   let ends: Places<StormEnd>
   let listeners = Places<TCPListener>(limit: 12)
   let pairings = PairingTable()
@@ -24,11 +26,12 @@ final class Storm: Sendable {
   let operations = SharedCounter()
   private let finished = SharedCounter()
   private let isOver = AtomicWord(0)
-  private let complaints = Guarded<[String]>([])
-  private let tally = Guarded<[String: Int]>([:])
+  private let complaints = Box<[String]>([])
+  private let tally = Box<[String: Int]>([:])
 
   init(_ plan: StormPlan) throws {
     self.plan = plan
+    executor = try ThreadExecutor()
     wire = LinkPair(
       left: .ethernet(MACAddress(0x02_0000_0000_01)), right: .ethernet(MACAddress(0x02_0000_0000_02)),
       queues: plan.contexts, ringSlots: 64)
@@ -83,6 +86,8 @@ final class Storm: Sendable {
     calm()
     waitForThreads()
     for thread in threads { thread.join() }
+    executor.end()
+    closeAll()
     report()
     for complaint in complaints.value {
       Issue.record("\(complaint), seed \(plan.seed)", sourceLocation: location)
@@ -132,8 +137,7 @@ final class Storm: Sendable {
   /// Ends everything, so that the threads find out that it is over.
   private func calm() {
     for _ in 0..<3 {
-      for listener in listeners.takeAll() { listener.close() }
-      for end in ends.takeAll() { end.close() }
+      closeAll()
       for watch in watches {
         switch watch.now.doing {
         case .reading(let end), .writing(let end): end.close()
@@ -143,6 +147,11 @@ final class Storm: Sendable {
       }
       Self.pause(milliseconds: 50)
     }
+  }
+
+  private func closeAll() {
+    for listener in listeners.takeAll() { listener.close() }
+    for end in ends.takeAll() { end.close() }
   }
 
   /// A thread that never comes back would let the test hang without a word: who it is, and what it does, is said

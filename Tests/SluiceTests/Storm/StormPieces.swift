@@ -1,30 +1,5 @@
 import Exclusion
 
-/// Who has it may touch what it guards. Its acquire and release are of the kind that the thread sanitizer sees.
-final class TryLock: Sendable {
-  private let word = AtomicWord(0)
-  func tryLock() -> Bool {
-    var free: UInt64 = 0
-    return word.compareExchange(&free, 1)
-  }
-  func unlock() { word.store(0) }
-  /// For a few instructions, which call nothing of the stack.
-  func locked<R>(_ body: () -> R) -> R {
-    while !tryLock() { yieldProcessor() }
-    defer { unlock() }
-    return body()
-  }
-}
-
-/// A value that threads change in turn.
-final class Guarded<Value>: @unchecked Sendable {
-  private let lock = TryLock()
-  private var state: Value
-  init(_ value: Value) { state = value }
-  var value: Value { lock.locked { state } }
-  func update(_ change: (inout Value) -> Void) { lock.locked { change(&state) } }
-}
-
 /// A bounded number of places. What is taken out is let go of outside: its end enters the stack.
 final class Places<Element: AnyObject & Sendable>: @unchecked Sendable {
   private let lock = TryLock()
@@ -100,13 +75,14 @@ final class Pairing: Sendable {
   /// The bytes of a direction: every eight of them depend on connection, direction and place.
   func bytes(_ direction: Int, _ range: Range<Int>) -> [UInt8] {
     let key = StormRandom.mix(number &+ UInt64(direction) &* 0x5851_F42D_4C95_7F2D)
-    var bytes: [UInt8] = []
-    bytes.reserveCapacity(range.count + 8)
-    for block in (range.lowerBound / 8)..<((range.upperBound + 7) / 8) {
-      let word = StormRandom.mix(key ^ UInt64(block) &* 0x9E37_79B9_7F4A_7C15)
-      unsafe withUnsafeBytes(of: word) { unsafe bytes.append(contentsOf: $0) }
+    var bytes = [UInt8](repeating: 0, count: range.count)
+    var word: UInt64 = 0
+    for place in range {
+      if place % 8 == 0 || place == range.lowerBound {
+        word = StormRandom.mix(key ^ UInt64(place / 8) &* 0x9E37_79B9_7F4A_7C15)
+      }
+      bytes[place - range.lowerBound] = UInt8(truncatingIfNeeded: word >> (8 * (place % 8)))
     }
-    let skipped = range.lowerBound % 8
-    return Array(bytes[skipped..<skipped + range.count])
+    return bytes
   }
 }

@@ -54,7 +54,7 @@ final class StormThread {
     let result = TaskResult<Value>()
     let parker = Parker()
     let target = parker.wakeTarget
-    let task = Task.detached {
+    let task = Task.detached(executorPreference: storm.executor) {
       do {
         result.value = .success(try await body())
       } catch {
