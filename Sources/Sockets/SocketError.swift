@@ -40,6 +40,8 @@ public enum SocketError: Int32, Error, Sendable, CaseIterable {
   case notRegistered = 2  // ENOENT
   /// A limit on registrations is reached.
   case limitReached = 28  // ENOSPC
+  /// The socket belongs to another stack.
+  case otherStack = 18  // EXDEV
   /// Another call is changing what the socket is.
   case alreadyInProgress = 114  // EALREADY
   /// The socket has become a connection.
@@ -86,6 +88,7 @@ extension SocketError: CustomStringConvertible {
     case .networkDown: "Network is down"
     case .alreadyRegistered: "Socket is watched already"
     case .notRegistered: "Socket is not watched"
+    case .otherStack: "Socket of another stack"
     case .limitReached: "Limit on registrations reached"
     case .alreadyInProgress: "Operation already in progress"
     case .alreadyConnected: "Socket is already connected"

@@ -127,6 +127,26 @@ import Timing
     world.end()
   }
 
+  @Test func socketsOfAnotherStackAreRefused() throws {
+    let world = try World()
+    let (left, right, address) = (world.left, world.right, world.address("10.0.0.2", 7))
+    try world.run {
+      let (client, server) = try await connected(left, right, address)
+      let listener = try await right.listen(on: SocketAddress("10.0.0.2:8")!)
+      let socket = try await right.bind(to: SocketAddress("10.0.0.2:9")!)
+      let queue = try left.makeEventQueue()
+      for source in [EventSource.stream(server), .listener(listener), .datagrams(socket)] {
+        #expect(throws: SocketError.otherStack) { try queue.add(source, for: .readable, token: 1) }
+        #expect(throws: SocketError.otherStack) { try queue.modify(source, for: .readable, token: 1) }
+        #expect(throws: SocketError.otherStack) { try queue.remove(source) }
+      }
+      try queue.add(.stream(client), for: .writable, token: 2)
+      #expect(try await queue.wait().map(\.token) == [2])
+      #expect(queue.registrationCount == 1)
+    }
+    world.end()
+  }
+
   /// SO-GEN: a socket that is closed while a task waits for it alone is not told; the wait goes on.
   @Test func SO_GEN_aClosedSocketIsNotTold() throws {
     let world = try World()

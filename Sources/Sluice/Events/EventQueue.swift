@@ -61,21 +61,21 @@ public final class EventQueue: Sendable {
   // MARK: Registrations
 
   /// Watches `source` for `interest`; what is true already is told. Throws `.alreadyRegistered`, `.limitReached`
-  /// (of this queue, or 64 queues for one socket), `.closed` if the socket or the queue is.
+  /// (of this queue, or 64 queues for one socket), `.closed` if the socket or the queue is, `.otherStack`.
   public func add(
     _ source: EventSource, for interest: SocketEvents, trigger: EventTrigger = .level, token: UInt64
   ) throws(SocketError) {
     try queue.add(source.subject, for: interest, trigger: trigger, token: token)
   }
   /// Asks for something else of a source that is watched. What is true is told as if it were new, and what was
-  /// told once is told again. Throws `.notRegistered`, also once the socket is closed; `.closed` if the queue is.
+  /// told once is told again. Throws `.notRegistered`, also once the socket is closed; `.closed` if the queue is; `.otherStack`.
   public func modify(
     _ source: EventSource, for interest: SocketEvents, trigger: EventTrigger = .level, token: UInt64
   ) throws(SocketError) {
     try queue.modify(source.subject, for: interest, trigger: trigger, token: token)
   }
   /// Watches no longer: after this no event of it is told. Throws `.notRegistered`, also once the socket is closed;
-  /// `.closed` if the queue is.
+  /// `.closed` if the queue is; `.otherStack`.
   public func remove(_ source: EventSource) throws(SocketError) { try queue.remove(source.subject) }
 
   /// Makes an event that any thread triggers. As an edge it is told once for all triggers since it was told last;

@@ -31,7 +31,7 @@ public enum WriteOutcome: Sendable, Equatable {
 /// blocking and the async API wait. Reads need the read turn, writes the write turn.
 public final class StreamSocket: AnySocket {
   let connection: ConnectionRef
-  private let layer: SocketLayer
+  let layer: SocketLayer
   private let closing = AtomicWord(0)
 
   /// Takes over one reference: the accept queue's, or the one that connect made.

@@ -29,11 +29,11 @@ public final class SocketEventQueue: Sendable {
   /// event. Watching does not keep the socket open: its close ends the registration.
   ///
   /// - Throws: `.alreadyRegistered`, `.limitReached` (of this queue, or 64 queues for one socket), `.closed` if the
-  ///   socket or the queue is.
+  ///   socket or the queue is, `.otherStack`.
   public func add(
     _ subject: EventSubject, for interest: SocketEvents, trigger: EventTrigger = .level, token: UInt64
   ) throws(SocketError) {
-    let (watched, layer) = (subject.watched, layer)
+    let (watched, layer) = (try subject.watched(by: layer), layer)
     try change { (table, grace) throws(SocketError) in
       try grace.withPin { () throws(SocketError) in
         guard let observers = unsafe watched.observers else { throw .invalidAddress }
@@ -55,11 +55,11 @@ public final class SocketEventQueue: Sendable {
   /// Asks for something else of a subject that is watched. What is true is told as if it were new; a registration
   /// that was told once is told again.
   ///
-  /// - Throws: `.notRegistered`, `.closed` if the queue is.
+  /// - Throws: `.notRegistered`, `.closed` if the queue is, `.otherStack`.
   public func modify(
     _ subject: EventSubject, for interest: SocketEvents, trigger: EventTrigger = .level, token: UInt64
   ) throws(SocketError) {
-    let watched = subject.watched
+    let watched = try subject.watched(by: layer)
     try change { (_, grace) throws(SocketError) in
       try grace.withPin { () throws(SocketError) in
         guard let registration = unsafe watched.observers?.pointee.find(queue) else { throw .notRegistered }
@@ -71,9 +71,9 @@ public final class SocketEventQueue: Sendable {
 
   /// Watches no longer: after this no event of it is told.
   ///
-  /// - Throws: `.notRegistered`, also if the socket was closed; `.closed` if the queue is.
+  /// - Throws: `.notRegistered`, also if the socket was closed; `.closed` if the queue is; `.otherStack`.
   public func remove(_ subject: EventSubject) throws(SocketError) {
-    let (watched, layer) = (subject.watched, layer)
+    let (watched, layer) = (try subject.watched(by: layer), layer)
     try change { (_, grace) throws(SocketError) in
       try grace.withPin { () throws(SocketError) in
         guard let observers = unsafe watched.observers,

@@ -56,11 +56,15 @@ public enum EventSubject: Sendable {
   /// A datagram socket.
   case datagram(DatagramSocket)
 
-  var watched: Watched {
-    switch self {
-    case .stream(let socket): .stream(socket.connection)
-    case .listener(let socket): .listener(socket.listener)
-    case .datagram(let socket): .datagram(socket.datagram)
-    }
+  /// What a queue of `layer` watches. Throws `.otherStack`: there other grace periods count.
+  func watched(by layer: SocketLayer) throws(SocketError) -> Watched {
+    let (watched, owner): (Watched, SocketLayer) =
+      switch self {
+      case .stream(let socket): (.stream(socket.connection), socket.layer)
+      case .listener(let socket): (.listener(socket.listener), socket.layer)
+      case .datagram(let socket): (.datagram(socket.datagram), socket.layer)
+      }
+    guard owner === layer else { throw .otherStack }
+    return watched
   }
 }

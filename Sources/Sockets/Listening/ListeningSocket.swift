@@ -4,7 +4,7 @@ import Wire
 /// A listening socket: the application's handle. The last reference closes it.
 public final class ListeningSocket: AnySocket {
   let listener: ListenerRef
-  private let layer: SocketLayer
+  let layer: SocketLayer
   private let closing = AtomicWord(0)
   /// Where it listens.
   public let address: SocketAddress

@@ -19,6 +19,7 @@ final class Storm: Sendable {
   let executor: ThreadExecutor
   let ends: Places<StormEnd>
   let listeners = Places<TCPListener>(limit: 12)
+  let queues = Places<StormQueue>(limit: 6)
   let pairings = PairingTable()
   let watches: [StormWatch]
   let bytesRead = SharedCounter()
@@ -142,6 +143,7 @@ final class Storm: Sendable {
         switch watch.now.doing {
         case .reading(let end), .writing(let end): end.close()
         case .accepting(let listener): listener.close()
+        case .harvesting(let queue): queue.queue.close()
         case .working, .connecting: break
         }
       }
@@ -152,6 +154,7 @@ final class Storm: Sendable {
   private func closeAll() {
     for listener in listeners.takeAll() { listener.close() }
     for end in ends.takeAll() { end.close() }
+    for queue in queues.takeAll() { queue.queue.close() }
   }
 
   /// A thread that never comes back would let the test hang without a word: who it is, and what it does, is said

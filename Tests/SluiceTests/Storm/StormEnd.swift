@@ -7,6 +7,13 @@ import Exclusion
 final class StormEnd: @unchecked Sendable {
   let stream: TCPStream
   let isClient: Bool
+  /// Whether a close has returned.
+  final class Closing: Sendable {
+    private let word = AtomicWord(0)
+    var isDone: Bool { word.load() != 0 }
+    fileprivate func finish() { word.store(1) }
+  }
+  let closing = Closing()
   /// 1: nobody checks its bytes, so several may read and write it at once.
   private let wild = AtomicWord(0)
   private let reading = TryLock()
@@ -152,6 +159,7 @@ final class StormEnd: @unchecked Sendable {
     isEnding.store(1)
     isDeaf.store(1)
     stream.close()
+    closing.finish()
   }
   func abort() {
     isEnding.store(1)

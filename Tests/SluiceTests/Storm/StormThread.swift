@@ -37,7 +37,8 @@ final class StormThread {
     case ..<903: end("abort") { end in end.abort() }
     case ..<907: end("drop") { _ in }
     case ..<911: linger()
-    case ..<960: option()
+    case ..<930: option()
+    case ..<960: events()
     case ..<975: listen()
     case ..<977: closeListener()
     case ..<995: datagrams()
@@ -149,9 +150,10 @@ final class StormThread {
     let host = (own + ["0.0.0.0", "::"])[random.below(4)]
     let port = UInt16(random.chance(20) ? 0 : 7000 + random.below(10))
     let backlog = 1 + random.below(64)
+    let options: BindOptions = random.chance(40) ? [.reuseAddress, .reusePort] : .reuseAddress
     attempt("listen") {
       let listener = try stack.blocking.listen(
-        on: SocketAddress(IPAddress(host)!, port: port), backlog: backlog)
+        on: SocketAddress(IPAddress(host)!, port: port), backlog: backlog, options: options)
       if !storm.listeners.add(listener) { listener.close() }
       return true
     }
@@ -233,12 +235,61 @@ final class StormThread {
   }
 
   private func option() {
-    let (which, isOn) = (random.below(3), random.chance(50))
+    let (which, isOn) = (random.below(5), random.chance(50))
+    let limit = Storm.buffer / 4 * (1 + random.below(4))
     withEnd("option") { end in
       switch which {
       case 0: end.stream.setNoDelay(isOn)
       case 1: end.stream.setKeepAlive(isOn)
-      default: end.stream.setAbortOnClose(isOn)
+      case 2: end.stream.setAbortOnClose(isOn)
+      case 3: end.stream.setSendLimit(limit)
+      default: end.stream.setReceiveLimit(limit)
+      }
+    }
+  }
+
+  // MARK: Event queues
+
+  private func events() {
+    guard let queue = storm.queues.any(&random) else { return makeQueue() }
+    attempt("events") {
+      switch random.below(100) {
+      case ..<4: makeQueue()
+      case ..<6:
+        storm.queues.remove(queue)
+        queue.queue.close()
+      case ..<30:
+        if let end = storm.ends.any(&random) { try queue.add(end, &random) }
+      case ..<40:
+        if let listener = storm.listeners.any(&random) { try queue.add(listener, &random) }
+      case ..<50:
+        if let end = storm.ends.any(&random) { try queue.modify(end, &random) }
+      case ..<56:
+        if let end = storm.ends.any(&random) { try queue.queue.remove(.stream(end.stream)) }
+      default: try harvest(queue)
+      }
+      return true
+    }
+    if queue.isClosed { storm.queues.remove(queue) }
+  }
+
+  private func makeQueue() {
+    attempt("makeQueue") {
+      let queue = try StormQueue(storm.stacks[random.below(2)].makeEventQueue(limit: 64))
+      if !storm.queues.add(queue) { queue.queue.close() }
+      return true
+    }
+  }
+
+  private func harvest(_ queue: StormQueue) throws {
+    let limit = 1 + random.below(20)
+    let timeout: Duration? = random.chance(90) ? .milliseconds(random.below(20)) : nil
+    watch.begin(.harvesting(queue))
+    try queue.harvest(storm) {
+      switch random.below(3) {
+      case 0: return try queue.queue.poll(atMost: limit)
+      case 1: return try queue.queue.waitBlocking(atMost: limit, timeout: timeout)
+      default: return try asTask { try await queue.queue.wait(atMost: limit, timeout: timeout) }
       }
     }
   }

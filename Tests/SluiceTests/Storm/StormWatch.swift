@@ -10,6 +10,7 @@ final class StormWatch: @unchecked Sendable {
     case writing(StormEnd)
     case accepting(TCPListener)
     case connecting
+    case harvesting(StormQueue)
   }
   private let lock = TryLock()
   /// Guarded by `lock`.
@@ -33,9 +34,9 @@ extension StormWatch.Doing {
   /// Whether what the thread waits for is there: then it is about to go on, or its wake-up was lost.
   var isReady: Bool {
     switch self {
-    case .working, .connecting: false
+    case .working, .connecting, .harvesting: false
     case .reading(let end): end.stream.socket.isReadable(need: 1)
-    case .writing(let end): end.stream.socket.isWritable(need: UInt32(StormWatch.writeNeed))
+    case .writing(let end): end.stream.socket.isWritable(need: UInt32(end.stream.limits.send / 3))
     case .accepting(let listener): listener.socket.isAcceptable
     }
   }
@@ -44,6 +45,7 @@ extension StormWatch.Doing {
     switch self {
     case .working: "works"
     case .connecting: "connects"
+    case .harvesting: "waits for events"
     case .reading(let end): "reads \(end.place)"
     case .writing(let end): "writes \(end.place)"
     case .accepting(let listener): "accepts on \(listener.address)"
@@ -54,6 +56,8 @@ extension StormWatch.Doing {
   func disturb(_ random: inout StormRandom) {
     switch self {
     case .working, .connecting: break
+    case .harvesting(let queue):
+      if random.chance(70) { queue.disturb() } else { queue.queue.close() }
     case .reading(let end):
       switch random.below(4) {
       case 0: end.shutdownReceive()
@@ -69,9 +73,4 @@ extension StormWatch.Doing {
     case .accepting(let listener): listener.close()
     }
   }
-}
-
-extension StormWatch {
-  /// Room with which every writer of the storm goes on: a third of the buffer.
-  static var writeNeed: Int { Storm.buffer / 3 }
 }
