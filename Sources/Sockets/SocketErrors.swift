@@ -46,6 +46,30 @@ struct ReportedError {
   }
 }
 
+/// Errors that wait at a connection's gate. The newest of each weight stays: a path that is too narrow is not
+/// forgotten over a host that is away, nor a refusal over either.
+struct ReportedErrors: ~Copyable {
+  private let hard = AtomicWord(0)
+  private let soft = AtomicWord(0)
+  private let size = AtomicWord(0)
+
+  /// Any context; the owner is told afterwards.
+  func store(_ report: ReportedError) {
+    switch report.kind {
+    case .port, .protocol: hard.store(report.word)
+    case .none, .host, .network, .other: soft.store(report.word)
+    case .tooBig: size.store(report.word)
+    }
+  }
+  /// The owner: the next one, each once.
+  func take() -> ReportedError? {
+    var word = hard.exchange(0)
+    if word == 0 { word = soft.exchange(0) }
+    if word == 0 { word = size.exchange(0) }
+    return word == 0 ? nil : ReportedError(word: word)
+  }
+}
+
 enum SocketErrors {
   static func tcp(_ failure: DeliveryFailure, _ cx: inout SoftInterrupt) {
     let sockets = SocketContextRef(cx)
@@ -64,10 +88,10 @@ enum SocketErrors {
     #if Explore
       if Mutation.networkErrorStoredAfterPosting.isOn {
         _ = connection.gate.submit(events: .reported, &cx)
-        return unsafe connection.shared.pointee.reportedError.store(ReportedError(failure).word)
+        return unsafe connection.shared.pointee.reports.store(ReportedError(failure))
       }
     #endif
-    unsafe connection.shared.pointee.reportedError.store(ReportedError(failure).word)
+    unsafe connection.shared.pointee.reports.store(ReportedError(failure))
     #if Explore
       if Mutation.networkErrorRunsInPlace.isOn { return connection.errorReported(&cx) }
     #endif

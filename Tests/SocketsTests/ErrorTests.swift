@@ -79,6 +79,33 @@ import Wire
     network.expectNothingLeft()
   }
 
+  /// Reports that come while the connection is owned: none makes another forgotten.
+  @Test func reportsOfEachWeightAreKept() throws {
+    let network = try Network()
+    do {
+      let (listener, client, server) = try network.connect()
+      #expect(client.writeAll([1, 2, 3]) == .bytes(3))
+      let connection = client.connection
+      network.left.contexts.perform(on: 0) { cx in
+        _ = connection.gate.post(events: .options)  // owned from here on, until home has run it
+        for reason in [DeliveryFailure.Reason.portUnreachable, .packetTooBig(mtu: 600), .hostUnreachable] {
+          SocketErrors.tcp(Self.failure(reason, client, sequence: Self.unacknowledged(client)), &cx)
+        }
+        func taken() -> ReportedError.Kind? { unsafe connection.shared.pointee.reports.take()?.kind }
+        #expect([taken(), taken(), taken(), taken()] == [.port, .host, .tooBig, nil])
+        for reason in [DeliveryFailure.Reason.packetTooBig(mtu: 600), .hostUnreachable] {
+          SocketErrors.tcp(Self.failure(reason, client, sequence: Self.unacknowledged(client)), &cx)
+        }
+      }
+      network.scheduler.settle()
+      #expect(unsafe connection.owned.pointee.engine.softError == .hostUnreachable)
+      #expect(unsafe connection.owned.pointee.engine.send.segment < 600)
+      #expect(network.scheduler.run { server.isReadable(need: 3) })
+      listener.close()
+    }
+    network.expectNothingLeft()
+  }
+
   /// A pending error is reported once, by whichever call comes next.
   @Test func aDatagramErrorIsToldOnceByTheNextCall() throws {
     let network = try Network()

@@ -84,8 +84,8 @@ struct ConnectionShared: ~Copyable {
   let timerRequest = AtomicWord(0)
   /// (a) 1 while the timer-request item is posted.
   let timerRequestQueued = AtomicWord(0)
-  /// (a) An ICMP error, as a `ReportedError` word.
-  let reportedError = AtomicWord(0)
+  /// (a) ICMP errors that wait for the owner, the newest of each weight.
+  let reports = ReportedErrors()
   /// (a) Option bits: `ConnectionOptions`.
   let options = AtomicWord(0)
   /// (a) How long close may linger, in nanoseconds from when the owner reads it; 0: it does not.

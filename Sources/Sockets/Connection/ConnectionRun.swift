@@ -204,15 +204,16 @@ extension ConnectionRef {
   }
 
   func errorReported(_ cx: inout SoftInterrupt) {
-    let report = ReportedError(word: unsafe shared.pointee.reportedError.exchange(0))
     let headers = unsafe shared.pointee.key.remoteAddress.isIPv4 ? 40 : 60
-    runEngine(&cx) { engine, now, sink in
-      switch report.kind {
-      case .none: TCPEffects()
-      case .tooBig:
-        engine.pathSegment(Int(report.mtu) - headers, sequence: report.sequence, now: now, sink: &sink)
-      case .host, .network, .port, .protocol, .other:
-        engine.icmpError(report.networkError, sequence: report.sequence)
+    while let report = unsafe shared.pointee.reports.take() {
+      runEngine(&cx) { engine, now, sink in
+        switch report.kind {
+        case .none: TCPEffects()
+        case .tooBig:
+          engine.pathSegment(Int(report.mtu) - headers, sequence: report.sequence, now: now, sink: &sink)
+        case .host, .network, .port, .protocol, .other:
+          engine.icmpError(report.networkError, sequence: report.sequence)
+        }
       }
     }
   }
