@@ -146,6 +146,7 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
       for connection in unsafe records[index].made { connection.destroy() }
       unsafe shards[index].destroy()
     }
+    contexts.reclaimAll()
     unsafe records.deinitialize(count: contexts.count)
     unsafe slabs.deinitialize(count: contexts.count)
     unsafe synCaches.deinitialize(count: contexts.count)
@@ -216,11 +217,6 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
     tcp.peerSegmentDefault = isIPv4 ? 536 : 1220
     tcp.receiveBuffer = UInt32(limits.receive)
     return tcp
-  }
-
-  /// Frees memory that readers may still look at (PCB-GRACE). Any context or application thread.
-  func freeAfterGrace(_ item: ItemRef) {
-    contexts.perform(on: 0) { cx in cx.retire(item) }
   }
 
   /// The time on the stack's clock. Any thread.

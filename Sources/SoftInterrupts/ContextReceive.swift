@@ -57,14 +57,15 @@ extension ContextRunner {
   /// Frees retired slots whose grace period has passed (PCB-GRACE).
   func reclaim(_ root: inout ContextRoot) {
     guard unsafe !state.pointee.limbo.isEmpty else { return }
-    let handlers = unsafe state.pointee.handlers
     let grace = unsafe state.pointee.grace
-    unsafe state.pointee.limbo.reclaim(grace) { item in
-      if let reclaim = handlers.reclaims[Int(item.kind.rawValue)] {
-        reclaim(item)
-      } else {
-        SlotPoolRef.of(item)?.giveBack(item)
-      }
+    unsafe state.pointee.limbo.reclaim(grace, free)
+  }
+  /// Frees a retired slot that no reader can hold any more, as its kind asks for.
+  func free(_ item: ItemRef) {
+    if let reclaim = unsafe state.pointee.handlers.reclaims[Int(item.kind.rawValue)] {
+      reclaim(item)
+    } else {
+      SlotPoolRef.of(item)?.giveBack(item)
     }
   }
 

@@ -190,14 +190,31 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
     port(index).post(ContextCall.make(body))
   }
 
-  deinit {
-    precondition(threads.isEmpty, "RS-QUIESCE: stop() comes before the last reference goes")
+  /// Frees `item` once no reader can still hold it (PCB-GRACE). Any thread; does not wait.
+  public func retire(_ item: ItemRef) { port(0).post(ContextCall.retiring(item)) }
+
+  /// Frees what was retired, and drops what was posted and never ran. For the layer whose memory it is, before it
+  /// goes: the contexts are stopped, and no reader is left.
+  public func reclaimAll() {
     for index in 0..<count {
-      // What was posted and never ran is released, closures included.
-      var left = port(index).takeAll()
-      while let item = left.popFirst() {
-        if item.kind == Handlers.Kind.call { ContextCall.discard(item) }
-      }
+      let runner = runner(index)
+      dropPosted(index, runner.free)
+      unsafe states[index].limbo.removeAll(runner.free)
+    }
+  }
+  /// Drops what was posted and never ran, closures included; `free` gets what would have been retired.
+  private func dropPosted(_ index: Int, _ free: (ItemRef) -> Void) {
+    precondition(threads.isEmpty, "RS-QUIESCE: stop() comes before the last reference goes")
+    var posted = port(index).takeAll()
+    while let item = posted.popFirst() {
+      guard item.kind == Handlers.Kind.call else { continue }
+      if let retiring = ContextCall.discard(item) { free(retiring) }
+    }
+  }
+
+  deinit {
+    for index in 0..<count {
+      dropPosted(index) { _ in }  // the layer whose it was is gone
       unsafe (states + index).deinitialize(count: 1)
       unsafe (batches + index).deinitialize(count: 1)
     }

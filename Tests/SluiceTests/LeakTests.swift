@@ -1,4 +1,5 @@
 import Devices
+import Exclusion
 import Foundation
 import Glibc
 import Sluice
@@ -27,7 +28,12 @@ import Testing
       try once()
       let before = (try count("/proc/self/fd"), try count("/proc/self/task"))
       for _ in 0..<5 { try once() }
-      let after = (try count("/proc/self/fd"), try count("/proc/self/task"))
+      var after = (try count("/proc/self/fd"), try count("/proc/self/task"))
+      // A thread that was joined is listed until the kernel has taken it down.
+      while after.0 == before.0, after.1 > before.1 {
+        yieldProcessor()
+        after.1 = try count("/proc/self/task")
+      }
       exit(before == after ? 0 : 3)
     }
   }
@@ -35,16 +41,24 @@ import Testing
   /// What a program keeps beyond the shutdown is of no more use, and does no harm when it goes.
   @Test func handlesMayOutliveTheShutdown() throws {
     var kept: [TCPStream] = []
+    let (listener, socket, queue): (TCPListener, UDPSocket, EventQueue)
     do {
       let stack = try Stack(StackConfiguration())
       try stack.start()
-      let listener = try stack.blocking.listen(on: SocketAddress("127.0.0.1:7")!)
+      listener = try stack.blocking.listen(on: SocketAddress("127.0.0.1:7")!)
+      socket = try stack.blocking.bind(to: SocketAddress("127.0.0.1:7")!)
+      queue = try stack.makeEventQueue()
+      try queue.add(.listener(listener), for: .readable, token: 1)
+      try queue.add(.datagrams(socket), for: .readable, token: 2)
       for _ in 0..<5 {
         kept.append(try stack.blocking.connect(to: listener.address))
         kept.append(try listener.acceptBlocking())
       }
       #expect(!stack.shutdown().isEmpty)
     }
+    #expect(throws: SocketError.closed) { _ = try listener.acceptBlocking() }
+    #expect(throws: SocketError.closed) { _ = try socket.blocking.receive() }
+    #expect(throws: SocketError.closed) { _ = try queue.poll() }
     for stream in kept {
       #expect(throws: SocketError.self) { _ = try stream.blocking.read() }
       #expect(throws: SocketError.self) { try stream.blocking.write("more") }

@@ -127,6 +127,31 @@ final class Probe: @unchecked Sendable {  // memory that the test hands to one c
     #expect(pool.ref.inUse == 0)
   }
 
+  /// RS-LEAK: nor is anything lost that was retired shortly before the contexts stopped, or after.
+  @Test func whatWasRetiredAtTheEndIsFreedOnce() throws {
+    let (journal, clock) = (Journal(), VirtualClock())
+    let set = try makeSet(journal, clock: clock, contexts: 2)
+    set.handlers.registerReclaim(Self.bio) { item in journal.note("freed\(item.value)") }
+    let scheduler = ManualScheduler(clock: clock)
+    scheduler.add(set)
+    let pool = SlotPool(slotBytes: 64, slotsPerSlab: 4, limit: 4)
+    let slot = try #require(pool.ref.allocate())
+    let probes = (0..<3).map { Probe(Self.bio, value: UInt32($0)) }
+    let pin = set.grace.pin()
+    set.retire(probes[0].item)
+    set.perform(on: 1) { cx in cx.retire(slot) }
+    for _ in 0..<5 { for index in 0..<2 { scheduler.step(set, context: index) } }
+    set.retire(probes[1].item)
+    scheduler.step(set, context: 0)
+    set.retire(probes[2].item)
+    set.grace.unpin(pin)
+    #expect(journal.entries == [] && pool.ref.inUse == 1)
+    set.reclaimAll()
+    #expect(journal.entries.sorted() == ["freed0", "freed1", "freed2"] && pool.ref.inUse == 0)
+    set.reclaimAll()
+    #expect(journal.entries.count == 3)
+  }
+
   @Test func closuresThatNeverRanAreReleased() throws {
     final class Token: Sendable {}
     weak var witness: Token?

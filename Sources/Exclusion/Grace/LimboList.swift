@@ -19,6 +19,11 @@ public struct LimboList: ~Copyable, Sendable {
   /// Keeps `item`, which nobody can find any more. Only its link is touched while it waits.
   public mutating func add(_ item: ItemRef) { arriving.append(item) }
 
+  /// Gives every slot to `free` at once. No reader is left.
+  public mutating func removeAll(_ free: (ItemRef) -> Void) {
+    while let item = waiting.popFirst() ?? arriving.popFirst() { free(item) }
+  }
+
   /// Gives up to `limit` slots that nobody holds any more to `free`, oldest first, and returns how many. Once a
   /// pass, after quiescence was reported.
   @discardableResult

@@ -104,7 +104,7 @@ struct DatagramRef: @unchecked Sendable {  // every field behind it says who pro
   func release() {
     guard unsafe state.pointee.references.subtract(1) == 1 else { return }
     bound.item.kind = SocketKind.datagramMemory
-    unsafe state.pointee.layer.takeUnretainedValue().freeAfterGrace(bound.item)
+    unsafe state.pointee.layer.takeUnretainedValue().contexts.retire(bound.item)
   }
   func destroy() {
     discard()

@@ -131,7 +131,7 @@ final class EventQueueHold: Sendable {
     self.queue = queue
     self.layer = layer
   }
-  deinit { layer.freeAfterGrace(queue.item) }
+  deinit { layer.contexts.retire(queue.item) }
 }
 
 /// The slots of an event queue, behind its lock.

@@ -47,7 +47,7 @@ struct ObserverList: ~Copyable {
       if old?.count ?? 0 >= Self.limit { throw .limitReached }
       let new = ObserverArray.make(old, adding: registration)
       if word.compareExchange(&seen, new.address) {
-        if let old { layer.freeAfterGrace(old.item) }
+        if let old { layer.contexts.retire(old.item) }
         return
       }
       new.destroy()
@@ -62,7 +62,7 @@ struct ObserverList: ~Copyable {
       let old = ObserverArray(seen)
       let new = old.count == 1 ? nil : ObserverArray.make(old, removing: registration)
       if word.compareExchange(&seen, new?.address ?? 0) {
-        layer.freeAfterGrace(old.item)
+        layer.contexts.retire(old.item)
         return true
       }
       new?.destroy()
@@ -81,7 +81,7 @@ struct ObserverList: ~Copyable {
     let array = ObserverArray(seen)
     // The queues of the registrations may be closing: pinned, their memory stays.
     layer.contexts.grace.withPin { array.forEach { $0.end() } }
-    layer.freeAfterGrace(array.item)
+    layer.contexts.retire(array.item)
   }
 }
 

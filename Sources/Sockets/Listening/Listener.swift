@@ -98,7 +98,7 @@ struct ListenerRef: Equatable, @unchecked Sendable {  // every field behind it s
   func release() {
     guard unsafe state.pointee.references.subtract(1) == 1 else { return }
     bound.item.kind = SocketKind.listenerMemory
-    unsafe state.pointee.layer.takeUnretainedValue().freeAfterGrace(bound.item)
+    unsafe state.pointee.layer.takeUnretainedValue().contexts.retire(bound.item)
   }
   func destroy() {
     let shards = unsafe state.pointee.shards
