@@ -125,7 +125,7 @@
       Scenario(
         id: "PCB-POST",
         title: "two sources submit items and bits to one gate whose budget is 0, let go, and try once more",
-        search: .exhaustive(preemptions: nil),
+        search: .exhaustive(preemptions: 4),
         mutations: [
           "gateLeftByLoadThenStore", "gateBacklogNotReversed", "gateBitsLost", "gateHandOverClearsOwned",
           "gateRetiredWithoutClosing",
