@@ -13,6 +13,12 @@
       self.lines = lines
     }
 
+    /// Line by line, into a file as well: an exploration takes its time.
+    private func print(_ line: String) {
+      Swift.print(line)
+      fflush(nil)
+    }
+
     // MARK: Listing
 
     private struct Listing: Encodable {
