@@ -20,6 +20,7 @@ let arguments: Target.Dependency = .product(name: "ArgumentParser", package: "sw
 let targets: [Target] = [
   .target(name: "CLinux"),
   .target(name: "CFiber"),
+  house("Chance"),
   house("Wire", ["CLinux"]),
   house("Exclusion", ["CLinux"]),
   house("Timing", ["CLinux", "Exclusion"]),
@@ -50,16 +51,17 @@ let targets: [Target] = [
   house(
     "Explorer",
     [
-      "CFiber", "Wire", "Exclusion", "Timing", "Buffers", "Devices", "DeviceTesting", "SoftInterrupts",
+      "CFiber", "Chance", "Wire", "Exclusion", "Timing", "Buffers", "Devices", "DeviceTesting",
+      "SoftInterrupts",
       "Internet", "TCP", "Sockets", "Sluice",
     ]),
   .executableTarget(
     name: "SluiceExplore", dependencies: ["Explorer", "Exclusion", arguments], swiftSettings: settings),
-  tests("WireTests", ["Wire"]),
-  tests("ExclusionTests", ["Exclusion"]),
-  tests("TimingTests", ["Timing", "Exclusion"]),
-  tests("BuffersTests", ["Buffers", "Wire", "Exclusion", "Timing"]),
-  tests("DevicesTests", ["DeviceTesting", "Devices", "Wire", "Buffers", "Exclusion", "Timing"]),
+  tests("WireTests", ["Chance", "Wire"]),
+  tests("ExclusionTests", ["Chance", "Exclusion"]),
+  tests("TimingTests", ["Chance", "Timing", "Exclusion"]),
+  tests("BuffersTests", ["Chance", "Buffers", "Wire", "Exclusion", "Timing"]),
+  tests("DevicesTests", ["Chance", "DeviceTesting", "Devices", "Wire", "Buffers", "Exclusion", "Timing"]),
   tests(
     "LinuxDevicesTests",
     ["LinuxDevices", "Devices", "CLinux", "Wire", "Buffers", "Exclusion", "Timing"]),
@@ -68,8 +70,8 @@ let targets: [Target] = [
     ["SoftInterrupts", "DeviceTesting", "Devices", "Buffers", "Exclusion", "Timing", "Wire"]),
   tests(
     "InternetTests",
-    ["Internet", "SoftInterrupts", "Devices", "Wire", "Buffers", "Exclusion", "Timing"]),
-  tests("TCPTests", ["TCP", "Wire", "Buffers", "Exclusion", "Timing"]),
+    ["Chance", "Internet", "SoftInterrupts", "Devices", "Wire", "Buffers", "Exclusion", "Timing"]),
+  tests("TCPTests", ["Chance", "TCP", "Wire", "Buffers", "Exclusion", "Timing"]),
   tests(
     "SocketsTests",
     [
@@ -79,7 +81,8 @@ let targets: [Target] = [
   tests(
     "SluiceTests",
     [
-      "Sluice", "LinuxDevices", "Sockets", "Internet", "SoftInterrupts", "Devices", "Wire", "Timing",
+      "Chance", "Sluice", "LinuxDevices", "Sockets", "Internet", "SoftInterrupts", "Devices", "Wire",
+      "Timing",
       "Exclusion",
     ]),
   tests("CommandTests", ["SluiceCommand", "Sluice", "Wire"]),

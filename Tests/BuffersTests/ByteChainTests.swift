@@ -1,3 +1,4 @@
+import Chance
 import Exclusion
 import Testing
 
@@ -116,7 +117,7 @@ import Testing
   /// Chains and slices of chains beside arrays, in random operations.
   @Test(arguments: 0..<30 as Range<UInt64>)
   func chainAgreesWithAnArrayOfBytes(seed: UInt64) {
-    var generator = Generator(seed: seed)
+    var generator = SeededGenerator(seed: seed)
     let chunks = ChunkPool(limit: 400)
     do {
       var chains = InlineArray<4, ByteChain> { _ in ByteChain() }

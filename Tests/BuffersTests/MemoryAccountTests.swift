@@ -1,3 +1,4 @@
+import Chance
 import Buffers
 import Exclusion
 import Testing
@@ -105,7 +106,7 @@ import Testing
   @Test func RS_LEAK_theAccountNeitherDriftsNorGoesNegative() {
     let account = MemoryAccount(limits: Self.limits, shares: 2)
     let shares = Shares(account)
-    var generator = Generator(seed: 7)
+    var generator = SeededGenerator(seed: 7)
     var held = 0
     for _ in 0..<20_000 {
       let at = Int(generator.next() % 2)
@@ -136,7 +137,7 @@ import Testing
     let takers = try (0..<2).map { _ in
       try WorkerThread(name: "taker") {
         let share = MemoryShare(world.account.ref)
-        var generator = Generator(seed: 3)
+        var generator = SeededGenerator(seed: 3)
         for _ in 0..<20_000 {
           if share.take(Packet.occupied, .receive) {
             if generator.next() % 2 == 0 {

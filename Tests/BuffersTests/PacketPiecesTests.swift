@@ -1,3 +1,4 @@
+import Chance
 import Buffers
 import Testing
 
@@ -90,7 +91,7 @@ import Testing
 
   @Test(arguments: 0..<20 as Range<UInt64>)
   func packetAgreesWithAnArrayOfBytes(seed: UInt64) {
-    var generator = Generator(seed: seed)
+    var generator = SeededGenerator(seed: seed)
     let packets = PacketPool(limit: 128)
     let chunks = ChunkPool(limit: 64)
     do {

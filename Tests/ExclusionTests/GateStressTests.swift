@@ -1,3 +1,4 @@
+import Chance
 import Exclusion
 import Glibc
 import Testing
@@ -218,7 +219,7 @@ import Testing
         SlotPoolRef.of(item)?.freeRemote(item)
       },
       {
-        var random = TestRandom(1)
+        var random = SeededGenerator(seed: 1)
         while taken.value < count && lost.value == 0 {
           var list = core.port.takeAll()
           while let item = list.popFirst() {

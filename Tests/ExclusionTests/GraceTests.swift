@@ -1,3 +1,4 @@
+import Chance
 import Exclusion
 import Testing
 
@@ -100,7 +101,7 @@ import Testing
       table.find(hash: hash(wanted)) { self.key($0) == wanted }
     }
     var present: [UInt64: ItemRef] = [:]
-    var random = TestRandom(7)
+    var random = SeededGenerator(seed: 7)
     for _ in 0..<4000 {
       let wanted = random.next() % 150
       if let item = present.removeValue(forKey: wanted) {
@@ -142,7 +143,7 @@ import Testing
       setKey(item, number)
       table.value.insert(hash: keyedHash(hashKey, number), item)
     }
-    @Sendable func look(_ random: inout TestRandom) {
+    @Sendable func look(_ random: inout SeededGenerator) {
       for _ in 0..<8 {
         let wanted = random.next() % 512
         let found = table.value.find(hash: keyedHash(hashKey, wanted)) { self.key($0) == wanted }
@@ -158,7 +159,7 @@ import Testing
     try together([
       {  // The writer, itself a reader.
         var limbo = LimboList()
-        var random = TestRandom(1)
+        var random = SeededGenerator(seed: 1)
         var present: [UInt64: ItemRef] = [:]
         for _ in 0..<30_000 {
           let wanted = 32 + random.next() % 480
@@ -183,7 +184,7 @@ import Testing
         }
       },
       {  // A context.
-        var random = TestRandom(2)
+        var random = SeededGenerator(seed: 2)
         domain.online(context: 0)
         while isOver.value == 0 {
           look(&random)
@@ -192,7 +193,7 @@ import Testing
         domain.offline(context: 0)
       },
       {  // An application that pins.
-        var random = TestRandom(3)
+        var random = SeededGenerator(seed: 3)
         while isOver.value == 0 { domain.withPin { look(&random) } }
       },
     ])
@@ -253,18 +254,5 @@ import Testing
     }
     #expect(errors.value == 0)
     #expect(living.value == 0)  // RS-LEAK
-  }
-}
-
-/// splitmix64: the same numbers every time.
-struct TestRandom: Sendable {
-  private var state: UInt64
-  init(_ seed: UInt64) { state = seed }
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var word = state
-    word = (word ^ (word &>> 30)) &* 0xBF58_476D_1CE4_E5B9
-    word = (word ^ (word &>> 27)) &* 0x94D0_49BB_1331_11EB
-    return word ^ (word &>> 31)
   }
 }

@@ -1,3 +1,4 @@
+import Chance
 import Exclusion
 import Testing
 
@@ -66,7 +67,7 @@ import Testing
         }
       },
       {
-        var random = TestRandom(1)
+        var random = SeededGenerator(seed: 1)
         withContextRoot(core) { root in
           for total in 1...count {
             if inStep {

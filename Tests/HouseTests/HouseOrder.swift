@@ -1,7 +1,8 @@
 /// The order of the house, written once: DESIGN section 1, bottom to top.
 enum HouseOrder {
   static let bottomToTop = [
-    "CLinux", "CFiber", "Wire", "Exclusion", "Timing", "Buffers", "Devices", "DeviceTesting", "LinuxDevices",
+    "CLinux", "CFiber", "Chance", "Wire", "Exclusion", "Timing", "Buffers", "Devices", "DeviceTesting",
+    "LinuxDevices",
     "SoftInterrupts", "Internet", "TCP", "Sockets", "Sluice", "Explorer", "SluiceExplore", "SluiceCommand",
   ]
 
@@ -19,6 +20,7 @@ enum HouseOrder {
       ["LinuxDevices", "SoftInterrupts", "Internet", "TCP", "Sockets", "Sluice", "SluiceCommand"],
       ["DeviceTesting"]
     ),
+    (Set(bottomToTop).subtracting(["Explorer"]), ["Chance"]),
   ]
 
   /// Modules that come with the toolchain, and who may import them. Whatever is not here is refused.

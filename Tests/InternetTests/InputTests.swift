@@ -1,3 +1,4 @@
+import Chance
 import Buffers
 import Devices
 import Exclusion
@@ -222,10 +223,10 @@ import Wire
     #expect(host.packetsInUse == 0)
   }
 
-  /// Seeded garbage: bytes at random, good frames with bytes changed, cut off, or made longer.
+  /// SeededGenerator garbage: bytes at random, good frames with bytes changed, cut off, or made longer.
   @Test(arguments: [1, 2, 3, 4, 5, 6, 7, 8])
   func RX_TOTAL_garbageIsNoMoreThanCounted(seed: UInt64) {
-    var random = Seeded(seed)
+    var random = SeededGenerator(seed: seed)
     let host = Host(contexts: 2, queues: 2)
     let good: [[UInt8]] = [
       Frame.ipv4(Frame.udp([1, 2, 3])), Frame.ipv6(Frame.udp([1, 2, 3])), Frame.arpRequest(),

@@ -1,3 +1,4 @@
+import Chance
 import Exclusion
 import SoftInterrupts
 import Testing
@@ -39,7 +40,7 @@ import Wire
   @Test func P5_lookUpAgreesWithAPlainSearch() throws {
     let host = Host()
     let link = host.link
-    var random = Seeded(42)
+    var random = SeededGenerator(seed: 42)
     var tables = NetworkTables()
     tables.interfaceCount = Int(link)
     for metric in 0..<400 {
@@ -201,18 +202,5 @@ import Wire
     #expect(all("0.0.0.0") == nil)
     #expect(host.layer.isOwn(Host.ipv4) && host.layer.isOwn(address("127.3.2.1")))
     #expect(!host.layer.isOwn(Host.peer4))
-  }
-}
-
-/// A generator with a seed (splitmix64).
-struct Seeded: RandomNumberGenerator {
-  private var state: UInt64
-  init(_ seed: UInt64) { state = seed }
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var word = state
-    word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
-    return word ^ (word >> 31)
   }
 }

@@ -1,3 +1,4 @@
+import Chance
 import TCP
 import Testing
 import Timing
@@ -6,14 +7,14 @@ import Wire
 /// Whatever arrives, and whenever: no trap, no leak, nothing held beyond its bounds, and an end.
 @Suite struct FuzzTests {
   /// A number near one that matters, or any.
-  private func near(_ points: [Int], _ random: inout Seeded) -> Int {
+  private func near(_ points: [Int], _ random: inout SeededGenerator) -> Int {
     if random.chance(0.05) { return Int(Int32(truncatingIfNeeded: random.next())) }
     let point = points.randomElement(using: &random)!
     return point + (random.chance(0.6) ? 0 : Int.random(in: -1500...1500, using: &random))
   }
 
   @Test(arguments: 0..<80 as Range<UInt64>) func anySegmentAtAnyTime(seed: UInt64) {
-    var random = Seeded(seed)
+    var random = SeededGenerator(seed: seed)
     var configuration = TCPConfiguration()
     configuration.timestamps = random.chance(0.5)
     configuration.requiresTimestamps = random.chance(0.5)
@@ -102,7 +103,7 @@ import Wire
   /// Segments of a live transfer, changed on the way: whatever is delivered is the stream, as long as the bytes
   /// themselves are not changed.
   @Test(arguments: 0..<16 as Range<UInt64>) func mutatedHeadersOfALiveConnection(seed: UInt64) {
-    var random = Seeded(seed &+ 1000)
+    var random = SeededGenerator(seed: seed &+ 1000)
     var profile = LinkProfile()
     profile.loss = 0.01
     profile.jitter = .milliseconds(2)

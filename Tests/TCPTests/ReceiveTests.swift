@@ -1,3 +1,4 @@
+import Chance
 import TCP
 import Testing
 import Timing
@@ -73,7 +74,7 @@ import Wire
   }
 
   @Test(arguments: 0..<60 as Range<UInt64>) func overlapsInAnyOrder(seed: UInt64) {
-    var random = Seeded(seed)
+    var random = SeededGenerator(seed: seed)
     let script = Script.established()
     let bytes = stream(1200)
     var arrived = Array(repeating: false, count: bytes.count)
@@ -259,7 +260,7 @@ import Wire
     configuration.windowScaling = true
     configuration.receiveBuffer = 8 << 20
     let script = Script.established(configuration, syn: options)
-    var random = Seeded(9)
+    var random = SeededGenerator(seed: 9)
     var edge = 0
     var position = 0
     for _ in 0..<3000 {

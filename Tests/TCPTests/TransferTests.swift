@@ -1,3 +1,4 @@
+import Chance
 import TCP
 import Testing
 import Timing
@@ -58,7 +59,7 @@ import Wire
   }
 
   /// Settings drawn from the seed.
-  private func anySettings(_ random: inout Seeded) -> TCPConfiguration {
+  private func anySettings(_ random: inout SeededGenerator) -> TCPConfiguration {
     var configuration = TCPConfiguration()
     configuration.timestamps = random.chance(0.6)
     configuration.windowScaling = random.chance(0.6)
@@ -75,7 +76,7 @@ import Wire
   }
 
   @Test(arguments: 0..<100 as Range<UInt64>) func anyLinkAndAnySettings(seed: UInt64) {
-    var random = Seeded(seed &* 7919)
+    var random = SeededGenerator(seed: seed &* 7919)
     var profile = LinkProfile()
     profile.delay = .milliseconds([0, 1, 10, 50, 200].randomElement(using: &random)!)
     profile.jitter = .milliseconds([0, 0, 1, 10, 100].randomElement(using: &random)!)

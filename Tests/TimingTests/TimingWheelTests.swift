@@ -1,3 +1,4 @@
+import Chance
 import Testing
 
 @testable import Timing
@@ -181,13 +182,13 @@ struct WheelAgainstModel: ~Copyable {
   private let block: TimerBlock
   private var deadlines: [Int: UInt64] = [:]  // in ticks, as the wheel has to see them
   private var now: UInt64  // nanoseconds
-  private var generator: Generator
+  private var generator: SeededGenerator
 
   init(startMilliseconds: UInt64, timers: Int, seed: UInt64) {
     now = startMilliseconds * 1_000_000
     wheel = TimingWheel(now: Instant(nanoseconds: now))
     block = TimerBlock(count: timers)
-    generator = Generator(seed: seed)
+    generator = SeededGenerator(seed: seed)
   }
 
   /// A span in nanoseconds: mostly short, sometimes across any level, sometimes beyond the range.

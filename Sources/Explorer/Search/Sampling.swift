@@ -1,16 +1,5 @@
 #if Explore
-  /// Repeatable random numbers (splitmix64).
-  struct SeededGenerator: RandomNumberGenerator {
-    private var state: UInt64
-    init(seed: UInt64) { state = seed }
-    mutating func next() -> UInt64 {
-      state &+= 0x9E37_79B9_7F4A_7C15
-      var word = state
-      word = (word ^ word >> 30) &* 0xBF58_476D_1CE4_E5B9
-      word = (word ^ word >> 27) &* 0x94D0_49BB_1331_11EB
-      return word ^ word >> 31
-    }
-  }
+  import Chance
 
   /// One schedule from a seed. Half of them walk at random, changing threads often or seldom; the others give each
   /// thread a priority and run the highest, which a few random moments lower (PCT: Burckhardt and others, 2010):

@@ -1,3 +1,4 @@
+import Chance
 @testable import Devices
 import Exclusion
 import Testing
@@ -24,7 +25,7 @@ struct CaptureTests {
   }
 
   private func frame(_ count: Int, _ seed: UInt64) -> [UInt8] {
-    var chance = Chance(seed: seed)
+    var chance = SeededGenerator(seed: seed)
     return (0..<count).map { _ in UInt8(truncatingIfNeeded: chance.next()) }
   }
 
@@ -115,7 +116,7 @@ struct CaptureTests {
 
   @Test("goes round and round without losing, splitting or confusing a byte", arguments: 0..<20)
   func wraps(_ seed: UInt64) throws {
-    var chance = Chance(seed: seed)
+    var chance = SeededGenerator(seed: seed)
     let ring = ring(bytes: 8192, snap: 300)
     var writer = writer([ethernet([ring], snap: 300)])
     var bytes: [UInt8] = []
@@ -192,7 +193,7 @@ struct CaptureTests {
 
   @Test("the tests' own reader is total", arguments: 0..<200)
   func readerIsTotal(_ seed: UInt64) throws {
-    var chance = Chance(seed: seed)
+    var chance = SeededGenerator(seed: seed)
     let ring = ring()
     for count in [0, 1, 60, 61] { ring.record(bytes: frame(count, seed), at: .zero) }
     var bytes: [UInt8] = []
@@ -208,19 +209,6 @@ struct CaptureTests {
     _ = try? PcapNGFile(frame(Int(chance.next() % 200), seed))
     let end = Int(chance.next() % UInt64(bytes.count))
     _ = try? PcapNGFile(Array(bytes.prefix(end)))
-  }
-}
-
-/// The same chances for the same seed (SplitMix64).
-private struct Chance {
-  private var state: UInt64
-  init(seed: UInt64) { state = seed }
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var word = state
-    word = (word ^ word >> 30) &* 0xBF58_476D_1CE4_E5B9
-    word = (word ^ word >> 27) &* 0x94D0_49BB_1331_11EB
-    return word ^ word >> 31
   }
 }
 

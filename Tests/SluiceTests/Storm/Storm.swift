@@ -1,3 +1,4 @@
+import Chance
 import Devices
 import Exclusion
 import Internet
@@ -104,7 +105,7 @@ final class Storm: Sendable {
 
   /// Until the end, disturbs who waits for nothing, and finds who waits for what is there.
   private func watch() {
-    var random = StormRandom(plan.seed ^ 0xDEAD)
+    var random = SeededGenerator(seed: plan.seed ^ 0xDEAD)
     let start = RealClock().now()
     var seen = watches.map { _ in (serial: UInt64(0), since: start, readySince: Instant?.none) }
     while RealClock().now() - start < .milliseconds(Int64(plan.seconds * 1000)),

@@ -1,3 +1,4 @@
+import Chance
 import Exclusion
 
 /// A bounded number of places. What is taken out is let go of outside: its end enters the stack.
@@ -23,8 +24,8 @@ final class Places<Element: AnyObject & Sendable>: @unchecked Sendable {
     }
   }
   /// Half of the time one of the few newest: that is where threads meet.
-  func any(_ random: inout StormRandom) -> Element? {
-    let (number, isNew) = (random.next(), random.chance(50))
+  func any(_ random: inout SeededGenerator) -> Element? {
+    let (number, isNew) = (random.next(), random.chance(percent: 50))
     return lock.locked {
       if elements.isEmpty { return nil }
       let range = isNew ? min(4, elements.count) : elements.count
@@ -74,12 +75,12 @@ final class Pairing: Sendable {
 
   /// The bytes of a direction: every eight of them depend on connection, direction and place.
   func bytes(_ direction: Int, _ range: Range<Int>) -> [UInt8] {
-    let key = StormRandom.mix(number &+ UInt64(direction) &* 0x5851_F42D_4C95_7F2D)
+    let key = SeededGenerator.mixed(number &+ UInt64(direction) &* 0x5851_F42D_4C95_7F2D)
     var bytes = [UInt8](repeating: 0, count: range.count)
     var word: UInt64 = 0
     for place in range {
       if place % 8 == 0 || place == range.lowerBound {
-        word = StormRandom.mix(key ^ UInt64(place / 8) &* 0x9E37_79B9_7F4A_7C15)
+        word = SeededGenerator.mixed(key ^ UInt64(place / 8) &* 0x9E37_79B9_7F4A_7C15)
       }
       bytes[place - range.lowerBound] = UInt8(truncatingIfNeeded: word >> (8 * (place % 8)))
     }

@@ -22,21 +22,3 @@ struct StormPlan: Sendable {
       contexts: Int(number("CONTEXTS", 2)), seed: seed ?? UInt64.random(in: 1...UInt64.max))
   }
 }
-
-/// A generator with a seed (splitmix64); each thread has its own.
-struct StormRandom: RandomNumberGenerator {
-  private var state: UInt64
-  init(_ seed: UInt64) { state = seed }
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    return Self.mix(state)
-  }
-  static func mix(_ value: UInt64) -> UInt64 {
-    var word = value
-    word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
-    return word ^ (word >> 31)
-  }
-  mutating func below(_ bound: Int) -> Int { Int(next() % UInt64(bound)) }
-  mutating func chance(_ percent: Int) -> Bool { below(100) < percent }
-}

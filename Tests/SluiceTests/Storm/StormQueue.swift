@@ -1,3 +1,4 @@
+import Chance
 import Exclusion
 import Sluice
 import Sockets
@@ -20,16 +21,16 @@ final class StormQueue: Sendable {
   func disturb() { try? event.trigger() }
   var isClosed: Bool { (try? event.clear()) == nil }
 
-  func add(_ end: StormEnd, _ random: inout StormRandom) throws {
+  func add(_ end: StormEnd, _ random: inout SeededGenerator) throws {
     try queue.add(
       .stream(end.stream), for: Self.interest(&random), trigger: Self.trigger(&random), token: token(for: end)
     )
   }
-  func add(_ listener: TCPListener, _ random: inout StormRandom) throws {
+  func add(_ listener: TCPListener, _ random: inout SeededGenerator) throws {
     try queue.add(.listener(listener), for: .readable, trigger: Self.trigger(&random), token: token(for: nil))
   }
   /// Asks for something else; the new token stands for the same connection.
-  func modify(_ end: StormEnd, _ random: inout StormRandom) throws {
+  func modify(_ end: StormEnd, _ random: inout SeededGenerator) throws {
     try queue.modify(
       .stream(end.stream), for: Self.interest(&random), trigger: Self.trigger(&random), token: token(for: end)
     )
@@ -54,10 +55,10 @@ final class StormQueue: Sendable {
     }
   }
 
-  private static func interest(_ random: inout StormRandom) -> SocketEvents {
+  private static func interest(_ random: inout SeededGenerator) -> SocketEvents {
     [.readable, .writable, .all][random.below(3)]
   }
-  private static func trigger(_ random: inout StormRandom) -> EventTrigger {
+  private static func trigger(_ random: inout SeededGenerator) -> EventTrigger {
     EventTrigger.allCases[random.below(EventTrigger.allCases.count)]
   }
 }

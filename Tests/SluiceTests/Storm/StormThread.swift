@@ -1,3 +1,4 @@
+import Chance
 import Exclusion
 import Internet
 import SoftInterrupts
@@ -9,12 +10,12 @@ import Sockets
 final class StormThread {
   private let storm: Storm
   private let watch: StormWatch
-  private var random: StormRandom
+  private var random: SeededGenerator
 
   init(_ storm: Storm, _ number: Int) {
     self.storm = storm
     watch = storm.watches[number]
-    random = StormRandom(storm.plan.seed &+ UInt64(number) &* 0x1234_5678_9ABC_DEF1)
+    random = SeededGenerator(seed: storm.plan.seed &+ UInt64(number) &* 0x1234_5678_9ABC_DEF1)
   }
 
   func run() {
@@ -63,9 +64,9 @@ final class StormThread {
       }
       withApplication { held in Exclusion.wake(target, &held) }
     }
-    if random.chance(60) {
+    if random.chance(percent: 60) {
       for _ in 0..<random.below(2000) { spinHint() }
-      if random.chance(30) { yieldProcessor() }
+      if random.chance(percent: 30) { yieldProcessor() }
       task.cancel()
     }
     withApplication { held in
@@ -94,7 +95,7 @@ final class StormThread {
       return listen()
     }
     let pairing = Pairing(random.next() | 1)
-    let isWild = random.chance(10)
+    let isWild = random.chance(percent: 10)
     if !isWild { storm.pairings.add(pairing) }
     let stack = storm.stacks[random.below(2)]
     var address = listener.address
@@ -105,7 +106,7 @@ final class StormThread {
     attempt("connect") {
       watch.begin(.connecting)
       let stream: TCPStream
-      if random.chance(50) {
+      if random.chance(percent: 50) {
         stream = try stack.blocking.connect(to: address)
       } else {
         stream = try asTask { [address] in try await stack.connect(to: address) }
@@ -131,11 +132,11 @@ final class StormThread {
   private func accept() {
     guard let listener = storm.listeners.any(&random) else { return listen() }
     // Mostly where somebody waits, so that the thread does not wait long.
-    if !listener.socket.isAcceptable, !random.chance(5) { return }
+    if !listener.socket.isAcceptable, !random.chance(percent: 5) { return }
     let isOpen = attempt("accept") {
       watch.begin(.accepting(listener))
       let stream =
-        random.chance(50)
+        random.chance(percent: 50)
         ? try listener.acceptBlocking() : try asTask { try await listener.accept() }
       keep(StormEnd(stream))
       return true
@@ -148,9 +149,9 @@ final class StormThread {
     let stack = storm.stacks[random.below(2)]
     let own = stack === storm.stacks[0] ? ["10.0.0.1", "fd00::1"] : ["10.0.0.2", "fd00::2"]
     let host = (own + ["0.0.0.0", "::"])[random.below(4)]
-    let port = UInt16(random.chance(20) ? 0 : 7000 + random.below(10))
+    let port = UInt16(random.chance(percent: 20) ? 0 : 7000 + random.below(10))
     let backlog = 1 + random.below(64)
-    let options: BindOptions = random.chance(40) ? [.reuseAddress, .reusePort] : .reuseAddress
+    let options: BindOptions = random.chance(percent: 40) ? [.reuseAddress, .reusePort] : .reuseAddress
     attempt("listen") {
       let listener = try stack.blocking.listen(
         on: SocketAddress(IPAddress(host)!, port: port), backlog: backlog, options: options)
@@ -162,7 +163,7 @@ final class StormThread {
   private func closeListener() {
     guard let listener = storm.listeners.any(&random) else { return }
     storm.listeners.remove(listener)
-    if random.chance(80) { listener.close() }
+    if random.chance(percent: 80) { listener.close() }
     storm.count("closeListener")
   }
 
@@ -183,15 +184,17 @@ final class StormThread {
 
   private func write() {
     guard let end = storm.ends.any(&random) else { return }
-    let count = random.chance(90) ? 1 + random.below(4000) : 1 + random.below(60_000)
+    let count = random.chance(percent: 90) ? 1 + random.below(4000) : 1 + random.below(60_000)
     // Mostly where there is room, so that the thread does not wait long.
-    if !end.stream.socket.isWritable(need: UInt32(min(count, Storm.buffer / 3))), !random.chance(5) { return }
+    if !end.stream.socket.isWritable(need: UInt32(min(count, Storm.buffer / 3))), !random.chance(percent: 5) {
+      return
+    }
     let isOpen = attempt("write") {
       watch.begin(.writing(end))
       return try end.write(
         storm,
         { bytes in
-          if random.chance(60) { return try end.stream.blocking.write(bytes) }
+          if random.chance(percent: 60) { return try end.stream.blocking.write(bytes) }
           try asTask { try await end.stream.write(bytes) }
         }, count: count)
     }
@@ -200,14 +203,14 @@ final class StormThread {
 
   private func read() {
     guard let end = storm.ends.any(&random) else { return }
-    if !end.hasUnread(), !random.chance(3) { return }
-    let limit = random.chance(50) ? 65_536 : 1 + random.below(3000)
+    if !end.hasUnread(), !random.chance(percent: 3) { return }
+    let limit = random.chance(percent: 50) ? 65_536 : 1 + random.below(3000)
     let isOpen = attempt("read") {
       watch.begin(.reading(end))
       return try end.read(
         storm,
         { limit in
-          if random.chance(60) { return try end.stream.blocking.read(atMost: limit) }
+          if random.chance(percent: 60) { return try end.stream.blocking.read(atMost: limit) }
           do {
             return try asTask { try await end.stream.read(atMost: limit) }
           } catch SocketError.cancelled {
@@ -225,7 +228,7 @@ final class StormThread {
     let limit = Duration.milliseconds(1 + random.below(100))
     attempt("linger") {
       watch.begin(.connecting)
-      if random.chance(50) {
+      if random.chance(percent: 50) {
         try end.stream.blocking.close(lingering: limit)
       } else {
         _ = try asTask { try await end.stream.close(lingering: limit) }
@@ -235,7 +238,7 @@ final class StormThread {
   }
 
   private func option() {
-    let (which, isOn) = (random.below(5), random.chance(50))
+    let (which, isOn) = (random.below(5), random.chance(percent: 50))
     let limit = Storm.buffer / 4 * (1 + random.below(4))
     withEnd("option") { end in
       switch which {
@@ -283,7 +286,7 @@ final class StormThread {
 
   private func harvest(_ queue: StormQueue) throws {
     let limit = 1 + random.below(20)
-    let timeout: Duration? = random.chance(90) ? .milliseconds(random.below(20)) : nil
+    let timeout: Duration? = random.chance(percent: 90) ? .milliseconds(random.below(20)) : nil
     watch.begin(.harvesting(queue))
     try queue.harvest(storm) {
       switch random.below(3) {
@@ -325,7 +328,7 @@ final class StormThread {
   private func changeAddress() {
     let stack = storm.stacks[random.below(2)]
     let prefix = IPPrefix("10.0.\(1 + random.below(3)).9/24")!
-    let isAdding = random.chance(50)
+    let isAdding = random.chance(percent: 50)
     stack.contexts.perform(on: 0) { cx in
       try? cx.internet.change(&cx) { tables throws(NetworkChangeError) in
         if isAdding {

@@ -1,3 +1,4 @@
+import Chance
 import Exclusion
 
 @testable import Sluice
@@ -53,11 +54,11 @@ extension StormWatch.Doing {
   }
 
   /// Ends what the thread waits for, in a way of `random`'s choice, so that it goes on.
-  func disturb(_ random: inout StormRandom) {
+  func disturb(_ random: inout SeededGenerator) {
     switch self {
     case .working, .connecting: break
     case .harvesting(let queue):
-      if random.chance(70) { queue.disturb() } else { queue.queue.close() }
+      if random.chance(percent: 70) { queue.disturb() } else { queue.queue.close() }
     case .reading(let end):
       switch random.below(4) {
       case 0: end.shutdownReceive()

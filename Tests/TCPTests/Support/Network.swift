@@ -1,3 +1,4 @@
+import Chance
 import Buffers
 import TCP
 import Testing
@@ -134,7 +135,7 @@ final class SimulatedNetwork {
   private(set) var server: SimulatedHost?
   private(set) var now = Instant(milliseconds: 1000)
   var profile: LinkProfile
-  private var random: Seeded
+  private var random: SeededGenerator
   private var events: [Event] = []
   private var order = 0
   private var busyUntil: [Instant] = [.zero, .zero]
@@ -159,7 +160,7 @@ final class SimulatedNetwork {
     server serverConfiguration: TCPConfiguration = TCPConfiguration(),
     clientISS: UInt32? = nil, serverISS: UInt32? = nil
   ) {
-    var random = Seeded(seed)
+    var random = SeededGenerator(seed: seed)
     self.profile = profile
     self.serverConfiguration = serverConfiguration
     self.serverWrites = serverWrites

@@ -60,19 +60,3 @@ func streamByte(_ position: Int) -> UInt8 {
 func stream(_ count: Int, from position: Int = 0) -> [UInt8] {
   (position..<position + count).map(streamByte)
 }
-
-/// A seeded generator (splitmix64), so that every run of a test is the same.
-struct Seeded: RandomNumberGenerator {
-  private var state: UInt64
-  init(_ seed: UInt64) { state = seed }
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var word = state
-    word = (word ^ (word >> 30)) &* 0xBF58_476D_1CE4_E5B9
-    word = (word ^ (word >> 27)) &* 0x94D0_49BB_1331_11EB
-    return word ^ (word >> 31)
-  }
-  mutating func chance(_ probability: Double) -> Bool {
-    Double(next() >> 11) < probability * Double(1 << 53)
-  }
-}

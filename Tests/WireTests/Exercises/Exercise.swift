@@ -1,3 +1,4 @@
+import Chance
 import Wire
 
 /// One parser, as something that takes any bytes. The tests feed it seeded random bytes; `Fuzz/run` compiles

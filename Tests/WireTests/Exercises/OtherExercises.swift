@@ -1,3 +1,4 @@
+import Chance
 import Wire
 
 /// The checksum as RFC 1071 writes it, one word after the other.

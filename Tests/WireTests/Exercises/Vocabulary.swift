@@ -1,24 +1,11 @@
+import Chance
 import Wire
 
-/// A generator that gives the same numbers from the same seed on every machine (SplitMix64).
-struct SeededGenerator: RandomNumberGenerator {
-  private var state: UInt64
-  init(seed: UInt64) { state = seed }
-
-  mutating func next() -> UInt64 {
-    state &+= 0x9E37_79B9_7F4A_7C15
-    var z = state
-    z = (z ^ z >> 30) &* 0xBF58_476D_1CE4_E5B9
-    z = (z ^ z >> 27) &* 0x94D0_49BB_1331_11EB
-    return z ^ z >> 31
-  }
-
+extension SeededGenerator {
   /// Any value of an integer type.
   mutating func any<Value: FixedWidthInteger & UnsignedInteger>(_ type: Value.Type = Value.self) -> Value {
     Value(truncatingIfNeeded: next())
   }
-  /// Up to `limit` - 1.
-  mutating func below(_ limit: Int) -> Int { Int(next() % UInt64(limit)) }
   mutating func bool() -> Bool { next() & 1 == 1 }
   mutating func bytes(_ count: Int) -> [UInt8] { (0..<count).map { _ in UInt8(truncatingIfNeeded: next()) } }
 }
