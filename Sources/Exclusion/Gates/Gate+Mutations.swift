@@ -13,6 +13,16 @@
     @usableFromInline static let softInterruptWaitsForOwner = Mutation("softInterruptWaitsForOwner")
     /// Retires a block that can still be entered.
     @usableFromInline static let gateRetiredWithoutClosing = Mutation("gateRetiredWithoutClosing")
+    /// Closes by a load and then a store: what is posted in between never runs.
+    @usableFromInline static let gateClosedByStore = Mutation("gateClosedByStore")
+    /// Posting looks for the end before its first try, and not again.
+    @usableFromInline static let closedGateTakesPosts = Mutation("closedGateTakesPosts")
+    /// Segments are not counted where they wait.
+    @usableFromInline static let gateCountsNoSegments = Mutation("gateCountsNoSegments")
+    /// The limit is looked at before the first try to post, and not again.
+    @usableFromInline static let gateLimitLookedAtOnce = Mutation("gateLimitLookedAtOnce")
+    /// Commands are refused as segments are.
+    @usableFromInline static let gateLimitsCommands = Mutation("gateLimitsCommands")
     /// A context that is about to sleep stores IDLE over what was posted meanwhile.
     @usableFromInline static let idleByLoadThenStore = Mutation("idleByLoadThenStore")
     /// Who posts leaves IDLE set: everyone after it kicks as well.
@@ -23,5 +33,19 @@
     @usableFromInline static let mailboxTakenByStore = Mutation("mailboxTakenByStore")
     /// A mailbox that closes gives up what is in it.
     @usableFromInline static let mailboxClosedWithContents = Mutation("mailboxClosedWithContents")
+  }
+
+  extension GateRef where Block: ~Copyable {
+    /// Adds an item to whatever the gate has become, while `holds`.
+    @usableFromInline func pushWithoutLooking(
+      _ item: ItemRef, isSegment: Bool, _ seen: inout UInt64, while holds: (UInt64) -> Bool = { _ in true }
+    ) -> Bool {
+      while holds(seen) {
+        item.nextAddress = GateWord.head(seen)
+        let pushed = GateWord.pushing(item, isSegment: isSegment, onto: seen)
+        if unsafe atomicWord(raw, GateHeader.word).pointee.compareExchange(&seen, pushed) { return true }
+      }
+      return false
+    }
   }
 #endif

@@ -45,6 +45,9 @@ public protocol GatedBlock: ~Copyable {
   /// wait; commands never are (PCB-BOUND).
   @inlinable
   public func submit(_ item: ItemRef, isSegment: Bool, _ cx: inout SoftInterrupt) -> Outcome {
+    #if Explore
+      let isSegment = isSegment || Mutation.gateLimitsCommands.isOn
+    #endif
     let word = unsafe atomicWord(raw, GateHeader.word)
     var seen = unsafe word.pointee.loadRelaxed()
     while true {
@@ -70,6 +73,13 @@ public protocol GatedBlock: ~Copyable {
         cx.core.gates.dropped.increment()
         return .dropped  // keeps PCB-BOUND
       }
+      #if Explore
+        if Mutation.gateLimitLookedAtOnce.isOn,
+          pushWithoutLooking(item, isSegment: isSegment, &seen, while: { $0 & GateWord.owned != 0 })
+        {
+          return .posted
+        }
+      #endif
       item.nextAddress = GateWord.head(seen)
       let pushed = GateWord.pushing(item, isSegment: isSegment, onto: seen)
       if unsafe word.pointee.compareExchange(&seen, pushed) {
@@ -118,6 +128,13 @@ public protocol GatedBlock: ~Copyable {
     var seen = unsafe word.pointee.loadRelaxed()
     while true {
       if seen & GateWord.closed != 0 { return .closed }
+      #if Explore
+        if Mutation.closedGateTakesPosts.isOn {
+          _ = pushWithoutLooking(item, isSegment: false, &seen)
+          if seen & GateWord.owned == 0 { giveHome() }
+          return .posted
+        }
+      #endif
       item.nextAddress = GateWord.head(seen)
       let before = seen
       guard
@@ -189,6 +206,7 @@ extension GateRef where Block: ~Copyable {
       // Bits cost budget too, or two gates that tell each other something could hold a context for ever.
       if budget == 0 { return handOver(&cx) }
       let taken = unsafe word.pointee.exchange(GateWord.owned)
+      invariant(GateWord.segments(taken) <= segmentLimit, "PCB-BOUND: more segments waited than may")
       backlog = ItemList(newestFirst: GateWord.head(taken)).head  // keeps PCB-POST: in order per source
       #if Explore
         if Mutation.gateBacklogNotReversed.isOn { backlog = GateWord.head(taken) }
@@ -205,9 +223,10 @@ extension GateRef where Block: ~Copyable {
   @inlinable @inline(__always) func release(_ cx: inout SoftInterrupt) -> Bool {
     let retires = unsafe raw.load(fromByteOffset: GateHeader.detached, as: UInt8.self) != 0
     #if Explore
-      if Mutation.gateLeftByLoadThenStore.isOn, !retires {
+      if retires ? Mutation.gateClosedByStore.isOn : Mutation.gateLeftByLoadThenStore.isOn {
         guard unsafe atomicWord(raw, GateHeader.word).pointee.load() == GateWord.owned else { return false }
-        unsafe atomicWord(raw, GateHeader.word).pointee.store(0)
+        unsafe atomicWord(raw, GateHeader.word).pointee.store(retires ? GateWord.closed : 0)
+        if retires { Block.retire(self, &cx) }
         return true
       }
       if Mutation.gateRetiredWithoutClosing.isOn, retires {

@@ -51,7 +51,10 @@
   }
   @inlinable @inline(__always)
   static func pushing(_ item: ItemRef, isSegment: Bool, onto word: UInt64) -> UInt64 {
-    UInt64(item.address) &<< 16 | (word & 0x3F_FFFF) &+ (isSegment ? 1 &<< 12 : 0) | owned
+    #if Explore
+      let isSegment = isSegment && !Mutation.gateCountsNoSegments.isOn
+    #endif
+    return UInt64(item.address) &<< 16 | (word & 0x3F_FFFF) &+ (isSegment ? 1 &<< 12 : 0) | owned
   }
   @inlinable @inline(__always) static func adding(_ events: GateEvents, to word: UInt64) -> UInt64 {
     word | UInt64(events.rawValue) &<< 2 | owned
