@@ -11,14 +11,9 @@ extension SocketContextRef {
   /// (o) this context.
   var synCache: UnsafeMutablePointer<SynCache> { unsafe pointer.pointee.synCache }
 
-  /// The entry of a flow; one whose child the connection table has by now is over.
+  /// The entry of a flow.
   func halfOpen(_ arrived: HandshakeSegment) -> Int32? {
-    guard let index = unsafe synCache.pointee.find(hash: arrived.hash, arrived.key) else { return nil }
-    guard let child = unsafe synCache.pointee.entry(index).pointee.child, child.isSettled else {
-      return index
-    }
-    drop(unsafe synCache.pointee.remove(index))
-    return nil
+    unsafe synCache.pointee.find(hash: arrived.hash, arrived.key)
   }
 
   /// How a child of `listener` behaves.

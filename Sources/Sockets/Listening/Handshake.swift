@@ -59,17 +59,7 @@ enum Handshake {
   ) {
     let sockets = SocketContextRef(cx)
     let entry = unsafe sockets.synCache.pointee.entry(index)
-    if let child = unsafe entry.pointee.child {
-      let item = packet.intoItem()
-      item.kind = SocketKind.segment
-      switch child.gate.submit(item, isSegment: true, &cx) {
-      case .ran, .posted: return
-      case .dropped: sockets.counters.gateQueueFull.increment()
-      case .closed: sockets.forget(index, &cx)  // it died at once; the peer will say it again
-      }
-      _ = Packet(item: item)
-      return
-    }
+    if let child = unsafe entry.pointee.child { return pass(packet, to: child, at: index, &cx) }
     let (listener, handshake) = unsafe (entry.pointee.listener, entry.pointee.handshake)
     let configuration = sockets.configuration(arrived.key, listener)
     let decision = handshake.examine(
@@ -89,6 +79,27 @@ enum Handshake {
     case .complete:
       complete(packet, arrived, handshake, configuration, listener, at: index, &cx)
     }
+  }
+
+  /// A segment of a child that the table did not have when it was looked for there. By now it may have it, and the
+  /// entry is over; the segment is the child's all the same: the listener would answer it with a reset (AQ-DUP, Q1).
+  private static func pass(
+    _ packet: consuming Packet, to child: ConnectionRef, at index: Int32, _ cx: inout SoftInterrupt
+  ) {
+    let sockets = SocketContextRef(cx)
+    child.retain()
+    // Before the child has the segment: one that has ended gives it back to the listening side.
+    if child.isSettled { sockets.forget(index, &cx) }
+    let item = packet.intoItem()
+    item.kind = SocketKind.segment
+    switch child.gate.submit(item, isSegment: true, &cx) {
+    case .ran, .posted: break
+    case .dropped:
+      _ = Packet(item: item)
+      sockets.counters.gateQueueFull.increment()
+    case .closed: preconditionFailure("SO-REF: a child retired under its entry")
+    }
+    child.release()
   }
 
   // MARK: A SYN
