@@ -14,6 +14,7 @@
       flows,
       listening,
       lives,
+      lookups,
       memory,
       neighbors,
       restarts,

@@ -4,6 +4,22 @@
   extension Mutation {
     /// The end of a connection frees its control block, whoever still has a handle.
     static let controlBlockFreedUnderSocket = Mutation("controlBlockFreedUnderSocket")
+    /// A control block is used again at once, although somebody may have found it before (L4).
+    static let blockReusedWithoutGrace = Mutation("blockReusedWithoutGrace")
+    /// A block that was dropped while a segment waited takes the segment (L4, PCB-MATCH).
+    static let droppedBlockTakesSegment = Mutation("droppedBlockTakesSegment")
+    /// A connection that ended before its shard answered is left in the table (PCB-DROP).
+    static let droppedStaysInTable = Mutation("droppedStaysInTable")
+    /// Who gives a name does not look whether the socket ended meanwhile (PCB-DROP).
+    static let claimOutlivesSocket = Mutation("claimOutlivesSocket")
+    /// Whether a 4-tuple is taken is looked at before the shard is entered (PCB-UNIQ).
+    static let lookedBeforeEntering = Mutation("lookedBeforeEntering")
+    /// A SYN is kept by the context that it came to (AQ-DUP).
+    static let synKeptWhereItComes = Mutation("synKeptWhereItComes")
+    /// A half-open connection is forgotten before the table has its child (AQ-DUP).
+    static let entryForgottenBeforeChild = Mutation("entryForgottenBeforeChild")
+    /// What comes for a child that the table has only just got meets the listener (AQ-DUP, Q1).
+    static let settledChildForgotten = Mutation("settledChildForgotten")
     /// The protocol's claim on its block is dropped twice.
     static let claimDroppedTwice = Mutation("claimDroppedTwice")
     /// A child enters the connection table before it knows its listener.

@@ -167,6 +167,10 @@ struct SocketContextRef {
     item.kind = SocketKind.shard
     item.code = ConnectionShard.Command.insert
     let home = unsafe home(hash: connection.shared.pointee.hash)
+    #if Explore
+      let (hash, key) = unsafe (connection.shared.pointee.hash, connection.shared.pointee.key)
+      item.value = Mutation.lookedBeforeEntering.isOn && shard(home).find(hash: hash, key) != nil ? 1 : 0
+    #endif
     _ = shard(home).gate.submit(item, isSegment: false, &cx)
   }
 

@@ -159,6 +159,12 @@ extension SocketLayer {
       let use = PortUse(owner: connection.owner, key: key, options: options, isListening: false)
       bindings.claim(use)
       unsafe connection.shared.pointee.claim = use
+      #if Explore
+        if Mutation.claimOutlivesSocket.isOn {
+          connection.set(.claimed)
+          return .success(SocketAddress(name.address, port: key.port))
+        }
+      #endif
       if connection.set(.claimed).contains(.ended) {
         bindings.disclaim(key, owner: connection.owner)
         return .failure(.closed)

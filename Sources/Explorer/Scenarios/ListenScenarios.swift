@@ -233,45 +233,6 @@
         listener = nil
         world.finish()
       },
-      Scenario(
-        id: "AQ-DUP",
-        title: "a flow's segments come in at both contexts: one connection, and nobody is reset"
-      ) { run in
-        let world = ListenWorld(run)
-        var listener = world.listen()
-        var results: [Result<StreamSocket, SocketError>] = []
-        let client = { results.append(world.connect()) }
-        run.concurrently([("client 1", client), ("client 2", client), ("client 3", client)])
-        var children = 0
-        for _ in 0..<3 {
-          if case .success(let child)? = listener?.tryAccept() {
-            children += 1
-            child.abort()
-          }
-        }
-        run.require(children == 3, "AQ-DUP: \(children) children of 3 handshakes")
-        run.require(results.count { (try? $0.get()) != nil } == 3, "AQ-DUP: \(results)")
-        for result in results { if case .success(let socket) = result { socket.abort() } }
-        results = []
-        listener = nil
-        world.finish()
-      },
-      Scenario(
-        id: "PCB-UNIQ", title: "two threads connect from one port to one place: one of them may"
-      ) { run in
-        let world = ListenWorld(run)
-        var listener = world.listen()
-        var results: [Result<StreamSocket, SocketError>] = []
-        let local = SocketAddress(ListenWorld.host, port: 40_000)
-        let client = { results.append(world.connect(from: local)) }
-        run.concurrently([("client 1", client), ("client 2", client)])
-        let count = results.count { (try? $0.get()) != nil }
-        run.require(count == 1, "PCB-UNIQ: \(count) connections have one name")
-        for result in results { if case .success(let socket) = result { socket.abort() } }
-        results = []
-        listener = nil
-        world.finish()
-      },
     ]
 
     static let lives: [Scenario] = [

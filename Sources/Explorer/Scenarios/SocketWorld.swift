@@ -7,8 +7,8 @@
   import Timing
   import Wire
 
-  /// A stack with loopback alone: sockets, and one context whose passes a virtual thread runs, as the context's own
-  /// would. What is made before and after ``Run/concurrently(_:)`` is not explored.
+  /// A stack with loopback and a link: sockets, and contexts whose passes a virtual thread each runs, as the context's
+  /// own would. What is made before and after ``Run/concurrently(_:)`` is not explored.
   final class SocketWorld {
     let run: Run
     let contexts: ContextSet
@@ -16,24 +16,34 @@
     let sockets: SocketLayer
     private let clock = VirtualClock(start: Instant(milliseconds: 1000))
     private let scheduler: ManualScheduler
-    /// Threads that have not returned yet.
+    /// Threads that have not returned yet, and contexts inside a pass.
     private var running = 0
+    /// Passes that have begun.
+    private var passes = 0
+    static let seed: UInt64 = 1
     static let host = IPAddress("127.0.0.1")!
+    /// This host on the link, and whoever is at its far end, which nobody but the scenario serves.
+    static let near = IPAddress("10.0.0.1")!, far = IPAddress("10.0.0.2")!
+    let link: LinkPair
 
-    init(_ run: Run, _ change: (inout SocketConfiguration) -> Void = { _ in }) {
+    init(_ run: Run, contexts count: Int = 1, _ change: (inout SocketConfiguration) -> Void = { _ in }) {
       self.run = run
+      link = LinkPair(left: .ip, right: .ip, queues: count, ringSlots: 16)
       do {
-        contexts = try ContextSet(ContextConfiguration(packetLimit: 256, timeSource: clock))
+        contexts = try ContextSet(
+          ContextConfiguration(contexts: count, packetLimit: 256, timeSource: clock))
         internet = InternetLayer(contexts: contexts, configuration: InternetConfiguration(seed: 1))
         var configuration = SocketConfiguration()
-        configuration.seed = 1
+        configuration.seed = Self.seed
         configuration.connectionLimit = 64
         change(&configuration)
         sockets = SocketLayer(contexts: contexts, internet: internet, configuration: configuration)
         let loopback = try internet.addInterface(
-          InterfaceDescription(device: LoopbackDevice(queues: 1), isLoopback: true))
+          InterfaceDescription(device: LoopbackDevice(queues: count), isLoopback: true))
+        let outside = try internet.addInterface(InterfaceDescription(device: link.left))
         try internet.configure { tables throws(NetworkChangeError) in
           try tables.addAddress(InterfaceAddress(IPPrefix("127.0.0.1/8")!, interface: loopback))
+          try tables.addAddress(InterfaceAddress(IPPrefix("10.0.0.1/24")!, interface: outside))
         }
       } catch {
         preconditionFailure("a stack in memory needs nothing of the system: \(error)")
@@ -74,7 +84,7 @@
 
     // MARK: Threads
 
-    /// Runs the threads, and the context until they have returned and it has nothing to do.
+    /// Runs the threads, and the contexts until they have returned and nobody has anything to do.
     func concurrently(_ threads: [(name: String, body: () -> Void)]) {
       running = threads.count
       let counted = threads.map { thread in
@@ -86,14 +96,25 @@
           }
         )
       }
-      run.concurrently(counted + [("context", { self.runContext() })])
+      run.concurrently(
+        counted + (0..<contexts.count).map { index in ("context \(index)", { self.runContext(index) }) })
     }
-    private func runContext() {
-      let port = contexts.port(0)
+    private func runContext(_ index: Int) {
+      let ports = (0..<contexts.count).map { contexts.port($0) }
       while true {
-        run.wait(until: { self.running == 0 || port.hasWork })
-        if !port.hasWork { return }
-        scheduler.step(contexts, context: 0)
+        var isOver = false
+        run.wait(until: {
+          if ports[index].hasWork { return true }
+          // All ports at one moment: nobody who could post was there, or came, while they were looked at.
+          let before = self.passes
+          isOver = self.running == 0 && !ports.contains(where: \.hasWork) && self.passes == before
+          return isOver
+        })
+        if isOver { return }
+        running += 1
+        passes += 1
+        scheduler.step(contexts, context: index)
+        running -= 1
       }
     }
 
@@ -146,17 +167,20 @@
 
     /// Runs `body` in a world of its own. What it made is let go of when it returns, and nothing is left.
     static func explore(
-      _ run: Run, _ change: (inout SocketConfiguration) -> Void = { _ in }, _ body: (SocketWorld) -> Void
+      _ run: Run, contexts: Int = 1, _ change: (inout SocketConfiguration) -> Void = { _ in },
+      _ body: (SocketWorld) -> Void
     ) {
-      let world = SocketWorld(run, change)
+      let world = SocketWorld(run, contexts: contexts, change)
       body(world)
       // Twice: what was let go of last ends with the first, and its memory after a grace period.
       world.scheduler.settle()
       world.scheduler.run(milliseconds: 10)
       let wasted = world.sockets.wakeAccount.counters.wasted.value
       run.require(wasted == 0, "SB-EXACT: \(wasted) useless wake-ups")
-      run.require(world.sockets.connectionsInUse(0) == 0, "RS-LEAK: connections are left")
+      let left = (0..<contexts).reduce(0) { $0 + world.sockets.connectionsInUse($1) }
+      run.require(left == 0, "RS-LEAK: \(left) connections are left")
       run.require(world.sockets.eventCounters.registrations == 0, "RS-LEAK: registrations are left")
+      world.link.loseFrames()
     }
   }
 

@@ -49,6 +49,12 @@ extension ConnectionBlock: GatedBlock {
     let connection = ConnectionRef(block)
     connection.discardAll(SocketContextRef(cx))
     unsafe connection.owned.deinitialize(count: 1)
+    #if Explore
+      if Mutation.blockReusedWithoutGrace.isOn {
+        SlotPoolRef.of(connection.item)?.giveBack(connection.item)
+        return
+      }
+    #endif
     // The shared header stays initialised: late look-ups compare its key until the grace period ends.
     cx.retire(connection.item)
   }
@@ -142,7 +148,12 @@ extension ConnectionRef {
 
   fileprivate func arrive(_ packet: consuming Packet, _ cx: inout SoftInterrupt) {
     let sockets = SocketContextRef(cx)
-    guard unsafe !owned.pointee.isDropped else { return SocketInput.redispatch(packet, &cx) }
+    #if Explore
+      let isDropped = unsafe owned.pointee.isDropped && !Mutation.droppedBlockTakesSegment.isOn
+    #else
+      let isDropped = unsafe owned.pointee.isDropped
+    #endif
+    guard !isDropped else { return SocketInput.redispatch(packet, &cx) }
     if unsafe owned.pointee.isInserting { return keepEarly(packet, &cx) }
     guard let header = SocketInput.parsedAgain(&packet) else { return }  // payload only from here on
     let shared = unsafe shared
@@ -274,6 +285,9 @@ extension ConnectionRef {
   fileprivate func wasInserted(_ cx: inout SoftInterrupt) {
     unsafe owned.pointee.isInserting = false
     set(.findable)
+    #if Explore
+      if Mutation.droppedStaysInTable.isOn, unsafe owned.pointee.isDropped { return }
+    #endif
     // Closed before it began: the end that waited for the shard's answer.
     if unsafe owned.pointee.isDropped { return SocketContextRef(cx).finish(self, &cx) }
     runEngine(&cx) { engine, now, sink in

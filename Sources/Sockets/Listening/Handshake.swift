@@ -39,6 +39,13 @@ enum Handshake {
   ) {
     let sockets = SocketContextRef(cx)
     if let index = sockets.halfOpen(arrived) {
+      #if Explore
+        let child = unsafe sockets.synCache.pointee.entry(index).pointee.child
+        if Mutation.settledChildForgotten.isOn, child?.isSettled ?? false {
+          sockets.forget(index, &cx)
+          return arrive(packet, arrived, listener, &cx)
+        }
+      #endif
       return arrive(packet, arrived, at: index, &cx)
     }
     switch TCPListenRule.examine(arrived.segment) {
@@ -222,6 +229,12 @@ enum Handshake {
       if let index { sockets.forget(index, &cx) }
       return child.release()
     }
+    #if Explore
+      if Mutation.entryForgottenBeforeChild.isOn, let index {
+        sockets.forget(index, &cx)
+        return child.release()
+      }
+    #endif
     // Somebody else owns the table's shard, and will insert the child soon. Until then the entry finds it.
     if let index {
       unsafe sockets.synCache.pointee.entry(index).pointee.child = child

@@ -14,7 +14,13 @@ struct ConnectionShard: GatedBlock, ~Copyable {
     let connection = ConnectionRef.fromCommand(item)
     let hash = unsafe connection.shared.pointee.hash
     if item.code == Command.insert {
-      let isTaken = shard.find(hash: hash, unsafe connection.shared.pointee.key) != nil
+      #if Explore
+        let isTaken =
+          Mutation.lookedBeforeEntering.isOn
+          ? item.value != 0 : shard.find(hash: hash, unsafe connection.shared.pointee.key) != nil
+      #else
+        let isTaken = shard.find(hash: hash, unsafe connection.shared.pointee.key) != nil
+      #endif
       if !isTaken { unsafe shard.state.pointee.insert(hash: hash, connection.item) }
       _ = connection.gate.submit(events: isTaken ? .insertFailed : .inserted, &cx)
     } else {

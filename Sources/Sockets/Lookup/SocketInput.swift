@@ -103,7 +103,11 @@ enum SocketInput {
     guard let listener = sockets.listener(key, hash: hash) else {
       return refuse(segment, payloadCount: payloadCount, key, &cx)
     }
-    let home = sockets.home(hash: hash)
+    #if Explore
+      let home = Mutation.synKeptWhereItComes.isOn ? cx.index : sockets.home(hash: hash)
+    #else
+      let home = sockets.home(hash: hash)
+    #endif
     if home == cx.index {
       let arrived = HandshakeSegment(segment: segment, payloadCount: payloadCount, key: key, hash: hash)
       Handshake.arrive(packet, arrived, listener, &cx)
