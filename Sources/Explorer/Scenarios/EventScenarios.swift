@@ -45,11 +45,9 @@
         id: "SB-ATOMIC/events", title: "each edge is told, however it meets the harvest before it",
         mutations: ["eventLookedAtWhileQueued", "eventQueueNotWoken"]
       ) { run in
-        SocketWorld.explore(run) { world in
-          let queue = world.sockets.makeEventQueue(limit: 4)
-          guard let event = try? queue.addUserEvent(token: 1) else { return }
+        SocketWorld.exploreQueue(run, events: 1) { world, queue, events in
           var told = 0
-          let trigger = { (try? event.trigger()) ?? run.require(false, "the event is gone") }
+          let trigger = { (try? events[0].trigger()) ?? run.require(false, "the event is gone") }
           world.concurrently([
             ("one", trigger), ("other", trigger),
             (
@@ -60,17 +58,13 @@
             ),
           ])
           run.require(told == 2, "\(told) triggers were told")
-          queue.close()
         }
       },
       Scenario(
         id: "SB-WHOLE/events", title: "two wait on one queue: no edge is told to both, and none to nobody",
         mutations: ["eventQueueNotWoken"]
       ) { run in
-        SocketWorld.explore(run) { world in
-          let queue = world.sockets.makeEventQueue(limit: 4)
-          guard let first = try? queue.addUserEvent(token: 1), let second = try? queue.addUserEvent(token: 2)
-          else { return }
+        SocketWorld.exploreQueue(run, events: 2) { world, queue, events in
           var told: [UInt64] = []
           let waiter = { told += world.harvest(queue, atMost: 1)?.map(\.token) ?? [] }
           world.concurrently([
@@ -78,13 +72,11 @@
             (
               "trigger",
               {
-                try? first.trigger()
-                try? second.trigger()
+                for event in events { try? event.trigger() }
               }
             ),
           ])
           run.require(told.sorted() == [1, 2], "told were \(told)")
-          queue.close()
         }
       },
       Scenario(
@@ -125,12 +117,10 @@
         id: "SO-RESTART/events", title: "an event queue is closed while two wait and somebody triggers",
         mutations: ["eventQueueClosedSilently"]
       ) { run in
-        SocketWorld.explore(run) { world in
-          let queue = world.sockets.makeEventQueue(limit: 4)
-          guard let event = try? queue.addUserEvent(token: 1) else { return }
+        SocketWorld.exploreQueue(run, events: 1) { world, queue, events in
           let waiter = { while world.harvest(queue) != nil {} }
           world.concurrently([
-            ("waiter", waiter), ("other waiter", waiter), ("trigger", { try? event.trigger() }),
+            ("waiter", waiter), ("other waiter", waiter), ("trigger", { try? events[0].trigger() }),
             ("closer", { queue.close() }),
           ])
           run.require(queue.registrationCount == 0, "registrations are left")
@@ -140,7 +130,7 @@
         id: "SB-SPACE", title: "a sender meets a full queue, and an event queue tells when there is room",
         mutations: ["fullBufferWithoutLook", "roomNotTold"]
       ) { run in
-        SocketWorld.explore(run, { $0.datagramSendLimit = 1 }) { world in
+        SocketWorld.explore(run, changing: { $0.datagramSendLimit = 1 }) { world in
           let socket = world.datagram(1)
           let queue = world.sockets.makeEventQueue(limit: 4)
           try? queue.add(.datagram(socket), for: .writable, trigger: .edge, token: 1)
@@ -242,10 +232,7 @@
             (
               "accepter",
               {
-                let socket = world.wait(
-                  at: listener.accepting, isReady: { _ in listener.isAcceptable },
-                  { try? listener.tryAccept().get() })
-                accepted.append(socket)
+                if case .success(let socket) = world.accept(listener) { accepted.append(socket) }
               }
             ),
             (
@@ -306,6 +293,18 @@
   }
 
   extension SocketWorld {
+    /// Runs `body` with a queue and user events in it, whose tokens are their numbers, from 1.
+    fileprivate static func exploreQueue(
+      _ run: Run, events count: UInt64, _ body: (SocketWorld, SocketEventQueue, [UserEvent]) -> Void
+    ) {
+      explore(run) { world in
+        let queue = world.sockets.makeEventQueue(limit: 4)
+        let events = (1...count).compactMap { try? queue.addUserEvent(token: $0) }
+        run.require(events.count == count, "an event was refused")
+        body(world, queue, events)
+        queue.close()
+      }
+    }
     func watch(_ socket: DatagramSocket, by queue: SocketEventQueue, _ token: UInt64) {
       do throws(SocketError) {
         try queue.add(.datagram(socket), for: .readable, token: token)

@@ -78,13 +78,12 @@
           // At home at context 1; names are context 0's.
           let socket = world.made(world.sockets.makeStream(.inet))
           world.concurrently([
-            ("binder", { _ = world.answer(socket.bind(to: name)) }), ("closer", { socket.close() }),
+            ("binder", { _ = world.result(socket.bind(to: name)) }), ("closer", { socket.close() }),
           ])
           world.settle()
           let heir = world.made(world.sockets.makeStream(.inet))
-          let answer = heir.bind(to: name)
-          world.settle()
-          run.require((try? answer.take()?.get()) != nil, "PCB-DROP: the name of a closed socket is not free")
+          let rebound = world.result(heir.bind(to: name))
+          run.require((try? rebound.get()) != nil, "PCB-DROP: the name of a closed socket is not free")
         }
       },
       Scenario(
@@ -134,7 +133,7 @@
             ),
             (
               "application",
-              { other = world.answer(world.sockets.connect(to: busy.remote, from: busy.local)) }
+              { other = try? world.result(world.sockets.connect(to: busy.remote, from: busy.local)).get() }
             ),
           ])
           world.settle()
@@ -170,12 +169,6 @@
       let socket = made(sockets.makeStream(.inet))
       _ = made(socket.bind(to: name, options: options))
       return socket
-    }
-    /// What a virtual thread is answered.
-    fileprivate func answer<Value>(_ answer: Answer<Result<Value, SocketError>>) -> Value? {
-      run.wait { answer.isReady }
-      guard case .success(let value)? = answer.take() else { return nil }
-      return value
     }
   }
 #endif

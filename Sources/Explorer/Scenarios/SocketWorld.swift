@@ -7,11 +7,21 @@
   import Timing
   import Wire
 
-  /// A stack with loopback and a link: sockets, and contexts whose passes a virtual thread each runs, as the context's
-  /// own would. What is made before and after ``Run/concurrently(_:)`` is not explored.
+  /// A stack with loopback, and a link whose far end the scenario serves, or nobody. What is made before and after
+  /// ``Run/concurrently(_:)`` is not explored.
   final class SocketWorld {
+    /// Who runs the contexts.
+    enum Drive {
+      /// A virtual thread each while schedules are explored, a pass at a time as the context's own would; else whoever
+      /// waits. Time stands.
+      case stepped
+      /// Their own threads, as shipped, which sleep and wake in virtual time.
+      case threads
+    }
     let run: Run
-    let contexts: ContextSet
+    let drive: Drive
+    private let explored: ExploredContexts
+    var contexts: ContextSet { explored.set }
     let internet: InternetLayer
     let sockets: SocketLayer
     private let clock = VirtualClock(start: Instant(milliseconds: 1000))
@@ -26,20 +36,30 @@
     static let near = IPAddress("10.0.0.1")!, far = IPAddress("10.0.0.2")!
     let link: LinkPair
 
-    init(_ run: Run, contexts count: Int = 1, _ change: (inout SocketConfiguration) -> Void = { _ in }) {
+    init(
+      _ run: Run, contexts count: Int = 1, _ drive: Drive = .stepped,
+      changing change: (inout SocketConfiguration) -> Void = { _ in }
+    ) {
       self.run = run
+      self.drive = drive
+      explored = ExploredContexts(run, contexts: count) { [clock] in
+        $0.packetLimit = 256
+        switch drive {
+        case .stepped: ($0.timeSource, $0.makePoller) = (clock, nil)
+        case .threads: break
+        }
+      }
       link = LinkPair(left: .ip, right: .ip, queues: count, ringSlots: 16)
       do {
-        contexts = try ContextSet(
-          ContextConfiguration(contexts: count, packetLimit: 256, timeSource: clock))
-        internet = InternetLayer(contexts: contexts, configuration: InternetConfiguration(seed: 1))
+        internet = InternetLayer(
+          contexts: explored.set, configuration: InternetConfiguration(seed: Self.seed))
         var configuration = SocketConfiguration()
         configuration.seed = Self.seed
         configuration.connectionLimit = 64
         change(&configuration)
-        sockets = SocketLayer(contexts: contexts, internet: internet, configuration: configuration)
+        sockets = SocketLayer(contexts: explored.set, internet: internet, configuration: configuration)
         let loopback = try internet.addInterface(
-          InterfaceDescription(device: LoopbackDevice(queues: count), isLoopback: true))
+          InterfaceDescription(device: LoopbackDevice(queues: count, ringSlots: 64), isLoopback: true))
         let outside = try internet.addInterface(InterfaceDescription(device: link.left))
         try internet.configure { tables throws(NetworkChangeError) in
           try tables.addAddress(InterfaceAddress(IPPrefix("127.0.0.1/8")!, interface: loopback))
@@ -49,18 +69,24 @@
         preconditionFailure("a stack in memory needs nothing of the system: \(error)")
       }
       scheduler = ManualScheduler(clock: clock)
-      scheduler.add(contexts)
+      switch drive {
+      case .stepped: scheduler.add(contexts)
+      case .threads: explored.start()
+      }
     }
 
     // MARK: Before
 
-    /// The answer of the context, which settles.
+    /// The answer of a context, as a virtual thread or whoever makes the world waits for it.
+    func result<Value>(_ answer: Answer<Result<Value, SocketError>>) -> Result<Value, SocketError> {
+      if drive == .stepped, running == 0 { settle() } else { run.wait { answer.isReady } }
+      return answer.take() ?? .failure(.closed)
+    }
+    /// What must be had.
     func made<Value>(_ answer: Answer<Result<Value, SocketError>>) -> Value {
-      scheduler.settle()
-      switch answer.take() {
+      switch result(answer) {
       case .success(let value): return value
-      case .failure(let error): preconditionFailure("a socket on loopback: \(error)")
-      case nil: preconditionFailure("the context does not answer")
+      case .failure(let error): preconditionFailure("a socket in memory: \(error)")
       }
     }
     func datagram(_ port: UInt16) -> DatagramSocket {
@@ -86,6 +112,7 @@
 
     /// Runs the threads, and the contexts until they have returned and nobody has anything to do.
     func concurrently(_ threads: [(name: String, body: () -> Void)]) {
+      guard drive == .stepped else { return run.concurrently(threads) }
       running = threads.count
       let counted = threads.map { thread in
         (
@@ -163,24 +190,55 @@
       }
     }
 
+    /// Takes a child, waiting for it.
+    func accept(_ listener: ListeningSocket) -> Result<StreamSocket, SocketError> {
+      wait(at: listener.accepting, isReady: { _ in listener.isAcceptable }) {
+        let result = listener.tryAccept()
+        if case .failure(.wouldBlock) = result { return nil }
+        return result
+      }
+    }
+
     // MARK: The whole
 
     /// Runs `body` in a world of its own. What it made is let go of when it returns, and nothing is left.
     static func explore(
-      _ run: Run, contexts: Int = 1, _ change: (inout SocketConfiguration) -> Void = { _ in },
-      _ body: (SocketWorld) -> Void
+      _ run: Run, contexts: Int = 1, _ drive: Drive = .stepped,
+      changing change: (inout SocketConfiguration) -> Void = { _ in }, _ body: (SocketWorld) -> Void
     ) {
-      let world = SocketWorld(run, contexts: contexts, change)
+      let world = SocketWorld(run, contexts: contexts, drive, changing: change)
       body(world)
-      // Twice: what was let go of last ends with the first, and its memory after a grace period.
-      world.scheduler.settle()
-      world.scheduler.run(milliseconds: 10)
-      let wasted = world.sockets.wakeAccount.counters.wasted.value
+      world.finish()
+    }
+
+    private func finish() {
+      switch drive {
+      case .stepped:
+        // Twice: what was let go of last ends with the first, and its memory after a grace period.
+        scheduler.settle()
+        scheduler.run(milliseconds: 10)
+      case .threads:
+        for _ in 0..<400 where inUse > 0 || timers > 0 || sockets.bindingCount > 0 {
+          run.sleep(nanoseconds: 5_000_000)
+        }
+        run.require(timers == 0, "TM-REF: \(timers) timers are left")
+        run.require(sockets.bindingCount == 0, "SO-TERM: \(sockets.bindingCount) names are left")
+        // A listener's memory goes after a grace period, which begins when its context has run.
+        for _ in 0..<8 { run.sleep(nanoseconds: 5_000_000) }
+      }
+      let wasted = sockets.wakeAccount.counters.wasted.value
       run.require(wasted == 0, "SB-EXACT: \(wasted) useless wake-ups")
-      let left = (0..<contexts).reduce(0) { $0 + world.sockets.connectionsInUse($1) }
-      run.require(left == 0, "RS-LEAK: \(left) connections are left")
-      run.require(world.sockets.eventCounters.registrations == 0, "RS-LEAK: registrations are left")
-      world.link.loseFrames()
+      run.require(inUse == 0, "SO-REF: \(inUse) control blocks are left")
+      run.require(sockets.eventCounters.registrations == 0, "RS-LEAK: registrations are left")
+      switch drive {
+      case .stepped: break
+      case .threads: explored.finish()
+      }
+      link.loseFrames()
+    }
+    private var inUse: Int { (0..<contexts.count).reduce(0) { $0 + sockets.connectionsInUse($1) } }
+    private var timers: UInt64 {
+      (0..<contexts.count).reduce(0) { $0 + contexts.counters($1).timersArmed.value }
     }
   }
 
