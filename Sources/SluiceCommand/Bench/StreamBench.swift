@@ -52,7 +52,8 @@ enum StreamBench {
     left.shutdown()
     right.shutdown()
     for thread in threads { thread.join() }
-    pair.loseFrames()
+    // The frames belong to the stacks' pools, which must not go first.
+    withExtendedLifetime((left, right)) { pair.loseFrames() }
     let seconds = Double(options.seconds)
     return Measured(
       rate: Double(done) / seconds,

@@ -93,7 +93,8 @@ enum TimerLateness {
     for task in tasks { task.cancel() }
     other.shutdown()
     finish(stack, probe)
-    pair.loseFrames()
+    // The frames belong to the stacks' pools, which must not go first.
+    withExtendedLifetime((stack, other)) { pair.loseFrames() }
     return samples(probe.sorted(), idle, counts, statistics, Double(options.seconds))
       + ending(stack.statistics())
   }
