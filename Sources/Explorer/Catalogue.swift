@@ -12,6 +12,7 @@
       errors,
       events,
       flows,
+      guests,
       listening,
       lives,
       lookups,

@@ -79,8 +79,8 @@ public final class InternetLayer: @unchecked Sendable {
     unsafe assembly.initialize(to: Assembly())
     unsafe transports = .allocate(capacity: 256)
     unsafe transports.initialize(repeating: nil, count: 256)
-    unsafe records = .allocate(capacity: contexts.count)
-    for index in 0..<contexts.count {
+    unsafe records = .allocate(capacity: contexts.coreCount)
+    for index in 0..<contexts.coreCount {
       unsafe (records + index).initialize(
         to: ContextRecord(
           interfaceLimit: Self.interfaceLimit + 1, errorLimit: RateLimit(configuration.errorLimitPerContext)))
@@ -88,7 +88,7 @@ public final class InternetLayer: @unchecked Sendable {
     snapshot = Published(NetworkSnapshot(tables, generation: 1))
     publishedGeneration.store(1)
     errorLimit = SharedRateLimit(configuration.errorLimit)
-    for index in 0..<contexts.count {
+    for index in 0..<contexts.coreCount {
       unsafe contexts.attach(Unmanaged.passUnretained(self).toOpaque(), .internet, to: index)
     }
     Self.register(in: &contexts.handlers)
@@ -99,7 +99,7 @@ public final class InternetLayer: @unchecked Sendable {
       unsafe interfaces[index + 1].neighbors?.destroy()
       unsafe (interfaces + index + 1).deinitialize(count: 1)
     }
-    for index in 0..<contexts.count { unsafe (records + index).deinitialize(count: 1) }
+    for index in 0..<contexts.coreCount { unsafe (records + index).deinitialize(count: 1) }
     unsafe transports.deinitialize(count: 256)
     unsafe interfaces.deallocate()
     unsafe assembly.deallocate()
@@ -227,10 +227,10 @@ public final class InternetLayer: @unchecked Sendable {
   }
 
   func total(_ event: InternetEvent) -> UInt64 {
-    (0..<contexts.count).reduce(0) { sum, index in unsafe sum &+ records[index].value(event) }
+    (0..<contexts.coreCount).reduce(0) { sum, index in unsafe sum &+ records[index].value(event) }
   }
   func total(_ event: InterfaceEvent, interface: UInt16) -> UInt64 {
-    (0..<contexts.count).reduce(0) { sum, index in
+    (0..<contexts.coreCount).reduce(0) { sum, index in
       unsafe sum &+ records[index].value(event, interface: Int(interface))
     }
   }

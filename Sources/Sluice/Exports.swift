@@ -7,6 +7,7 @@
 @_exported public import struct Wire.MACAddress
 @_exported public import struct Wire.SocketAddress
 @_exported public import enum Sockets.SocketError
+@_exported public import enum Sockets.BlockEntry
 @_exported public import struct Sockets.BufferLimits
 @_exported public import struct Sockets.SocketEvents
 @_exported public import struct Sockets.SocketEvent

@@ -37,7 +37,7 @@ extension SocketLayer {
       statistics.cached += share.cached
       statistics.refusals &+= share.refusals
     }
-    for index in 0..<contexts.count { withShare(index, add) }
+    for index in 0..<contexts.coreCount { withShare(index, add) }
     buffers.forEachShare(add)
     return statistics
   }

@@ -34,6 +34,8 @@ public struct SocketConfiguration: Sendable {
   public var ephemeralPorts: ClosedRange<UInt16> = 32768...60999
   /// How connections behave.
   public var tcp = TCPConfiguration()
+  /// When application threads do their own sending.
+  public var entry = BlockEntry.post
   /// Seeds hashes, sequence numbers and ports; nil: the system's random numbers.
   public var seed: UInt64?
 
@@ -93,31 +95,37 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
       configuration.ephemeralPorts, key: seed.map { HashKey(seed: $0 &+ 2) } ?? HashKey())
     cookies = SynCookies(key: seed.map { HashKey(seed: $0 &+ 3) } ?? HashKey())
     bindings = PortBindings(hashKey: hashKey, grace: contexts.grace)
-    let count = contexts.count
-    let packets = (0..<count).reduce(configuration.applicationPackets) {
+    let (count, all) = (contexts.count, contexts.coreCount)
+    let packets = (0..<all).reduce(configuration.applicationPackets) {
       $0 + contexts.pool($1).counters.limit
     }
     let chunks = configuration.applicationChunks
     account = MemoryAccount(
       limits: configuration.memory
         ?? MemoryLimits(hard: (packets * Packet.occupied + chunks * ByteChain.chunkOccupied) / 8 * 7),
-      shares: count + 2)
+      shares: all + 2)
     buffers = ApplicationBuffers(
       packetLimit: configuration.applicationPackets, chunkLimit: chunks, account: account.ref)
-    unsafe records = .allocate(capacity: count)
-    unsafe slabs = .allocate(capacity: count)
+    unsafe records = .allocate(capacity: all)
+    unsafe slabs = .allocate(capacity: all)
     unsafe shards = .allocate(capacity: count)
-    unsafe synCaches = .allocate(capacity: count)
-    for index in 0..<count {
+    unsafe synCaches = .allocate(capacity: all)
+    for index in 0..<all {
+      // A guest makes no connections and keeps no half-open ones: it has no room for any.
+      let isGuest = index >= count
       unsafe (slabs + index).initialize(
         to: SlotPool(
-          slotBytes: ConnectionBlock.bytes, slotsPerSlab: 64, limit: configuration.connectionLimit))
+          slotBytes: ConnectionBlock.bytes, slotsPerSlab: 64,
+          limit: isGuest ? 0 : configuration.connectionLimit))
       unsafe slabs[index].ref.owner = contexts.core(index)
-      unsafe (synCaches + index).initialize(to: SynCache(capacity: max(1, configuration.synCacheLimit)))
+      unsafe (synCaches + index).initialize(
+        to: SynCache(capacity: isGuest ? 1 : max(1, configuration.synCacheLimit)))
+    }
+    for index in 0..<count {
       unsafe (shards + index).initialize(
         to: ConnectionShardRef.make(home: contexts.port(index), grace: contexts.grace))
     }
-    for index in 0..<count {
+    for index in 0..<all {
       unsafe (records + index).initialize(
         to: SocketContext(
           layer: Unmanaged.passUnretained(self), internet: Unmanaged.passUnretained(internet),
@@ -142,14 +150,14 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
   }
 
   deinit {
-    for index in 0..<contexts.count {
+    for index in 0..<contexts.count { unsafe shards[index].destroy() }
+    for index in 0..<contexts.coreCount {
       for connection in unsafe records[index].made { connection.destroy() }
-      unsafe shards[index].destroy()
     }
     contexts.reclaimAll()
-    unsafe records.deinitialize(count: contexts.count)
-    unsafe slabs.deinitialize(count: contexts.count)
-    unsafe synCaches.deinitialize(count: contexts.count)
+    unsafe records.deinitialize(count: contexts.coreCount)
+    unsafe slabs.deinitialize(count: contexts.coreCount)
+    unsafe synCaches.deinitialize(count: contexts.coreCount)
     unsafe synCaches.deallocate()
     unsafe records.deallocate()
     unsafe slabs.deallocate()
@@ -253,7 +261,7 @@ extension SocketLayer {
   func shard(_ index: Int) -> ConnectionShardRef { unsafe shards[index] }
   /// Bound listeners and datagram sockets. Any thread.
   public var bindingCount: Int { bindings.count }
-  /// Reads the counters of context `index`. Any thread.
+  /// Reads the counters of context or guest `index`. Any thread.
   public func withCounters<R>(_ index: Int, _ body: (borrowing SocketCounters) -> R) -> R {
     unsafe body(records[index].counters)
   }

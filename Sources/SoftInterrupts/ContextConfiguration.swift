@@ -5,7 +5,9 @@ public import Timing
 public struct ContextConfiguration: Sendable {
   /// Number of contexts, 1...64.
   public var contexts: Int
-  /// Packets that each context's pool may grow to (2 KiB each).
+  /// Guests of each context, 0 or 1: whether application threads may enter what is at home there.
+  public var guests = 0
+  /// Packets that each context's pool may grow to (2 KiB each), and each guest's.
   public var packetLimit: Int
   /// What each level may do in one pass.
   public var budgets = LevelBudgets()

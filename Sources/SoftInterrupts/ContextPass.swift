@@ -152,7 +152,7 @@ struct ContextRunner: @unchecked Sendable {  // the state behind it is touched b
     left.time -= min(left.time, UInt64(clamping: (refreshNow() - before).count))
   }
 
-  private func refreshNow() -> Instant {
+  @discardableResult func refreshNow() -> Instant {
     let now = unsafe state.pointee.timeSource.now()
     unsafe state.pointee.now = now
     unsafe state.pointee.transmitBatch.pointee.now = now

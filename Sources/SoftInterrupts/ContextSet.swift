@@ -11,6 +11,8 @@ public import Timing
 public final class ContextSet: @unchecked Sendable {  // assembly is single-threaded; contexts own their state
   /// The number of contexts.
   public let count: Int
+  /// The number of contexts and their guests, who have numbers from ``count`` on.
+  public let coreCount: Int
   /// Grace periods among these contexts and the application threads that pin.
   public let grace: GraceDomain
   /// The clock.
@@ -37,18 +39,20 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
   /// no event descriptor.
   public init(_ configuration: ContextConfiguration) throws {
     precondition((1...64).contains(configuration.contexts), "1 to 64 contexts")
+    precondition((0...1).contains(configuration.guests), "no guest, or one for each context")
     count = configuration.contexts
+    coreCount = count * (1 + configuration.guests)
     timeSource = configuration.timeSource
-    grace = GraceDomain(contexts: count)
+    grace = GraceDomain(contexts: coreCount)
     var budgets = configuration.budgets
     budgets.turn = min(max(budgets.turn, 1), 256)
-    unsafe states = .allocate(capacity: count)
-    unsafe batches = .allocate(capacity: count)
-    unsafe pools = .allocate(capacity: count)
-    for index in 0..<count {
-      let poller = try configuration.makePoller?(index)
+    unsafe states = .allocate(capacity: coreCount)
+    unsafe batches = .allocate(capacity: coreCount)
+    unsafe pools = .allocate(capacity: coreCount)
+    for index in 0..<coreCount {
+      let poller = index < count ? try configuration.makePoller?(index) : nil
       let core = try ContextCoreRef.make(
-        index: index, kick: poller == nil ? .counted : .descriptor,
+        index: index, host: index % count, kick: poller == nil ? .counted : .descriptor,
         wakeCapacity: min(max(configuration.wakeCapacity, 512), 65536), domain: grace)
       unsafe (pools + index).initialize(to: PacketPool(limit: configuration.packetLimit, home: core))
       let counters = ContextCounters()
@@ -102,23 +106,23 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
     }
   }
 
-  /// Where to post work for context `index`.
+  /// Where to post work for context `index`; not for a guest.
   public func port(_ index: Int) -> ContextPortRef { cores[index].port }
-  /// The counters of context `index`.
+  /// The counters of context or guest `index`.
   public func counters(_ index: Int) -> ContextCounters { counterSets[index] }
-  /// The gate and wake-up counters of context `index`.
+  /// The gate and wake-up counters of context or guest `index`.
   public func core(_ index: Int) -> ContextCoreRef { cores[index] }
-  /// The packet pool of context `index`; only its counters may be read from outside.
+  /// The packet pool of context or guest `index`; only its counters may be read from outside.
   public func pool(_ index: Int) -> PacketPoolRef { unsafe pools[index].ref }
 
-  /// Gives a higher layer's private state to context `index`. Before the start.
+  /// Gives a higher layer's private state to context or guest `index`. Before the start.
   public func attach(_ state: UnsafeMutableRawPointer, _ slot: AttachmentSlot, to index: Int) {
     unsafe cores[index].attach(state, slot)
   }
 
   /// Adds a device as interface `interface`: queue i belongs to context i modulo the number of contexts; a
   /// context beyond the device's queues sends through queue (i modulo queues). Before the start.
-  /// Returns the transmit queue that each context uses. Throws what the poller throws.
+  /// Returns the transmit queue that each context uses, and each guest: its host's. Throws what the poller throws.
   public func addDevice(
     _ device: any Device, interface: Int, level: Level? = nil,
     transmit configuration: TransmitConfiguration = TransmitConfiguration()
@@ -146,7 +150,7 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
       queues.append((interface, transmit))
       made.append(transmit)
     }
-    return (0..<count).map { made[$0 % made.count] }
+    return (0..<coreCount).map { made[$0 % count % made.count] }
   }
 
   /// The transmit queues of an interface, in the order of its device's queues. Their counters may be read from any
@@ -178,6 +182,7 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
 
   /// Stops the threads and waits for them: each finishes its pass. Application context, nothing held.
   public func stop() {
+    for index in count..<coreCount { cores[index].closeToGuests() }
     for index in 0..<threads.count {
       perform(on: index) { cx in unsafe cx.state.pointee.isStopping = true }
     }
@@ -187,6 +192,7 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
 
   /// Runs `body` on context `index` at general level (the control context is 0). Any thread; does not wait.
   public func perform(on index: Int, _ body: @escaping @Sendable (inout SoftInterrupt) -> Void) {
+    precondition(index < count, "nobody runs what is posted to a guest")
     port(index).post(ContextCall.make(body))
   }
 
@@ -196,7 +202,7 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
   /// Frees what was retired, and drops what was posted and never ran. For the layer whose memory it is, before it
   /// goes: the contexts are stopped, and no reader is left.
   public func reclaimAll() {
-    for index in 0..<count {
+    for index in 0..<coreCount {
       let runner = runner(index)
       dropPosted(index, runner.free)
       unsafe states[index].limbo.removeAll(runner.free)
@@ -213,7 +219,7 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
   }
 
   deinit {
-    for index in 0..<count {
+    for index in 0..<coreCount {
       dropPosted(index) { _ in }  // the layer whose it was is gone
       unsafe (states + index).deinitialize(count: 1)
       unsafe (batches + index).deinitialize(count: 1)
@@ -221,7 +227,7 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
     for (_, queue) in queues { queue.destroy() }
     for signal in signals { signal.destroy() }
     for lane in lanes { lane.destroy() }
-    unsafe pools.deinitialize(count: count)
+    unsafe pools.deinitialize(count: coreCount)
     for core in cores { core.destroy() }
     unsafe pools.deallocate()
     unsafe states.deallocate()

@@ -73,11 +73,18 @@ extension SoftInterrupt {
   /// Arms, or moves, a timer on this context's wheel. Its memory must live until it fires or is cancelled
   /// (TM-REF).
   public func arm(_ timer: TimerRef, at deadline: Instant) {
+    invariant(!core.isGuest, "TM-OWNER: nobody runs a guest's wheel")
     unsafe state.pointee.wheel.arm(timer, at: deadline)
   }
   /// Disarms a timer of this context's wheel; harmless if it is not armed.
-  public func cancel(_ timer: TimerRef) { unsafe state.pointee.wheel.cancel(timer) }
+  public func cancel(_ timer: TimerRef) {
+    invariant(!core.isGuest, "TM-OWNER: a timer is on its home's wheel")
+    unsafe state.pointee.wheel.cancel(timer)
+  }
 
   /// Frees `slot` once no reader can still hold it (PCB-GRACE).
-  public func retire(_ slot: ItemRef) { unsafe state.pointee.limbo.add(slot) }
+  public func retire(_ slot: ItemRef) {
+    invariant(!core.isGuest, "PCB-GRACE: nobody reclaims what a guest retires")
+    unsafe state.pointee.limbo.add(slot)
+  }
 }

@@ -7,6 +7,8 @@ import Timing
 public enum GraceStraggler: Hashable, Sendable, CustomStringConvertible {
   /// A context whose pass does not end.
   case context(Int)
+  /// An application thread that is a guest of this context.
+  case guest(of: Int)
   /// An application thread that is inside of a look-up, by its place among the pins.
   case thread(place: Int)
 
@@ -14,6 +16,7 @@ public enum GraceStraggler: Hashable, Sendable, CustomStringConvertible {
   public var description: String {
     switch self {
     case .context(let number): "context \(number)"
+    case .guest(let host): "the application thread that is a guest of context \(host)"
     case .thread(let place): "the application thread at pin \(place)"
     }
   }
@@ -87,6 +90,7 @@ extension ContextSet {
     let number = counters(index).straggler.value
     guard number > 0 else { return nil }
     let reader = Int(number) - 1
-    return reader < count ? .context(reader) : .thread(place: reader - count)
+    if reader >= coreCount { return .thread(place: reader - coreCount) }
+    return reader < count ? .context(reader) : .guest(of: reader - count)
   }
 }

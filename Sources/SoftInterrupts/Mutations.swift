@@ -10,6 +10,8 @@
     static let signalTakenWithoutReceiving = Mutation("signalTakenWithoutReceiving")
     /// What is raised while a lane is emptied is not looked for (RX-MISSED).
     static let laneDrainForgetsRaise = Mutation("laneDrainForgetsRaise")
+    /// A guest leaves what it sent with the driver, which was not told (TX-STRAND).
+    static let guestForgetsFlush = Mutation("guestForgetsFlush")
     /// A lane is emptied from its wrong end (RX-ORDER).
     static let laneEmptiedNewestFirst = Mutation("laneEmptiedNewestFirst")
   }

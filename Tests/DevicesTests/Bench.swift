@@ -22,9 +22,13 @@ final class Bench {
 
   init(
     _ kind: TransmitSerialization = .gate, completion: TransmitCompletion = .later, slots: Int,
-    contexts: Int = 1, _ configuration: TransmitConfiguration = TransmitConfiguration()
+    contexts count: Int = 1, guests: Int = 0,
+    _ configuration: TransmitConfiguration = TransmitConfiguration()
   ) throws {
-    let made = try (0..<contexts).map { try ContextCoreRef.make(index: $0, kick: .counted) }
+    let contexts = count + guests
+    let made = try (0..<contexts).map {
+      try ContextCoreRef.make(index: $0, host: $0 % count, kick: .counted)
+    }
     cores = made
     device = ScriptedDevice(kind, completion: completion, slots: slots)
     unsafe batches = .allocate(capacity: contexts)

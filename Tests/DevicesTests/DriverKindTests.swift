@@ -69,6 +69,27 @@ import Timing
     #expect(bench.pool.counters.inUse == 0)
   }
 
+  /// A guest sends what its host would send: neither overtakes the other past the gate.
+  @Test func TX_STRAND_aGuestDoesNotOvertakeItsHost() throws {
+    let bench = try Bench(.lockless, slots: 1, guests: 1)
+    bench.send([10, 11], on: 0)  // 11 waits
+    bench.device.completes(1)  // there is room, and home is not told yet
+    #expect(!bench.queue.isStopped)
+    bench.send([12], on: 1)
+    bench.pass(on: 1)
+    bench.drain()
+    #expect(bench.device.wire == [10, 11, 12])
+    // And the other way round.
+    bench.send([20, 21], on: 1)
+    bench.device.completes(1)
+    bench.send([22], on: 0)
+    bench.pass(on: 1)
+    bench.drain()
+    #expect(bench.device.wire == [10, 11, 12, 20, 21, 22])
+    #expect(bench.queue.counters.busyWhileRunning.value == 0)
+    #expect(bench.pool.counters.inUse == 0)
+  }
+
   /// X1: the queue was stopped by another context after this one had looked: the packet comes back and waits.
   @Test func X1_aSecondContextMeetsTheQueueThatTheFirstStopped() throws {
     let bench = try Bench(.lockless, slots: 1, contexts: 2)

@@ -171,6 +171,9 @@ import Testing
     Misuse(
       "the root of a context", refused: "withContextRoot",
       "func f(_ core: ContextCoreRef) { withContextRoot(core) { _ in } }"),
+    Misuse(
+      "the root of a guest", refused: "withGuestRoot",
+      "func f(_ core: ContextCoreRef) { _ = withGuestRoot(core) { _ in } }"),
   ]
 
   // MARK: Nothing that a soft interrupt does can wait

@@ -58,6 +58,7 @@ extension Rule {
     case .tokenRoots:
       [
         .source("TCP", "withApplication { held in"), .source("Internet", "try withContextRoot(core) {"),
+        .source("Sockets", "return withGuestRoot(core) {"),
         .source("Sockets", "var held = Held<Unlocked>()"), .source("Sockets", "let cx = SoftInterrupt(core)"),
         .source("Sluice", "return ContextRoot.init(core)"),
         .source("Sockets", "names._lock(&held) { $0 = it }"),

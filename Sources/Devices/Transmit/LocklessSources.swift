@@ -1,13 +1,14 @@
 import Exclusion
 
-/// What each context keeps about a queue whose driver it may call past the gate: a cache line each.
+/// What each context keeps about a queue whose driver it may call past the gate: a cache line each. A guest has one as
+/// well, but what it has deferred is its host's, so that neither overtakes the other.
 ///
 ///     (a) atomic: the context adds, the gate's owner takes away    (x) the context alone
 @safe
 struct LocklessSources {
   private let raw: UnsafeMutableRawPointer
-  /// Contexts at most.
-  static var limit: Int { 64 }
+  /// Contexts and guests at most.
+  static var limit: Int { 128 }
   private static var stride: Int { 64 }
 
   /// One source.

@@ -208,12 +208,12 @@ extension TransmitQueueRef {
   /// Straight to the driver, unless something of this context is deferred: that came first.
   func sendPastGate(_ packet: consuming Packet, _ sources: LocklessSources, _ cx: inout SoftInterrupt) {
     let state = unsafe state
-    let source = unsafe sources[cx.core.index]
+    let source = unsafe sources[cx.core.host]
     var packet = packet
     if unsafe isNothingDeferred(source), !isStopped, mayGive {
       let stops = unsafe state.pointee.counters.stops.value
       guard let back = give(packet, cx) else {
-        unsafe source.pointee.sent.increment()
+        unsafe sources[cx.core.index].pointee.sent.increment()
         noteDirty(&cx)
         return
       }
@@ -229,7 +229,7 @@ extension TransmitQueueRef {
       }
     }
     unsafe source.pointee.deferred.add(1)
-    packet.metadata.queue = UInt16(cx.core.index)
+    packet.metadata.queue = UInt16(cx.core.host)
     // In the list, and run: the queue may have restarted meanwhile.
     _ = gate.submit(packet.intoItem(), isSegment: false, &cx)
   }

@@ -160,6 +160,45 @@ public protocol GatedBlock: ~Copyable {
     }
   }
 
+  /// As a guest of the context whose port is `home`: enters and runs `item`, and nothing else, if the gate is free
+  /// and at home there; what others post meanwhile is home's. Else as ``post(_:)``.
+  @inlinable public func enter(_ item: ItemRef, at home: ContextPortRef, _ cx: inout SoftInterrupt) -> Outcome
+  {
+    let word = unsafe atomicWord(raw, GateHeader.word)
+    var free: UInt64 = 0
+    #if Explore
+      if Mutation.guestEntersOwnedGate.isOn, unsafe word.pointee.load() & GateWord.closed == 0 {
+        free = unsafe word.pointee.formOr(GateWord.owned)
+        Block.run(item, on: self, &cx)
+        if free & GateWord.owned == 0 { leave(budget: 0, &cx) }
+        return .ran
+      }
+    #endif
+    guard unsafe word.pointee.compareExchange(&free, GateWord.owned) else { return post(item) }
+    #if Explore
+      let isHome = self.home == home || Mutation.guestEntersMoved.isOn
+    #else
+      let isHome = self.home == home
+    #endif
+    guard isHome else {
+      // It moved since the caller looked, and sends by another queue (PCB-MOVE).
+      item.nextAddress = 0
+      backlog = item.address
+      handOver(&cx)
+      return .posted
+    }
+    cx.core.gates.entries.increment()
+    Block.run(item, on: self, &cx)
+    #if Explore
+      if Mutation.guestLeavesBacklog.isOn {
+        unsafe word.pointee.formAnd(~GateWord.owned)
+        return .ran
+      }
+    #endif
+    leave(budget: 0, &cx)
+    return .ran
+  }
+
   // MARK: Looking
 
   /// The port of the context that batches this block's work. Exact for the owner, a hint for others.

@@ -16,6 +16,10 @@ public enum AttachmentSlot: Int, Sendable, CaseIterable {
   @usableFromInline let port: ContextPort
   /// (c)
   @usableFromInline let index: Int
+  /// (c) Of a guest, the context that it is a guest of; else `index`.
+  @usableFromInline let host: Int
+  /// (a) Of a guest, 1 while a thread is it, and for ever once nobody may be it any more.
+  let occupied = AtomicWord(0)
   @usableFromInline let gates = GateCounters()
   @usableFromInline let wakes: WakeBuffer
   @usableFromInline let graceReader: GraceReader
@@ -24,8 +28,9 @@ public enum AttachmentSlot: Int, Sendable, CaseIterable {
   /// Keeps the domain that `graceReader` points into.
   private let domain: GraceDomain?
 
-  init(index: Int, port: consuming ContextPort, wakeCapacity: Int, domain: GraceDomain?) {
+  init(index: Int, host: Int, port: consuming ContextPort, wakeCapacity: Int, domain: GraceDomain?) {
     self.index = index
+    self.host = host
     self.port = port
     self.domain = domain
     wakes = WakeBuffer(capacity: wakeCapacity)
@@ -40,15 +45,17 @@ public enum AttachmentSlot: Int, Sendable, CaseIterable {
   init(_ raw: UnsafeMutableRawPointer) { unsafe core = raw.assumingMemoryBound(to: ContextCore.self) }
   var raw: UnsafeMutableRawPointer { unsafe UnsafeMutableRawPointer(core) }
 
-  /// Makes context number `index`. `wakeCapacity` is how many wake-ups one pass buffers without allocating.
-  /// `domain`, if there is one, has more than `index` contexts. Throws when there is no descriptor to give.
+  /// Makes context number `index`, or a guest of context `host`. `wakeCapacity` is how many wake-ups one pass
+  /// buffers without allocating. `domain`, if there is one, has more than `index` contexts. Throws when there is no
+  /// descriptor to give.
   public static func make(
-    index: Int, kick: KickKind, wakeCapacity: Int = 1024, domain: GraceDomain? = nil
+    index: Int, host: Int? = nil, kick: KickKind, wakeCapacity: Int = 1024, domain: GraceDomain? = nil
   ) throws(SystemFailure) -> ContextCoreRef {
     let port = try ContextPort(index: index, kick)
     let raw = unsafe SharedMemory.allocate(byteCount: MemoryLayout<ContextCore>.size, alignment: 128)
     unsafe raw.bindMemory(to: ContextCore.self, capacity: 1).initialize(
-      to: ContextCore(index: index, port: port, wakeCapacity: wakeCapacity, domain: domain))
+      to: ContextCore(
+        index: index, host: host ?? index, port: port, wakeCapacity: wakeCapacity, domain: domain))
     return unsafe ContextCoreRef(raw)
   }
 
@@ -61,6 +68,10 @@ public enum AttachmentSlot: Int, Sendable, CaseIterable {
 
   /// The context's number.
   @inlinable public var index: Int { unsafe core.pointee.index }
+  /// Of a guest, the number of the context that it is a guest of; else ``index``.
+  @inlinable public var host: Int { unsafe core.pointee.host }
+  /// Whether this is a guest: no thread of its own, no wheel, and nobody posts to it.
+  @inlinable public var isGuest: Bool { host != index }
   /// Where others post to it.
   @inlinable public var port: ContextPortRef {
     // The port is the core's first field, and never moves.
@@ -70,6 +81,28 @@ public enum AttachmentSlot: Int, Sendable, CaseIterable {
   @inlinable public var gates: GateCounters { _read { yield unsafe core.pointee.gates } }
   /// Its wake-ups that wait for the end of the pass.
   @inlinable public var wakes: WakeBuffer { _read { yield unsafe core.pointee.wakes } }
+
+  /// A guest's place. Never waits; false: somebody has it, or it is closed.
+  func occupy() -> Bool {
+    #if Explore
+      if Mutation.guestTakenByStore.isOn {
+        guard unsafe core.pointee.occupied.load() == 0 else { return false }
+        unsafe core.pointee.occupied.store(1)
+        return true
+      }
+    #endif
+    var free: UInt64 = 0
+    guard unsafe core.pointee.occupied.loadRelaxed() == free else { return false }
+    return unsafe core.pointee.occupied.compareExchange(&free, 1)
+  }
+  func vacate() { unsafe core.pointee.occupied.store(0) }
+  /// Nobody is this guest from here on. Waits for who is it now: application context, nothing held.
+  public func closeToGuests() {
+    #if Explore
+      if Mutation.guestsNotClosed.isOn { return }
+    #endif
+    while !occupy() { yieldProcessor() }
+  }
 
   var graceReader: GraceReader { unsafe core.pointee.graceReader }
 

@@ -39,6 +39,34 @@ package func withApplication<R: ~Copyable, E: Error>(
   return try body(&held)
 }
 
+/// Makes the calling application thread, which holds nothing, the guest `core` for the length of `body`, as a context
+/// is for a pass: afterwards the wake-ups that it raised are delivered, and it holds nothing that it found in a shared
+/// table. Nil, at once: somebody else is this guest, or nobody may be any more.
+package func withGuestRoot<R>(_ core: ContextCoreRef, _ body: (inout ContextRoot) -> R) -> R? {
+  precondition(core.isGuest, "a context is its own thread's")
+  guard core.occupy() else { return nil }
+  let result = withContextRoot(core) { root in
+    #if Explore
+      if !Mutation.guestStaysOffline.isOn { root.goOnline() }
+    #else
+      root.goOnline()
+    #endif
+    let result = body(&root)
+    #if Explore
+      if Mutation.guestLeavesBeforeWaking.isOn { core.vacate() }
+    #endif
+    root.deliverWakeups()
+    #if Explore
+      if Mutation.guestKeepsGraceSection.isOn { return result }
+    #endif
+    root.goOffline()
+    return result
+  }
+  // Last: the next guest has this one's memory.
+  core.vacate()
+  return result
+}
+
 /// Makes the calling thread the one that runs `core`, at the root of its loop. One thread at a time per context.
 package func withContextRoot<R: ~Copyable, E: Error>(
   _ core: ContextCoreRef, _ body: (inout ContextRoot) throws(E) -> R

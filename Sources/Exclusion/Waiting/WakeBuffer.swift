@@ -21,12 +21,14 @@
   init(capacity: Int) {
     precondition(capacity > 0)
     self.capacity = capacity
-    unsafe state = .allocate(capacity: 1)
+    unsafe state = SharedMemory.allocate(
+      byteCount: MemoryLayout<State>.size, alignment: MemoryLayout<State>.alignment
+    ).bindMemory(to: State.self, capacity: 1)
     unsafe state.initialize(to: State(room: capacity))
   }
   deinit {
     unsafe state.pointee.targets.deallocate()
-    unsafe state.deallocate()
+    unsafe SharedMemory.deallocate(state, byteCount: MemoryLayout<State>.size)
   }
 
   /// How many wait for delivery. The context only.
@@ -39,6 +41,7 @@
       if Mutation.wokenWhileOwned.isOn { return target.deliver() }
       if Mutation.wakeBufferDropsBeyondCapacity.isOn, room == 0 { return }
     #endif
+    unsafe willOwn(state)
     if unsafe state.pointee.count == state.pointee.room { grow() }
     unsafe (state.pointee.targets + state.pointee.count).initialize(to: target)
     unsafe state.pointee.count &+= 1
@@ -57,6 +60,7 @@
   func deliver() -> Int {
     let count = unsafe state.pointee.count
     guard count > 0 else { return 0 }
+    unsafe willOwn(state)
     unsafe state.pointee.count = 0
     for index in 0..<count { unsafe state.pointee.targets[index].deliver() }
     delivered.increment(by: UInt64(count))

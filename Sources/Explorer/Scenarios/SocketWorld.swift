@@ -146,7 +146,7 @@
     }
 
     /// Waits as a blocked thread does (PROTOCOLS 2): `attempt` returns nil as long as there is nothing.
-    func wait<R>(
+    static func wait<R>(
       at point: WaitPoint, need: UInt32 = 1, isReady: (UInt32) -> Bool, _ attempt: () -> R?
     ) -> R {
       let parker = Parker()
@@ -167,6 +167,10 @@
         point.waiter.finish(ticket)
       }
     }
+
+    func wait<R>(
+      at point: WaitPoint, need: UInt32 = 1, isReady: (UInt32) -> Bool, _ attempt: () -> R?
+    ) -> R { Self.wait(at: point, need: need, isReady: isReady, attempt) }
 
     /// Waits for events of `queue`, at most `limit` in one harvest.
     func harvest(_ queue: SocketEventQueue, atMost limit: Int = 8) -> [SocketEvent]? {

@@ -38,7 +38,7 @@ struct InterfaceRecord: ~Copyable {
   let acceptsForeignDestinations: Bool
   /// Nil if the link carries bare IP packets.
   let station: MACAddress?
-  /// The queue that each context sends through.
+  /// The queue that each context, and each guest, sends through.
   let queues: UnsafeMutablePointer<TransmitQueueRef>
   let queueCount: Int
   let neighbors: NeighborCacheRef?

@@ -30,7 +30,9 @@ extension Stack {
   /// What is in use now. Any thread.
   public func remains() -> StackRemains {
     let all = 0..<contexts.count
-    let packets = all.reduce(layer.buffers.packets.inUse) { $0 + contexts.pool($1).counters.inUse }
+    let packets = (0..<contexts.coreCount).reduce(layer.buffers.packets.inUse) {
+      $0 + contexts.pool($1).counters.inUse
+    }
     return StackRemains(
       packets: packets, chunks: layer.buffers.chunks.inUse + layer.buffers.views.inUse,
       connections: all.reduce(0) { $0 + layer.connectionsInUse($1) },

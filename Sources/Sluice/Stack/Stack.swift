@@ -41,6 +41,7 @@ public final class Stack: Sendable {
       timeSource: configuration.time)
     set.budgets = configuration.budgets
     set.steering = configuration.steering
+    set.guests = configuration.sockets.entry == .post ? 0 : 1
     if !configuration.isManual { set.makePoller = { _ in try EpollPoller() } }
     do {
       contexts = try ContextSet(set)

@@ -16,6 +16,11 @@ public struct StackConfiguration: Sendable {
   public var buffers = BufferLimits()
   /// Where received packets are worked on, if there are several contexts: `.home` for links with fewer queues.
   public var steering = ReceiveSteering.none
+  /// When application threads send by themselves instead of waking a context for it.
+  public var entry: BlockEntry {
+    get { sockets.entry }
+    set { sockets.entry = newValue }
+  }
   /// What each level of a context may do in one pass.
   public var budgets = LevelBudgets()
   /// Packets that each context may hold, 2 KiB each.

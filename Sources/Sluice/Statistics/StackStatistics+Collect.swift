@@ -36,7 +36,8 @@ extension Stack {
       steeringDrops: counters.steeringDrops.value, timersFired: counters.timersFired.value,
       timersArmed: counters.timersArmed.value, worstTimerLateness: counters.worstTimerLateness.value,
       longestPass: counters.longestPass.value, graceStalls: counters.graceStalls.value,
-      straggler: contexts.lastStraggler(index).map { "\($0)" }, slotsInLimbo: counters.slotsInLimbo.value)
+      straggler: contexts.lastStraggler(index).map { "\($0)" }, slotsInLimbo: counters.slotsInLimbo.value,
+      guestEntries: contexts.guestCounters(of: index)?.entries.value ?? 0)
   }
 
   private static func byLevel(_ counters: borrowing LevelCounters) -> StackStatistics.ByLevel {
@@ -47,7 +48,7 @@ extension Stack {
 
   private func gateStatistics() -> StackStatistics.Gates {
     var sum = StackStatistics.Gates(entries: 0, posts: 0, handOvers: 0, closedFound: 0, dropped: 0)
-    for index in 0..<contexts.count {
+    for index in 0..<contexts.coreCount {
       let core = contexts.core(index)
       sum.entries &+= core.gates.entries.value
       sum.posts &+= core.gates.posts.value
@@ -62,11 +63,14 @@ extension Stack {
     let account = layer.wakeAccount
     return StackStatistics.Wakeups(
       delivered: account.counters.delivered.value, wasted: account.counters.wasted.value,
-      overflowed: (0..<contexts.count).reduce(0) { $0 &+ contexts.core($1).wakes.overflowed.value })
+      overflowed: (0..<contexts.coreCount).reduce(0) { $0 &+ contexts.core($1).wakes.overflowed.value })
   }
 
   private func poolStatistics() -> [StackStatistics.Pool] {
-    var pools = (0..<contexts.count).map { StackStatistics.Pool("packets\($0)", contexts.pool($0).counters) }
+    var pools = (0..<contexts.coreCount).map { index in
+      let name = index < contexts.count ? "packets\(index)" : "guestPackets\(index - contexts.count)"
+      return StackStatistics.Pool(name, contexts.pool(index).counters)
+    }
     pools.append(StackStatistics.Pool("applicationPackets", layer.buffers.packets))
     pools.append(StackStatistics.Pool("applicationChunks", layer.buffers.chunks))
     pools.append(StackStatistics.Pool("applicationViews", layer.buffers.views))
@@ -95,7 +99,7 @@ extension Stack {
 
   private func socketStatistics() -> [(name: String, count: UInt64)] {
     var sums = layer.withCounters(0) { $0.all }.map { (name: camelCase($0.name), count: $0.value) }
-    for index in 1..<max(1, contexts.count) {
+    for index in 1..<max(1, contexts.coreCount) {
       for (place, counter) in layer.withCounters(index, { $0.all }).enumerated() {
         sums[place].count &+= counter.value
       }

@@ -40,6 +40,8 @@ public struct StackStatistics: Sendable {
     public var straggler: String?
     /// Retired memory that waits for a grace period.
     public var slotsInLimbo: UInt64
+    /// Times that an application thread was its guest.
+    public var guestEntries: UInt64
   }
 
   /// A number for each level of a context.

@@ -1,4 +1,5 @@
 import ArgumentParser
+import Sluice
 
 /// `sluice bench`.
 struct BenchCommand: ParsableCommand {
@@ -67,6 +68,23 @@ struct BenchOptions: ParsableArguments {
   var contexts = 1
   @Option(help: ArgumentHelp("Connections at once.", valueName: "number"))
   var connections = 4
+  /// When programs do their own sending.
+  enum Entry: String, ExpressibleByArgument, CaseIterable {
+    case never, idle, free
+
+    var choice: BlockEntry {
+      switch self {
+      case .never: .post
+      case .idle: .enterIdle
+      case .free: .enterFree
+      }
+    }
+  }
+  @Option(
+    help: "When programs enter their connections: never, while the home is idle, or when nobody is inside.")
+  var enter = Entry.never
+  @Flag(help: "One stack, over its loopback interface.")
+  var loopback = false
   @Flag(help: "Work on a packet at the home of its flow, not where it came in.")
   var steered = false
 }

@@ -7,7 +7,8 @@ import Sluice
 /// Programs are threads that block.
 enum StreamBench {
   static let benchmark = Benchmark(
-    name: "streams", abstract: "exchanges of single bytes, and bulk transfer, between two stacks in memory"
+    name: "streams",
+    abstract: "exchanges of single bytes, and bulk transfer, between two stacks in memory, or within one"
   ) { options in try round(options) }
 
   private static let address = SocketAddress("10.8.0.1:7")!
@@ -21,15 +22,17 @@ enum StreamBench {
       BenchSample(name: "wakeups.wasted", value: exchanges.wasted + bytes.wasted, unit: .count),
       BenchSample(name: "bulk.steered", value: bytes.steered, unit: .perSecond),
       BenchSample(name: "exchanges.kicks", value: exchanges.kicks, unit: .perSecond),
+      BenchSample(name: "exchanges.entered", value: exchanges.entered, unit: .perSecond),
+      BenchSample(name: "bulk.entered", value: bytes.entered, unit: .perSecond),
     ]
   }
 
-  private struct Measured { var rate, wasted, steered, kicks: Double }
+  private struct Measured { var rate, wasted, steered, kicks, entered: Double }
 
   private static func measure(_ options: BenchOptions, _ load: any StreamLoad) throws -> Measured {
     let pair = LinkPair(left: .ip, right: .ip, queues: options.contexts)
     let left = try stack(options, pair.left, "10.8.0.1/24")
-    let right = try stack(options, pair.right, "10.8.0.2/24")
+    let right = options.loopback ? left : try stack(options, pair.right, "10.8.0.2/24")
     var threads: [WorkerThread] = []
     let listener: TCPListener
     do throws(SocketError) {
@@ -48,7 +51,7 @@ enum StreamBench {
     let before = load.done
     usleep(useconds_t(options.seconds * 1_000_000))
     let done = load.done - before
-    let statistics = [left.statistics(), right.statistics()]
+    let statistics = (options.loopback ? [left] : [left, right]).map { $0.statistics() }
     left.shutdown()
     right.shutdown()
     for thread in threads { thread.join() }
@@ -59,7 +62,8 @@ enum StreamBench {
       rate: Double(done) / seconds,
       wasted: Double(statistics.reduce(0) { $0 + $1.wakeups.wasted }),
       steered: Double(statistics.reduce(0) { $0 + $1.total(\.steered) }) / seconds,
-      kicks: Double(statistics.reduce(0) { $0 + $1.total(\.kicks) }) / seconds)
+      kicks: Double(statistics.reduce(0) { $0 + $1.total(\.kicks) }) / seconds,
+      entered: Double(statistics.reduce(0) { $0 + $1.total(\.guestEntries) }) / seconds)
   }
 
   private static func worker(
@@ -78,6 +82,7 @@ enum StreamBench {
     var configuration = StackConfiguration()
     configuration.contexts = options.contexts
     if options.steered { configuration.steering = .home }
+    configuration.entry = options.enter.choice
     configuration.interfaces = [StackInterface(end, addresses: [IPPrefix(address)!])]
     do throws(StackError) {
       let stack = try Stack(configuration)

@@ -68,6 +68,7 @@ extension Status {
       $0["graceStalls"] = .number(context.graceStalls)
       $0["straggler"] = context.straggler.map { .text($0) } ?? .null
       $0["slotsInLimbo"] = .number(context.slotsInLimbo)
+      $0["guestEntries"] = .number(context.guestEntries)
     }
   }
 

@@ -145,7 +145,7 @@ public final class StreamSocket: AnySocket {
     let item = chain.intoItem()
     item.kind = SocketKind.chain
     unsafe shared.pointee.submitted.add(UInt64(count))
-    switch connection.gate.post(item) {
+    switch layer.submit(item, to: connection) {
     case .ran, .posted: return .bytes(count)
     case .closed, .dropped:
       _ = ByteChain(item: item)

@@ -43,6 +43,7 @@ final class Storm: Sendable {
       var configuration = StackConfiguration()
       configuration.contexts = plan.contexts
       configuration.packetLimit = 4096
+      configuration.entry = plan.entry
       configuration.buffers = BufferLimits(send: Self.buffer, receive: Self.buffer)
       configuration.sockets.seed = plan.seed &+ UInt64(host)
       configuration.sockets.tcp.initialTimeout = .milliseconds(100)
@@ -73,7 +74,8 @@ final class Storm: Sendable {
 
   func run(_ location: SourceLocation = #_sourceLocation) throws {
     print(
-      "storm: seed \(plan.seed), \(plan.threads) threads, \(plan.connections) connections,", plan.seconds, "s"
+      "storm: seed \(plan.seed), \(plan.threads) threads, \(plan.connections) connections,", plan.entry,
+      plan.seconds, "s"
     )
     let before = stacks.map { $0.remains() }
     for stack in stacks { try stack.start() }
@@ -191,7 +193,8 @@ final class Storm: Sendable {
     print(
       "storm: \(operations.value) operations, \(ends.highWater) ends at once, \(bytesWritten.value) bytes written, \(bytesRead.value) read,",
       "wake-ups \(wakeups.map(\.delivered)), wasted \(wakeups.map(\.wasted)),",
-      "overflowed \(wakeups.map(\.overflowed))")
+      "overflowed \(wakeups.map(\.overflowed)),",
+      "guests \(stacks.map { $0.statistics().total(\.guestEntries) })")
   }
 
   static func pause(milliseconds: UInt64) {
