@@ -66,7 +66,7 @@ import Testing
     let crew = ThreadTests.Crew()
     do {
       let listener = try running.server.blocking.listen(on: SocketAddress(running.host, port: 7))
-      for number in 0..<4 {
+      for number in 0..<2 {
         let near = try running.client.blocking.connect(to: listener.address)
         let far = try listener.acceptBlocking()
         crew.start {
@@ -75,7 +75,7 @@ import Testing
         }
         crew.start {
           var byte: [UInt8] = [0]
-          for step in 0..<500 {
+          for step in 0..<100 {
             let value = UInt8(truncatingIfNeeded: step &* 7 &+ number)
             try near.blocking.write([value])
             #expect(try near.blocking.read(into: &byte) == 1 && byte[0] == value)
