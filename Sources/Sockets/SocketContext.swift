@@ -178,6 +178,9 @@ struct SocketContextRef {
   func finish(_ connection: ConnectionRef, _ cx: inout SoftInterrupt) {
     let home = connection.home
     let item = connection.commandItem
+    #if Explore
+      if Mutation.timerCancelledAway.isOn { return finishAtHome(connection, &cx) }
+    #endif
     guard home == cx.index else {
       item.kind = SocketKind.finish
       withLayer { $0.contexts.port(home) }.post(item)

@@ -187,6 +187,11 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
     handlers.registerTimer(SocketKind.synTimer) { _, cx in SocketContextRef(cx).synTimerFired(&cx) }
     handlers.registerTimer(SocketKind.connectionTimer) { timer, cx in
       guard let raw = unsafe UnsafeMutableRawPointer(bitPattern: timer.owner) else { return }
+      #if Explore
+        if Mutation.timerRunsWithoutEntering.isOn {
+          return unsafe ConnectionBlock.run(events: .timer, on: ConnectionRef(raw).gate, &cx)
+        }
+      #endif
       // A posted bit; a closed gate means that the connection ended meanwhile (T2, TM-STALE).
       _ = unsafe ConnectionRef(raw).gate.submit(events: .timer, &cx)
     }

@@ -14,5 +14,7 @@
     static let guestForgetsFlush = Mutation("guestForgetsFlush")
     /// A lane is emptied from its wrong end (RX-ORDER).
     static let laneEmptiedNewestFirst = Mutation("laneEmptiedNewestFirst")
+    /// A barrier passes although packets of the time before are in a lane (RX-DRAIN).
+    static let barrierSkipsLanes = Mutation("barrierSkipsLanes")
   }
 #endif

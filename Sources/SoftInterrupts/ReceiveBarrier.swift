@@ -40,6 +40,9 @@ final class ReceiveBarrier: @unchecked Sendable {  // each row of marks is writt
   /// Second part: pass by pass, until what was in the lanes is done.
   private func waitForLanes(of target: Int) {
     contexts.perform(on: target) { [self] cx in
+      #if Explore
+        if Mutation.barrierSkipsLanes.isOn { return finished(target, &cx) }
+      #endif
       for (number, incoming) in unsafe cx.state.pointee.incoming.enumerated() {
         // Lanes come by their sources, the target itself left out.
         let source = number < target ? number : number + 1

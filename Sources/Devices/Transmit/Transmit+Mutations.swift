@@ -3,8 +3,10 @@
 
   /// PROTOCOLS 4.
   extension Mutation {
-    /// X1: a send that meets a stopped queue is taken for a bug of the caller's.
+    /// X1: that a queue was seen running is taken to mean that it runs.
     static let transmitOnStoppedQueueAsserted = Mutation("transmitOnStoppedQueueAsserted")
+    /// TX-OWN: the bytes of a packet are counted when the driver has it already.
+    static let packetReadAfterGiven = Mutation("packetReadAfterGiven")
     /// X2: a queue that was found full is stopped without another look.
     static let queueStopWithoutRecheck = Mutation("queueStopWithoutRecheck")
     /// X3: what the device is done with is freed by the queue's owner.

@@ -166,6 +166,9 @@ extension TransmitQueueRef {
   /// the packet may be with another stack when it is freed.
   private func give(_ packet: consuming Packet, _ cx: borrowing SoftInterrupt) -> Packet? {
     let state = unsafe state
+    #if Explore
+      if Mutation.packetReadAfterGiven.isOn { return giveThenCount(packet) }
+    #endif
     let (bytes, charge) = (packet.totalCount, packet.charge)
     let isLater = unsafe state.pointee.completesLater
     let isLockless = unsafe state.pointee.sources != nil
@@ -182,6 +185,20 @@ extension TransmitQueueRef {
     if let credit { cx.transmitBatch.give(credit, charge) }
     return nil
   }
+
+  #if Explore
+    private func giveThenCount(_ packet: consuming Packet) -> Packet? {
+      let item = packet.intoItem()
+      if let back = unsafe state.pointee.device.send(Packet(item: item), queue: state.pointee.queue) {
+        return back
+      }
+      unsafe willRead(item.raw)
+      let given = Packet(item: item)
+      unsafe state.pointee.flight.add(UInt64(given.totalCount))
+      _ = given.intoItem()
+      return nil
+    }
+  #endif
 
   private func noteDirty(_ cx: inout SoftInterrupt) {
     if let sources = unsafe state.pointee.sources {
@@ -211,6 +228,11 @@ extension TransmitQueueRef {
     let source = unsafe sources[cx.core.host]
     var packet = packet
     if unsafe isNothingDeferred(source), !isStopped, mayGive {
+      #if Explore
+        if Mutation.transmitOnStoppedQueueAsserted.isOn {
+          invariant(!isStopped, "X1: transmit on a stopped queue")
+        }
+      #endif
       let stops = unsafe state.pointee.counters.stops.value
       guard let back = give(packet, cx) else {
         unsafe sources[cx.core.index].pointee.sent.increment()
@@ -218,11 +240,6 @@ extension TransmitQueueRef {
         return
       }
       packet = back
-      #if Explore
-        if Mutation.transmitOnStoppedQueueAsserted.isOn {
-          invariant(!isStopped, "X1: transmit on a stopped queue")
-        }
-      #endif
       // Stopped by this very call, or another one that was faster: X1. The packet comes back, and nobody complains.
       if unsafe state.pointee.counters.stops.value == stops {  // keeps TX-BUSY
         unsafe state.pointee.counters.busyWhileRunning.increment()

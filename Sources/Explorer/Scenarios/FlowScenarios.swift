@@ -17,10 +17,10 @@
     private let internet: InternetLayer
     private let link = LinkPair(left: .ip, right: .ip, queues: 2, ringSlots: 64)
 
-    init(_ run: Run) {
+    init(_ run: Run, steering: ReceiveSteering = .home) {
       self.run = run
       contexts = ExploredContexts(run, contexts: 2) {
-        $0.steering = .home
+        $0.steering = steering
         $0.budgets.turn = 1
         $0.budgets.net = LevelBudget(items: 2, time: 1_000_000)
       }
@@ -53,19 +53,30 @@
       return value
     }
 
-    /// A local port that makes `home` the home of a flow to the far end's port 7.
-    func port(home: Int) -> UInt16 {
+    private static func home(_ local: SocketAddress, _ remote: SocketAddress) -> Int {
+      let key = FlowKey(
+        localAddress: local.address, localPort: local.port, remoteAddress: remote.address,
+        remotePort: remote.port)
+      return Int(key.hash(HashKey(seed: seed)) >> 32) % 2
+    }
+    /// Where to connect from, so that `home` is the home of a flow to `remote`, and not that of the flow back.
+    func local(_ address: IPAddress, to remote: SocketAddress, home: Int) -> SocketAddress {
       for port in UInt16(40_000)... {
-        let key = FlowKey(localAddress: Self.near, localPort: port, remoteAddress: Self.far, remotePort: 7)
-        if Int(key.hash(HashKey(seed: Self.seed)) >> 32) % 2 == home { return port }
+        let local = SocketAddress(address, port: port)
+        if Self.home(local, remote) == home, Self.home(remote, local) != home { return local }
       }
-      return 0
+      preconditionFailure("no port has these homes")
     }
 
-    /// Both ends of a connection over loopback.
-    func connection() -> (near: StreamSocket, far: StreamSocket, listener: ListeningSocket)? {
-      let address = SocketAddress(IPAddress(IPv4Address.loopback), port: 7)
-      guard let listener = wait(sockets.listen(on: address)), let near = wait(sockets.connect(to: address))
+    /// Both ends of a connection over loopback. `isApart`: the near one at home on context 0, the far one on 1.
+    private func connection(isApart: Bool) -> (
+      near: StreamSocket, far: StreamSocket, listener: ListeningSocket
+    )? {
+      let host = IPAddress(IPv4Address.loopback)
+      let address = SocketAddress(host, port: 7)
+      let from = isApart ? local(host, to: address, home: 0) : nil
+      guard let listener = wait(sockets.listen(on: address)),
+        let near = wait(sockets.connect(to: address, from: from))
       else { return nil }
       var far: StreamSocket?
       run.wait {
@@ -75,6 +86,22 @@
       return far.map { (near, $0, listener) }
     }
 
+    /// Runs `body` with both ends of a connection, which then ends.
+    func withConnection(isApart: Bool = true, _ body: (_ near: StreamSocket, _ far: StreamSocket) -> Void) {
+      guard let (near, far, listener) = connection(isApart: isApart) else {
+        return run.require(false, "no connection was made")
+      }
+      near.setNoDelay(true)
+      body(near, far)
+      near.abort()
+      far.abort()
+      listener.close()
+    }
+
+    /// Segments sent again so far.
+    var retransmitted: UInt64 {
+      (0..<2).reduce(0) { sum, index in sum + sockets.withCounters(index) { $0.segmentsRetransmitted.value } }
+    }
     /// Every connection gone, no timer left, no packet out.
     func expectNothingLeft() {
       // Retired slots come back when contexts have looked for them, which they do once in a millisecond.
@@ -124,25 +151,59 @@
       },
       Scenario(
         id: "TM-OWNER", title: "a timer fires at home while another context is inside the connection",
-        timePasses: true
+        timePasses: true, mutations: ["timerRunsWithoutEntering", "timerArmedAway"]
       ) { run in
-        let world = FlowWorld(run)
-        // The first connect runs on context 1.
-        let local = SocketAddress(FlowWorld.near, port: world.port(home: 0))
-        var socket: StreamSocket?
-        run.concurrently([
-          (
-            "application",
-            {
-              let remote = SocketAddress(FlowWorld.far, port: 7)
-              socket = world.wait(world.sockets.connect(to: remote, from: local))
-            }
-          ),
-          ("time", { for _ in 0..<3 { run.sleep(nanoseconds: 1_000_000_000) } }),
-        ])
-        run.require(socket != nil, "no connection was begun")
-        socket?.abort()
-        socket = nil
+        let world = FlowWorld(run, steering: .none)
+        world.withConnection { near, far in
+          // What near sends is received where near is; far acknowledges after 40 ms at its home.
+          run.concurrently([
+            (
+              "writer",
+              {
+                for value in UInt8(0)..<3 {
+                  run.require(near.write(value), "a byte was refused")
+                  run.sleep(nanoseconds: 40_000_000)
+                }
+              }
+            )
+          ])
+        }
+        world.expectNothingLeft()
+      },
+      Scenario(
+        id: "TM-STALE",
+        title: "a timer that was armed for data acknowledged since fires when more has just been sent",
+        timePasses: true, mutations: ["timerBelieved"]
+      ) { run in
+        let world = FlowWorld(run, steering: .none)
+        world.withConnection { near, far in
+          // Acknowledged at once or soon; the timer is left for 201 ms.
+          run.require(near.write(0), "a byte was refused")
+          run.sleep(nanoseconds: 200_000_000)
+          let (before, written) = (world.retransmitted, run.clock.now())
+          run.concurrently([
+            ("writer", { run.require(near.write(1), "a byte was refused") }),
+            ("time", { run.sleep(nanoseconds: 1_000_000) }),
+          ])
+          run.require(
+            world.retransmitted == before || run.clock.now() - written >= .milliseconds(200),
+            "TM-STALE: sent again by the timer of what was acknowledged")
+        }
+        world.expectNothingLeft()
+      },
+      Scenario(
+        id: "TM-REF",
+        title: "a connection whose timer is armed at home ends there, or where its last segment came in",
+        timePasses: true, mutations: ["timerLeftOnWheel", "timerCancelledAway"]
+      ) { run in
+        let world = FlowWorld(run, steering: .none)
+        world.withConnection { near, far in
+          run.concurrently([
+            ("writer", { for value in UInt8(0)..<2 { _ = near.write(value) } }),
+            ("near", { near.abort() }),
+            ("far", { for value in UInt8(0)..<2 { _ = far.write(value) } }),
+          ])
+        }
         world.expectNothingLeft()
       },
       Scenario(
@@ -150,11 +211,7 @@
         mutations: ["moveIgnoresUnderWay"]
       ) { run in
         let world = FlowWorld(run)
-        do {
-          guard let (near, far, listener) = world.connection() else {
-            return run.require(false, "no connection was made")
-          }
-          near.setNoDelay(true)
+        world.withConnection(isApart: false) { near, far in
           run.concurrently([
             (
               "writer", { for value in UInt8(0)..<4 { run.require(near.write(value), "a byte was refused") } }
@@ -175,9 +232,6 @@
             return bytes.count == 4
           }
           run.require(bytes == [0, 1, 2, 3], "RX-ORDER: \(bytes)")
-          near.abort()
-          far.abort()
-          listener.close()
         }
         world.expectNothingLeft()
       },

@@ -70,25 +70,20 @@
   extension Catalogue {
     static let neighbors: [Scenario] = [
       Scenario(
-        id: "NB-PEND", title: "packets of one context, before, while and after their neighbour answers"
+        id: "NB-PEND", title: "packets of one context, before, while and after their neighbour answers",
+        mutations: ["neighborPendingNotLookedAt", "neighborPendingTakenOffFirst"]
       ) { run in
-        let pair = wire(queues: 2)
-        // The cache of interface 1 lives on context 1; packets come from context 0.
-        let left = Station(run, 1, pair.left, contexts: 2)
-        let right = Station(run, 2, pair.right, contexts: 1)
-        let arrivals = Arrivals()
-        right.layer.setTransport(
-          TransportHandler(receive: { packet, _ in arrivals.bytes.append(packet.bytes.uint8(at: 0)) }),
-          for: .udp)
-        left.start()
-        right.start()
-        run.concurrently([
-          ("sender", { for byte in 0..<5 { left.send(UInt8(byte), to: right.address, on: 0) } })
-        ])
-        run.require(arrivals.bytes == [0, 1, 2, 3, 4], "arrived: \(arrivals.bytes)")
-        left.stop()
-        right.stop()
-        withExtendedLifetime((left, right)) { pair.loseFrames() }
+        pending(run, count: 5)
+      },
+      Scenario(
+        id: "NB-PEND/strangers",
+        title: "a packet is on its way to where its neighbour was unknown, when the neighbour says who it is",
+        mutations: ["neighborStrangersNotLookedAt"]
+      ) { run in
+        pending(run, count: 2) { left, right in
+          // Asks for the left station first, which learns of the right one by that.
+          [("neighbour", { right.send(9, to: left.address, on: 0) })]
+        }
       },
       Scenario(
         id: "RT-ORDER", title: "an address with its link comes and goes while somebody looks for routes",
@@ -166,6 +161,31 @@
         withExtendedLifetime(station) { pair.loseFrames() }
       },
     ]
+
+    /// Context 0 of the left station, whose cache of interface 1 lives on context 1, sends numbers, which arrive in
+    /// order.
+    private static func pending(
+      _ run: Run, count: UInt8,
+      _ others: (_ left: Station, _ right: Station) -> [(name: String, body: () -> Void)] = { _, _ in [] }
+    ) {
+      let pair = wire(queues: 2)
+      let left = Station(run, 1, pair.left, contexts: 2)
+      let right = Station(run, 2, pair.right, contexts: 1)
+      let arrivals = Arrivals()
+      right.layer.setTransport(
+        TransportHandler(receive: { packet, _ in arrivals.bytes.append(packet.bytes.uint8(at: 0)) }),
+        for: .udp)
+      left.layer.setTransport(TransportHandler(receive: { _, _ in }), for: .udp)
+      left.start()
+      right.start()
+      run.concurrently(
+        [("sender", { for byte in 0..<count { left.send(byte, to: right.address, on: 0) } })]
+          + others(left, right))
+      run.require(arrivals.bytes == Array(0..<count), "NB-PEND: arrived: \(arrivals.bytes)")
+      left.stop()
+      right.stop()
+      withExtendedLifetime((left, right)) { pair.loseFrames() }
+    }
   }
 
   extension SharedCounter {

@@ -22,59 +22,52 @@
         id: "X1", title: "two contexts send past the gate of a lockless driver whose ring holds one frame",
         mutations: ["transmitOnStoppedQueueAsserted"]
       ) { run in
-        let world = TransmitWorld(run, .lockless, slots: 1, sources: 2, each: 2)
-        run.concurrently([world.source(0), world.source(1), world.hardware(3)])
-        world.finish()
+        TransmitWorld.explore(run, .lockless, slots: 1, each: 2, completions: 3)
       },
       Scenario(
         id: "X2", title: "the ring empties between the look that finds it full and the stop",
         mutations: ["queueStopWithoutRecheck"]
       ) { run in
-        let world = TransmitWorld(run, .gate, slots: 1, sources: 2, each: 2)
-        run.concurrently([world.source(0), world.source(1), world.hardware(3)])
-        world.finish()
+        TransmitWorld.explore(run, .gate, slots: 1, each: 2, completions: 3)
       },
       Scenario(
         id: "TX-STOP", title: "a sender that stops and a completion that makes room, whose stores come late",
         hasStoreBuffers: true, mutations: ["transmitSenderWithoutFence", "transmitCompleterWithoutFence"]
       ) { run in
-        let world = TransmitWorld(run, .gate, slots: 1, sources: 1, each: 2)
-        run.concurrently([world.source(0), world.hardware(2)])
-        world.finish()
+        TransmitWorld.explore(run, .gate, slots: 1, sources: 1, each: 2, completions: 2)
       },
       Scenario(
         id: "TX-STRAND",
         title: "a lockless driver's queue is stopped, restarted and deferred to from two contexts",
         mutations: ["transmitRestartWithoutRun", "transmitDeferWithoutRun"]
       ) { run in
-        let world = TransmitWorld(run, .lockless, slots: 1, sources: 2, each: 2)
-        run.concurrently([world.source(0), world.source(1), world.hardware(4)])
-        world.finish()
+        TransmitWorld.explore(run, .lockless, slots: 1, each: 2, completions: 4)
       },
       Scenario(
         id: "TX-STRAND/lock", title: "senders and the hardware meet at the lock of a driver that has its own",
         mutations: ["driverLockLetGoUnheard"]
       ) { run in
-        let world = TransmitWorld(run, .driver, slots: 2, sources: 2, each: 2)
-        run.concurrently([world.source(0), world.source(1), world.hardware(4)])
-        world.finish()
+        TransmitWorld.explore(run, .driver, slots: 2, each: 2, completions: 4)
       },
       Scenario(
         id: "TX-BUSY", title: "a packet comes back from a stopped queue while others wait behind it",
         mutations: ["transmitRequeuedAtTail"]
       ) { run in
-        let world = TransmitWorld(run, .gate, slots: 1, sources: 2, each: 3)
-        run.concurrently([world.source(0), world.source(1), world.hardware(4)])
-        world.finish()
+        TransmitWorld.explore(run, .gate, slots: 1, each: 3, completions: 4)
       },
       Scenario(
         id: "TX-BUSY/lockless",
         title: "the owner has taken a packet from the list while its context sends another",
         mutations: ["transmitListTestedEmpty"]
       ) { run in
-        let world = TransmitWorld(run, .lockless, slots: 1, sources: 2, each: 3)
-        run.concurrently([world.source(0), world.source(1), world.hardware(5)])
-        world.finish()
+        TransmitWorld.explore(run, .lockless, slots: 1, each: 3, completions: 5)
+      },
+      Scenario(
+        id: "TX-OWN",
+        title: "the hardware is done with a packet, and home frees it, before its sender goes on",
+        mutations: ["packetReadAfterGiven"]
+      ) { run in
+        TransmitWorld.explore(run, .lockless, slots: 2, sources: 1, each: 3, completions: 3)
       },
       Scenario(
         id: "X3", title: "packets complete while their queue is owned, and are freed when it is not",

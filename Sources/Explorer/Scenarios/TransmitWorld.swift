@@ -65,6 +65,15 @@
       lets = { world = nil }
     }
 
+    /// Sources that send all they have, and hardware that completes so often meanwhile.
+    static func explore(
+      _ run: Run, _ kind: TransmitSerialization, slots: Int, sources: Int = 2, each: Int, completions: Int
+    ) {
+      let world = TransmitWorld(run, kind, slots: slots, sources: sources, each: each)
+      run.concurrently((0..<sources).map { world.source($0) } + [world.hardware(completions)])
+      world.finish()
+    }
+
     private func packet(_ mark: UInt8) -> ItemRef {
       guard let item = packets?.ref.allocate() else {
         preconditionFailure("the scenario's pool is too small")

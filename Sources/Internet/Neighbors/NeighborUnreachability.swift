@@ -59,8 +59,7 @@ extension InternetLayer {
     if !isCounted { neighbor.addPending() }
     if neighbor.state.isUsable {
       if neighbor.state == .stale { enterDelay(neighbor, &cx) }
-      sendToStation(packet, neighbor.loadWord().station, cache.interface, &cx)
-      neighbor.removePending()  // keeps NB-PEND: after the packet is with its transmit queue
+      sendCounted(packet, neighbor, neighbor.loadWord().station, cache, &cx)
     } else {
       wait(packet, neighbor, cache, &cx)
     }
@@ -91,9 +90,22 @@ extension InternetLayer {
     _ neighbor: NeighborRef, _ station: MACAddress, _ cache: NeighborCacheRef, _ cx: inout SoftInterrupt
   ) {
     while let packet = unsafe neighbor.entry.pointee.waiting.popFirst() {
-      sendToStation(packet, station, cache.interface, &cx)
-      neighbor.removePending()
+      sendCounted(packet, neighbor, station, cache, &cx)
     }
+  }
+
+  private func sendCounted(
+    _ packet: consuming Packet, _ neighbor: NeighborRef, _ station: MACAddress, _ cache: NeighborCacheRef,
+    _ cx: inout SoftInterrupt
+  ) {
+    #if Explore
+      if Mutation.neighborPendingTakenOffFirst.isOn {
+        neighbor.removePending()
+        return sendToStation(packet, station, cache.interface, &cx)
+      }
+    #endif
+    sendToStation(packet, station, cache.interface, &cx)
+    neighbor.removePending()  // keeps NB-PEND: after the packet is with its transmit queue
   }
 
   /// Drops what waits, without telling anyone: the entry gives way to another.

@@ -152,7 +152,7 @@ extension InternetLayer {
     if let neighbor = cache.find(packet.metadata.destination) {
       var word = neighbor.loadWord()
       while !word.isDead {
-        if word.isUsable, word.pending == 0, !cache.hasStrangers {
+        if word.isUsable, isNothingUnderWay(word, cache) {
           guard word.asksToTell else {
             return sendToStation(packet, word.station, cache.interface, &cx)
           }
@@ -172,6 +172,15 @@ extension InternetLayer {
     }
     guard cache.addStranger() else { return drop(packet, .neighborWaitOverflow, &cx) }
     cache.submit(packet, as: InternetKind.neighborStranger, &cx)
+  }
+
+  /// Whether no earlier packet is on its way to the owner of the cache.
+  private func isNothingUnderWay(_ word: NeighborWord, _ cache: NeighborCacheRef) -> Bool {
+    #if Explore
+      if Mutation.neighborPendingNotLookedAt.isOn { return !cache.hasStrangers }
+      if Mutation.neighborStrangersNotLookedAt.isOn { return word.pending == 0 }
+    #endif
+    return word.pending == 0 && !cache.hasStrangers
   }
 
   /// Puts the link header in front and gives the frame to the queue of the context that sent it.

@@ -69,7 +69,6 @@ extension ConnectionRef {
     unsafe willOwn(UnsafeRawPointer(owned))  // keeps PCB-OWN
     guard unsafe !owned.pointee.isDropped else { return }
     let sockets = SocketContextRef(cx)
-    unsafe willOwn(UnsafeRawPointer(owned))  // keeps PCB-OWN
     var sink = ConnectionSink(self, pool: cx.pool, sockets: sockets)
     let effects = unsafe step(&owned.pointee.engine, cx.now, &sink)
     apply(effects, sink, &cx)
@@ -147,6 +146,7 @@ extension ConnectionRef {
   // MARK: What is posted
 
   fileprivate func arrive(_ packet: consuming Packet, _ cx: inout SoftInterrupt) {
+    unsafe willOwn(UnsafeRawPointer(owned))  // keeps PCB-OWN
     let sockets = SocketContextRef(cx)
     #if Explore
       let isDropped = unsafe owned.pointee.isDropped && !Mutation.droppedBlockTakesSegment.isOn
@@ -200,12 +200,18 @@ extension ConnectionRef {
   }
 
   fileprivate func timerFired(_ cx: inout SoftInterrupt) {
+    unsafe willOwn(UnsafeRawPointer(owned))  // keeps TM-OWNER
     unsafe owned.pointee.armed = nil
     guard unsafe !owned.pointee.isDropped else { return }
     if let deadline = unsafe owned.pointee.lingerDeadline, deadline <= cx.now {
       unsafe owned.pointee.lingerDeadline = nil
       return aborted(&cx)
     }
+    #if Explore
+      if Mutation.timerBelieved.isOn, let due = unsafe owned.pointee.engine.nextDeadline {
+        return runEngine(&cx) { $0.timeout(now: max($1, due), sink: &$2) }
+      }
+    #endif
     // A late fire of an old arming finds nothing due and only arms again (TM-STALE).
     if let due = unsafe owned.pointee.engine.nextDeadline, due <= cx.now {
       runEngine(&cx) { $0.timeout(now: $1, sink: &$2) }
@@ -421,6 +427,9 @@ extension ConnectionRef {
     guard let wanted = deadlines.0.map({ min($0, deadlines.1 ?? $0) }) ?? deadlines.1 else { return }
     if let armed = unsafe owned.pointee.armed, armed <= wanted { return }
     unsafe owned.pointee.armed = wanted
+    #if Explore
+      if Mutation.timerArmedAway.isOn { return cx.arm(timer, at: wanted) }
+    #endif
     if cx.index == home {
       cx.arm(timer, at: wanted)
     } else {
