@@ -31,6 +31,10 @@ public final class ScriptedDevice: Device, @unchecked Sendable {  // see each fi
 
   /// The first byte of each frame that reached the wire, in order. The completer's.
   public private(set) var wire: [UInt8] = []
+  /// The frames themselves, attached bytes included: of a device that completes later, while ``keepsFrames``.
+  public private(set) var frames: [[UInt8]] = []
+  /// Whether it keeps frames. Set at rest.
+  public var keepsFrames = false
   /// Times that the watchdog had the sending side reset. The completer's.
   public private(set) var resets = 0
   /// Gives packets back without stopping the queue: the bug of X1. Set at rest.
@@ -76,7 +80,10 @@ public final class ScriptedDevice: Device, @unchecked Sendable {  // see each fi
   /// thread, one at a time. Returns how many it were; none while somebody else has the driver's lock.
   @discardableResult public func completes(_ limit: Int, isTold: Bool = true) -> Int {
     guard transmitSerialization != .driver || lock.tryLock() else { return 0 }
-    let count = finish(limit) { wire.append($0.mark) }
+    let count = finish(limit) {
+      wire.append($0.mark)
+      if keepsFrames, let bytes = $0.bytes { frames.append(bytes) }
+    }
     if transmitSerialization == .driver { lock.unlock() }
     if count > 0, isTold { transmit?.roomAppeared() }
     return count
@@ -194,5 +201,16 @@ public final class ScriptedDevice: Device, @unchecked Sendable {  // see each fi
 extension ScriptedRing.Entry {
   fileprivate var item: ItemRef? {
     unsafe UnsafeMutableRawPointer(bitPattern: address).map { unsafe ItemRef($0) }
+  }
+  /// What the frame consists of, as long as the device has it.
+  fileprivate var bytes: [UInt8]? {
+    guard let item else { return nil }
+    let packet = Packet(item: item)
+    var bytes: [UInt8] = []
+    packet.forEachSpan(from: 0, count: packet.totalCount) { span in
+      for offset in 0..<span.byteCount { bytes.append(span.uint8(at: offset)) }
+    }
+    _ = packet.intoItem()
+    return bytes
   }
 }

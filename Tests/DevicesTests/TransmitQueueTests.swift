@@ -122,17 +122,49 @@ import Wire
     #expect(bench.device.wire == [1, 2])
   }
 
-  /// X8: what is in the queue is whole: a frame that its maker gives up before the send never gets there.
-  @Test func X8_onlyWholePacketsEnterTheQueue() throws {
-    let bench = try Bench(slots: 1)
-    bench.send([1, 2])
-    do {
-      var halfMade = bench.pool.ref.allocate()!
-      halfMade.append(3)
+  /// X8: what is in the queue is whole, to its last attached byte, whether it goes straight through, is left to whoever
+  /// is inside, comes back from the driver or waits; and a frame that its maker gives up never gets there.
+  @Test(arguments: DriverKindTests.kinds, [DisciplineChoice.fifo, .fqCodel])
+  func X8_onlyWholePacketsEnterTheQueue(kind: TransmitSerialization, discipline: DisciplineChoice) throws {
+    let bench = try Bench(
+      kind, slots: 1, contexts: 2,
+      TransmitConfiguration(discipline: discipline, byteLimit: ByteLimitParameters(maximum: 0)))
+    bench.device.keepsFrames = true
+    let chunks = ChunkPool(limit: 64)
+    var made: [[UInt8]] = []
+    func packet(_ mark: UInt8, attached: Int) -> Packet {
+      let content = (0..<40 + attached).map { mark &+ UInt8(truncatingIfNeeded: $0) }
+      var packet = bench.pool.ref.allocate()!
+      packet.append(40)
+      var span = packet.mutableBytes
+      for offset in 0..<40 { span.set(content[offset], at: offset) }
+      if attached > 0 {
+        let rest = Array(content[40...])
+        var chain = unsafe chunks.ref.makeChain(copying: rest.span.bytes)!
+        #expect(packet.attach(&chain, offset: 0, count: attached) == attached)
+      }
+      made.append(content)
+      return packet
     }
+    func send(_ mark: UInt8, attached: Int = 0, on context: Int = 0) {
+      bench.run(on: context) { cx in bench.queue.send(packet(mark, attached: attached), &cx) }
+    }
+    send(1, attached: 9000)
+    #expect(bench.device.inRing == 1)
+    bench.queue.roomAppeared()  // home has the queue, and has not begun
+    send(20, attached: 5000, on: 1)
+    send(21, on: 1)
+    bench.run { _ in _ = packet(99, attached: 300) }
+    made.removeLast()
+    bench.pass()
+    #expect(bench.queue.isStopped && bench.queue.isWaiting)
+    send(2, attached: 7000)
+    send(22, attached: 1, on: 1)
+    bench.pass(on: 1)
     bench.drain()
-    #expect(bench.device.wire == [1, 2])
-    #expect(bench.pool.counters.inUse == 0)
+    #expect(bench.device.frames.count == made.count && Set(bench.device.frames) == Set(made))
+    #expect(bench.device.wire.filter { $0 >= 20 } == [20, 21, 22], "TX-BUSY")
+    #expect(bench.pool.counters.inUse == 0 && chunks.ref.counters.inUse == 0)
   }
 
   /// A link that is down costs its frames, and stops nothing.
