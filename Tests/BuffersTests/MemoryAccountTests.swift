@@ -102,6 +102,25 @@ import Testing
     #expect(account.ref.reserved == reserved)
   }
 
+  /// With memory short nothing is cached, what was is not to be had, and what serves another purpose is moved.
+  @Test func nothingIsCachedInNeed() {
+    let account = MemoryAccount(limits: Self.limits, shares: 2)
+    let shares = Shares(account)
+    func take(_ at: Int) -> Bool { shares.take(at, Packet.occupied) }
+    #expect(take(1) && shares.second.cached > 0)
+    while account.ref.state == .normal { #expect(take(0)) }
+    while shares.first.cached > 0 { #expect(take(0)) }
+    #expect(account.ref.state == .pressure && take(0))
+    #expect(shares.first.cached == 0)
+    while take(0) {}
+    #expect(account.ref.state == .exhausted && shares.second.cached > 0)
+    #expect(!take(1), "those with a guarantee come first")
+    #expect(shares.second.cached == 0)
+    shares.second.move(Packet.occupied, from: .receive, to: .reassembly)
+    #expect(shares.second.used(.receive) == 0 && shares.second.used(.reassembly) == Packet.occupied)
+    expectExact(account, shares)
+  }
+
   /// Taken here and given back there, in any order: the sums are right and nothing is negative.
   @Test func RS_LEAK_theAccountNeitherDriftsNorGoesNegative() {
     let account = MemoryAccount(limits: Self.limits, shares: 2)

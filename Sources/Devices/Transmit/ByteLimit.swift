@@ -66,6 +66,7 @@ struct ByteLimit {
 
   /// `bytes` came back together, more than 0.
   mutating func completed(_ bytes: Int, now: Instant) {
+    let limitBefore = limit
     let excess = max(0, inFlight - limit)
     let left = max(0, inFlight - bytes)
     let isPastPrevious = bytes >= inFlightBefore
@@ -88,7 +89,8 @@ struct ByteLimit {
     limit = min(max(limit, parameters.minimum, 1), max(1, parameters.maximum))
     inFlight = left
     inFlightBefore = left
-    excessBefore = excess
+    // A limit that has just changed has made up for it.
+    excessBefore = limit == limitBefore ? excess : 0
     lastGivenBefore = lastGiven
   }
 
