@@ -258,10 +258,12 @@ import Wire
     return true
   }
 
-  /// The rest of the last packet, after the queue was restarted with nothing behind it.
-  public func flush(queue: Int) { _ = writeRest() }
-  /// Yields what has been copied; the owner of its gate.
+  /// Nothing is put off.
+  public func flush(queue: Int) {}
+  /// Writes the rest of the last packet, which may have nothing behind it that would (TX-RECLAIM), and yields what
+  /// has been copied; the owner of its gate.
   public func complete(queue: Int, into completed: inout PacketQueue) {
+    _ = writeRest()
     if unsafe sender.pointee.completed.isEmpty { return }
     unsafe completed.append(contentsOf: sender.pointee.completed.takeAll())
   }

@@ -76,6 +76,25 @@ struct SerialTests {
     #expect(left.counters(queue: 0).framesSent.value == 60)
   }
 
+  /// The rest of a packet with nothing behind it goes out when there is room, with no other send.
+  @Test func theRestOfTheLastPacketFollows() throws {
+    let (left, right) = try SerialDevice.pair()
+    let rig = try TransmitTests.Rig(left)
+    let far = try Bench(right)
+    var count: UInt8 = 0
+    while !rig.queue.isStopped {
+      rig.pass(sending: count..<count + 1)
+      count += 1
+    }
+    for number in 0..<count {
+      let packet = far.receive { _ in true }
+      #expect(packet == [UInt8](repeating: number, count: 1000))
+      if let line = left.descriptor(queue: 0), sluice_is_writable(line) != 0 { rig.queue.roomAppeared() }
+      rig.pass()
+    }
+    #expect(!rig.queue.isStopped && left.counters(queue: 0).framesSent.value == UInt64(count))
+  }
+
   @Test func whatIsNoTerminalIsRefused() {
     #expect(throws: LinkError.terminalRefused(path: "/dev/null", errno: ENOTTY)) {
       try SerialDevice.open(path: "/dev/null")
