@@ -41,7 +41,7 @@ import Testing
     try world.run {
       let listener = try await right.listen(on: address)
       async let serving: Void = serveEcho(listener)
-      let bytes = pattern(300_000)
+      let bytes = pattern(60_000)
       let stream = try await left.connect(to: address)
       async let writing: Void = {
         for start in stride(from: 0, to: bytes.count, by: 1000) {
