@@ -168,6 +168,50 @@ extension Host {
     network.expectNothingLeft()
   }
 
+  /// What a need of memory allows, number by number: windows of a few segments, what is guaranteed and to whom.
+  @Test func eachStateAllowsWhatTheDocumentationSays() throws {
+    let network = try Network(memoryOfRight: 512 << 10)
+    do {
+      let (listener, client, server) = try network.connect()
+      network.right.contexts.perform(on: 0) { cx in
+        let sockets = SocketContextRef(cx)
+        let connection = server.connection
+        let limit = unsafe Int(connection.shared.pointee.receiveLimit.load())
+        let segment = unsafe Int(connection.owned.pointee.engine.configuration.maximumSegment)
+        var taken = 0
+        func take(until state: MemoryState) {
+          while sockets.memory.state < state, sockets.memory.take(1024, .send) { taken += 1024 }
+          #expect(sockets.memory.state == state)
+        }
+        func admits(_ bytes: Int, isAhead: Bool = false) -> Bool {
+          guard connection.admit(bytes, isAhead: isAhead, pool: cx.pool, sockets) else { return false }
+          connection.settleReceived(bytes, sockets)
+          return true
+        }
+        let most = SocketMemoryPolicy.receive(limit: limit)
+        #expect(connection.freeReceiveSpace() == limit && limit > 4 * segment)
+        #expect(admits(Packet.occupied, isAhead: true))
+        #expect(!admits(most + 1) && sockets.counters.receiveQueueFull.value == 1)
+        take(until: .pressure)
+        #expect(connection.freeReceiveSpace() == 4 * segment)
+        #expect(admits(Packet.occupied, isAhead: true))
+        take(until: .exhausted)
+        #expect(connection.freeReceiveSpace() == 2 * segment)
+        let refused = sockets.counters.segmentsWithoutMemory.value
+        #expect(admits(SocketMemoryPolicy.guaranteed))
+        #expect(!admits(SocketMemoryPolicy.guaranteed + 1))
+        #expect(!admits(1, isAhead: true), "behind a hole nothing is guaranteed")
+        #expect(sockets.counters.segmentsWithoutMemory.value == refused + 2)
+        sockets.memory.give(taken, .send)
+        #expect(sockets.memory.state == .normal && connection.freeReceiveSpace() == limit)
+      }
+      network.scheduler.settle()
+      #expect(client.failure == nil)
+      listener.close()
+    }
+    network.expectNothingLeft()
+  }
+
   /// The hard limit: what is new is refused before it is acknowledged, with errors that say so; who reads at once
   /// goes on; and when the readers have drained, everybody does, and every byte is there.
   @Test func theHardLimitRefusesHonestlyAndIsRecoveredFrom() throws {

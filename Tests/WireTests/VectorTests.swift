@@ -20,6 +20,14 @@ struct VectorTests {
     return options
   }()
 
+  /// RFC 1055: an END on either side, and two bytes for each that would mean something.
+  @Test func slipLinesAreDelimitedAndEscaped() {
+    var line: [UInt8] = []
+    reading([0x45, 0xC0, 0xDB, 0xDC]) { SLIP.encode($0, into: &line) }
+    reading([]) { SLIP.encode($0, into: &line) }
+    #expect(line == [0xC0, 0x45, 0xDB, 0xDC, 0xDB, 0xDD, 0xDC, 0xC0, 0xC0, 0xC0])
+  }
+
   @Test func aLinuxSYNIsReadFieldByField() throws {
     try reading(Self.syn) { packet throws(WireError) in
       let ip = try IPv4Header.parse(packet)
