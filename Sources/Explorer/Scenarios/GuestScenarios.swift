@@ -141,54 +141,22 @@
     }
   }
 
-  /// A stack on loopback whose context runs and sleeps as it ships, and whose programs enter.
-  @safe private final class EnteringSockets: @unchecked Sendable {  // all virtual threads are one thread
-    let run: Run
-    let contexts: ExploredContexts
-    private let internet: InternetLayer
-    private let sockets: SocketLayer
-
-    init(_ run: Run, _ entry: BlockEntry) {
-      self.run = run
-      contexts = ExploredContexts(run) { $0.guests = 1 }
-      internet = InternetLayer(contexts: contexts.set, configuration: InternetConfiguration(seed: 1))
-      var configuration = SocketConfiguration()
-      configuration.seed = 1
-      configuration.connectionLimit = 8
-      configuration.applicationPackets = 8
-      configuration.applicationChunks = 16
-      configuration.entry = entry
-      sockets = SocketLayer(contexts: contexts.set, internet: internet, configuration: configuration)
-      do {
-        let loopback = try internet.addInterface(
-          InterfaceDescription(device: LoopbackDevice(queues: 1, ringSlots: 16), isLoopback: true))
-        try internet.configure { tables throws(NetworkChangeError) in
-          try tables.addAddress(InterfaceAddress(IPPrefix("127.0.0.1/8")!, interface: loopback))
-        }
-      } catch {
-        preconditionFailure("a stack in memory needs nothing of the system: \(error)")
-      }
-      contexts.start()
+  extension SocketWorld {
+    /// One context that runs and sleeps as it ships, and programs that enter.
+    fileprivate static func exploreEntering(
+      _ run: Run, _ entry: BlockEntry, _ body: (SocketWorld) -> Void
+    ) {
+      explore(
+        run, .threads, adjusting: { $0.guests = 1 },
+        changing: {
+          $0.connectionLimit = 8
+          $0.applicationPackets = 8
+          $0.applicationChunks = 16
+          $0.entry = entry
+        }, body)
     }
 
-    private func made<Value>(_ answer: Answer<Result<Value, SocketError>>) -> Value {
-      run.wait { answer.isReady }
-      guard case .success(let value)? = answer.take() else { preconditionFailure("a socket on loopback") }
-      return value
-    }
-    /// Both ends of a connection.
-    func connection() -> (near: StreamSocket, far: StreamSocket) {
-      let address = SocketAddress(SocketWorld.host, port: 7)
-      let listener = made(sockets.listen(on: address))
-      let near = made(sockets.connect(to: address))
-      defer { listener.close() }
-      while true {
-        run.wait { listener.isAcceptable && near.isConnected }
-        if case .success(let far) = listener.tryAccept() { return (near, far) }
-      }
-    }
-
-    func writer(_ socket: StreamSocket, _ bytes: [UInt8]) -> (name: String, body: () -> Void) {
+    fileprivate func writer(_ socket: StreamSocket, _ bytes: [UInt8]) -> (name: String, body: () -> Void) {
       (
         "writer \(bytes[0])",
         {
@@ -200,15 +168,15 @@
       )
     }
     /// Reads until there are `count` bytes, or the end.
-    func reader(
+    fileprivate func reader(
       _ socket: StreamSocket, _ count: Int, _ got: @escaping ([UInt8]) -> Void
     ) -> (name: String, body: () -> Void) {
       (
         "reader",
-        {
+        { [self] in
           var all: [UInt8] = []
           while all.count < count {
-            let next = SocketWorld.wait(at: socket.readPoint, isReady: socket.isReadable) { () -> [UInt8]? in
+            let next = wait(at: socket.readPoint, isReady: socket.isReadable) { () -> [UInt8]? in
               let (outcome, bytes) = socket.readNow()
               return outcome == .wouldBlock ? nil : bytes
             }
@@ -218,15 +186,6 @@
           got(all)
         }
       )
-    }
-
-    /// Every connection gone; what still waits for time gets it.
-    func finish() {
-      for _ in 0..<400 where sockets.connectionsInUse(0) > 0 { run.sleep(nanoseconds: 500_000_000) }
-      run.require(sockets.connectionsInUse(0) == 0, "PCB-GRACE: connections are left")
-      let wasted = sockets.wakeAccount.counters.wasted.value
-      run.require(wasted == 0, "SB-EXACT: \(wasted) useless wake-ups")
-      contexts.finish()
     }
   }
 
@@ -284,8 +243,7 @@
         title: "both ends of a connection write as guests of a home that sleeps now and then",
         mutations: ["guestForgetsFlush", "guestLeavesBacklog"]
       ) { run in
-        let world = EnteringSockets(run, .enterIdle)
-        do {
+        SocketWorld.exploreEntering(run, .enterIdle) { world in
           let (near, far) = world.connection()
           var (there, back): ([UInt8], [UInt8]) = ([], [])
           run.concurrently([
@@ -294,29 +252,25 @@
           ])
           run.require(there == [1, 2, 3] && back == [9, 8], "SB-WHOLE: read \(there) and \(back)")
         }
-        world.finish()
       },
       Scenario(
         id: "L8/guest", title: "one thread writes as a guest, another one aborts the connection",
         mutations: ["guestEntersOwnedGate", "guestKeepsGraceSection"]
       ) { run in
-        let world = EnteringSockets(run, .enterFree)
-        do {
+        SocketWorld.exploreEntering(run, .enterFree) { world in
           let (near, far) = world.connection()
           run.concurrently([
             world.writer(near, [1, 2, 3]), ("closer", { near.abort() }),
             world.reader(far, 4) { run.require([1, 2, 3].starts(with: $0), "SB-WHOLE: read \($0)") },
           ])
         }
-        world.finish()
       },
       Scenario(
         id: "L2/guest",
         title: "one thread writes as a guest, another one closes; both connections are at one home",
         mutations: ["guestTakenByStore", "guestForgetsFlush"]
       ) { run in
-        let world = EnteringSockets(run, .enterFree)
-        do {
+        SocketWorld.exploreEntering(run, .enterFree) { world in
           let (near, far) = world.connection()
           let (left, right) = world.connection()
           var there: [UInt8] = []
@@ -332,7 +286,6 @@
           ])
           run.require(there == [1, 2], "L2: read \(there)")
         }
-        world.finish()
       },
     ]
   }

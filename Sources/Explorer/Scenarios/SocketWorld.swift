@@ -38,6 +38,7 @@
 
     init(
       _ run: Run, contexts count: Int = 1, _ drive: Drive = .stepped,
+      adjusting adjust: (inout ContextConfiguration) -> Void = { _ in },
       changing change: (inout SocketConfiguration) -> Void = { _ in }
     ) {
       self.run = run
@@ -48,6 +49,7 @@
         case .stepped: ($0.timeSource, $0.makePoller) = (clock, nil)
         case .threads: break
         }
+        adjust(&$0)
       }
       link = LinkPair(left: .ip, right: .ip, queues: count, ringSlots: 16)
       do {
@@ -92,14 +94,24 @@
     func datagram(_ port: UInt16) -> DatagramSocket {
       made(sockets.bindDatagram(to: SocketAddress(Self.host, port: port)))
     }
-    /// Both ends of a connection, at rest.
-    func connection(limits: BufferLimits = BufferLimits()) -> (client: StreamSocket, server: StreamSocket) {
+    /// Both ends of a connection on loopback, at rest.
+    func connection(
+      from local: SocketAddress? = nil, limits: BufferLimits = BufferLimits()
+    ) -> (client: StreamSocket, server: StreamSocket) {
       let address = SocketAddress(Self.host, port: 7)
       let listener = made(sockets.listen(on: address, limits: limits))
-      let client = made(sockets.connect(to: address, limits: limits))
-      scheduler.settle()
       defer { listener.close() }
-      guard case .success(let server) = listener.tryAccept() else {
+      let client = made(sockets.connect(to: address, from: local, limits: limits))
+      var server: StreamSocket?
+      let isMade = {
+        if case .success(let child) = listener.tryAccept() { server = child }
+        return server != nil && client.isConnected
+      }
+      switch drive {
+      case .stepped: scheduler.settle()
+      case .threads: run.wait(until: isMade)
+      }
+      guard server != nil || isMade(), let server else {
         preconditionFailure("a connection on loopback is made")
       }
       return (client, server)
@@ -208,9 +220,10 @@
     /// Runs `body` in a world of its own. What it made is let go of when it returns, and nothing is left.
     static func explore(
       _ run: Run, contexts: Int = 1, _ drive: Drive = .stepped,
+      adjusting adjust: (inout ContextConfiguration) -> Void = { _ in },
       changing change: (inout SocketConfiguration) -> Void = { _ in }, _ body: (SocketWorld) -> Void
     ) {
-      let world = SocketWorld(run, contexts: contexts, drive, changing: change)
+      let world = SocketWorld(run, contexts: contexts, drive, adjusting: adjust, changing: change)
       body(world)
       world.finish()
     }
@@ -222,8 +235,9 @@
         scheduler.settle()
         scheduler.run(milliseconds: 10)
       case .threads:
-        for _ in 0..<400 where inUse > 0 || timers > 0 || sockets.bindingCount > 0 {
-          run.sleep(nanoseconds: 5_000_000)
+        // A grace period takes milliseconds; a half-open connection's timer, or TIME-WAIT, takes longer.
+        for round in 0..<400 where inUse > 0 || timers > 0 || sockets.bindingCount > 0 {
+          run.sleep(nanoseconds: round < 100 ? 5_000_000 : 500_000_000)
         }
         run.require(timers == 0, "TM-REF: \(timers) timers are left")
         run.require(sockets.bindingCount == 0, "SO-TERM: \(sockets.bindingCount) names are left")
