@@ -23,7 +23,8 @@ extension StreamSocket {
   }
 
   /// SO_SNDBUF: how many bytes may be submitted and not acknowledged. More room is space for a writer that waits,
-  /// which is woken (W10); less takes nothing back, but a writer waits until what is out fits.
+  /// which is woken (W10); less takes nothing back, but a writer waits until what is out fits. (A writer that
+  /// was woken for room that this takes away again finds none: such a wake-up is counted as wasted.)
   ///
   /// - Parameter bytes: 4 KiB...16 MiB; what lies outside counts as the nearest.
   public func setSendLimit(_ bytes: Int) {

@@ -147,6 +147,12 @@ final class StormEnd: @unchecked Sendable {
     return pairing.map { $0.unread(incoming, at: readPosition) } ?? true
   }
 
+  /// Lowered only while nobody writes: a writer that has just been woken would find its room taken back.
+  func setSendLimit(_ limit: Int) {
+    guard isKnown.load() != 0, writing.tryLock() else { return stream.setSendLimit(Storm.buffer) }
+    defer { writing.unlock() }
+    stream.setSendLimit(limit)
+  }
   func shutdownSend() {
     isEnding.store(1)
     stream.shutdownSend()

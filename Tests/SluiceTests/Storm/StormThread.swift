@@ -245,7 +245,7 @@ final class StormThread {
       case 0: end.stream.setNoDelay(isOn)
       case 1: end.stream.setKeepAlive(isOn)
       case 2: end.stream.setAbortOnClose(isOn)
-      case 3: end.stream.setSendLimit(limit)
+      case 3: end.setSendLimit(limit)
       default: end.stream.setReceiveLimit(limit)
       }
     }
