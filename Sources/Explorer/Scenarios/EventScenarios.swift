@@ -47,6 +47,7 @@
       ) { run in
         SocketWorld.exploreQueue(run, events: 1) { world, queue, events in
           var told = 0
+          // Nobody removes it: a refusal, of whatever kind, fails the schedule.
           let trigger = { (try? events[0].trigger()) ?? run.require(false, "the event is gone") }
           world.concurrently([
             ("one", trigger), ("other", trigger),
@@ -72,6 +73,7 @@
             (
               "trigger",
               {
+                // A refusal leaves a waiter without its event, which is found as stuck.
                 for event in events { try? event.trigger() }
               }
             ),
@@ -119,6 +121,7 @@
       ) { run in
         SocketWorld.exploreQueue(run, events: 1) { world, queue, events in
           let waiter = { while world.harvest(queue) != nil {} }
+          // Refused if the close came first.
           world.concurrently([
             ("waiter", waiter), ("other waiter", waiter), ("trigger", { try? events[0].trigger() }),
             ("closer", { queue.close() }),
@@ -299,6 +302,7 @@
     ) {
       explore(run) { world in
         let queue = world.sockets.makeEventQueue(limit: 4)
+        // The count below tells a refusal.
         let events = (1...count).compactMap { try? queue.addUserEvent(token: $0) }
         run.require(events.count == count, "an event was refused")
         body(world, queue, events)
