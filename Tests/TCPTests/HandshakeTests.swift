@@ -5,7 +5,7 @@ import Wire
 
 @Suite struct HandshakeTests {
   @Test func sizeOfAConnection() {
-    #expect(MemoryLayout<TCPConnection>.size <= 640, "\(MemoryLayout<TCPConnection>.size)")
+    #expect(MemoryLayout<TCPConnection>.size <= 1408, "\(MemoryLayout<TCPConnection>.size)")
     #expect(MemoryLayout<TCPEffects>.size <= 24)
   }
 
@@ -166,7 +166,7 @@ import Wire
     var options = TCPOptions()
     options.mss = 1000
     script.inject([.syn, .ack], 0, ack: 1, options: options)
-    #expect(script.info.congestionWindow == 1000)
+    #expect(script.info.congestionWindow == 1)
   }
 
   @Test func P7_ecnSynIsNotReset() {

@@ -135,8 +135,9 @@ extension ConnectionRef {
         unsafe owned.pointee.route = internet.route(to: key.remoteAddress, sourceHint: key.localAddress)
       }
       while let packet = packets.popFirst() {
+        let kind = TrafficClass(rawValue: packet.metadata.trafficClass)
         let outcome = internet.send(
-          packet, from: key.localAddress, to: key.remoteAddress, protocol: .tcp,
+          packet, from: key.localAddress, to: key.remoteAddress, protocol: .tcp, trafficClass: kind,
           route: unsafe owned.pointee.route, &cx)
         if outcome != .sent { sockets.counters.segmentsUnroutable.increment() }
       }

@@ -55,6 +55,8 @@ struct ConnectionSink: TCPSink, ~Copyable {
     }
     SegmentBuilder.finish(header, from: key.localAddress, to: key.remoteAddress, into: &packet)
     sockets.counters.segmentsSent.increment()
+    let notification: CongestionNotification = segment.isCapable ? .capable0 : .notCapable
+    packet.metadata.trafficClass = TrafficClass(dscp: 0, notification: notification).rawValue
     if segment.isRetransmission { sockets.counters.segmentsRetransmitted.increment() }
     outgoing.append(packet)
   }

@@ -19,29 +19,28 @@ extension TCPConnection {
       transmitChallenge(now: now, sink: &sink)
       return false
     }
+    var report = AcknowledgmentReport(
+      priorUnacknowledged: send.unacknowledged, priorHighest: highestReported,
+      priorDelivered: rate.delivered, priorLost: rate.lost, priorCount: outstanding.count)
+    report.carriesText = payloadCount > 0 || segment.flags.contains(.fin)
     let offered = UInt32(segment.window) << UInt32(send.scale)
-    // RFC 5681 section 2. A closed window is probed, and the answers say nothing of losses.
-    let isDuplicate =
-      acknowledgment == send.unacknowledged && payloadCount == 0 && !segment.flags.contains(.fin)
-      && send.flight > 0 && offered == send.window && offered > 0
+    report.isDuplicate =
+      acknowledgment == send.unacknowledged && !report.carriesText && !outstanding.isEmpty
+      && offered == send.window
 
     if acknowledgment >= send.unacknowledged {
-      let wasClosed = send.window == 0
-      send.takeWindow(offered, sequence: segment.sequence, acknowledgment: acknowledgment)
-      probes = 0
-      if send.window > 0 {
-        probeBackoff = 0
-        if wasClosed { deadlines.persist.disarm() }
-      } else {
-        // The peer lives and has no room: it is never given up for that (RFC 9293 section 3.8.6.1).
-        attempts = 0
-      }
+      takeWindow(offered, segment, &report)
     }
+    if ecn.isOn, segment.flags.contains(.ece), !segment.flags.contains(.syn) {
+      report.echoesCongestion = true
+    }
+    takeBlocks(of: segment, now: now, &report)
     if acknowledgment > send.unacknowledged {
-      advance(to: segment, now: now, sink: &sink, &effects)
-    } else if isDuplicate {
-      takeDuplicate(now: now, sink: &sink)
+      advance(to: segment, now: now, sink: &sink, &report, &effects)
     }
+    respond(to: &report, segment, now: now, sink: &sink)
+    armSendTimers(now: now)
+
     switch state {
     case .finWait1:
       if send.finAcknowledged { enterFinWait2(now: now) }
@@ -58,57 +57,163 @@ extension TCPConnection {
     return true
   }
 
+  /// The window that the peer offers.
+  private mutating func takeWindow(
+    _ offered: UInt32, _ segment: TCPSegment, _ report: inout AcknowledgmentReport
+  ) {
+    let wasClosed = send.window == 0
+    report.changedWindow = send.takeWindow(
+      offered, sequence: segment.sequence, acknowledgment: segment.acknowledgment)
+    probes = 0
+    if send.window > 0 {
+      probeBackoff = 0
+      if wasClosed {
+        deadlines.persist.disarm()
+        // What probed the closed window was not taken: it goes again at once.
+        if recovery.phase == .loss, !outstanding.isEmpty { outstanding.clear(0, .repeating) }
+      }
+    } else {
+      // The peer lives and has no room: it is never given up for that (RFC 9293 section 3.8.6.1).
+      attempts = 0
+    }
+  }
+
   /// SND.UNA moves.
   private mutating func advance(
-    to segment: TCPSegment, now: Instant, sink: inout some TCPSink & ~Copyable, _ effects: inout TCPEffects
+    to segment: TCPSegment, now: Instant, sink: inout some TCPSink & ~Copyable,
+    _ report: inout AcknowledgmentReport, _ effects: inout TCPEffects
   ) {
     let acknowledgment = segment.acknowledgment
-    let flight = max(send.flight, 0)
     let first = send.dataStart
-    let bytes = acknowledgment - send.unacknowledged
     send.unacknowledged = acknowledgment
     if send.next < acknowledgment { send.next = acknowledgment }
+    report.advanced = true
 
     let text = max(0, SequenceNumber.earlier(acknowledgment, send.queueEnd) - first)
     effects.acknowledgedBytes += text
     counters.bytesAcknowledged &+= UInt64(text)
     if send.finAcknowledged { effects.events.insert(.sendFinished) }
-
-    roundTrip.acknowledged(acknowledgment, at: segment.arrival, echoed: echoedRoundTrip(segment))
     attempts = 0
     deadlines.user.disarm()
-
-    switch recovery.acknowledged(acknowledgment, bytes: bytes, segment: fullSegment) {
-    case .none, .enter:
-      congestion.acknowledged(
-        AcknowledgmentSample(
-          acknowledged: bytes, flight: flight, segment: fullSegment, roundTrip: roundTrip.smoothed,
-          now: now))
-      deadlines.retransmission.disarm()
-    case .retransmit(let restartsTimer):
-      if restartsTimer { deadlines.retransmission.disarm() }
-      retransmitFirst(now: now, sink: &sink)
-    case .leave:
-      congestion.recovered(flight: send.flight, segment: fullSegment, now: now)
-      deadlines.retransmission.disarm()
-    }
-    armSendTimers(now: now)
+    removeAcknowledged(now: now, &report)
   }
 
-  /// A duplicate acknowledgment while data is out.
-  private mutating func takeDuplicate(now: Instant, sink: inout some TCPSink & ~Copyable) {
-    counters.duplicateAcknowledgments &+= 1
-    let action = recovery.duplicate(
-      unacknowledged: send.unacknowledged, maximum: send.maximum, segment: fullSegment)
-    switch action {
-    case .enter:
-      // What limited transmit has added does not count (RFC 5681 section 3.2, step 2).
-      let flight = min(send.flight, max(congestion.window, fullSegment))
-      congestion.lost(flight: flight, segment: fullSegment, now: now)
-      retransmitFirst(now: now, sink: &sink)
-    case .none, .retransmit, .leave:
-      break
+  /// Takes what is acknowledged off the retransmission queue, and learns from each segment.
+  private mutating func removeAcknowledged(now: Instant, _ report: inout AcknowledgmentReport) {
+    let acknowledgment = send.unacknowledged
+    var firstSent: Instant?
+    var lastSent = Instant.zero
+    while !outstanding.isEmpty {
+      let segment = outstanding[0]
+      if segment.end > acknowledgment {
+        if segment.start < acknowledgment { outstanding.trimFirst(to: acknowledgment) }
+        break
+      }
+      if segment.marks.contains(.repeated) {
+        report.acknowledgedRepeated = true
+      } else if !segment.marks.contains(.sacked) {
+        firstSent = firstSent ?? segment.sent
+        lastSent = segment.sent
+        if segment.end <= recovery.end { report.deliveredOriginal = true }
+        if report.lowestReordered.map({ segment.start < $0 }) ?? true {
+          report.lowestReordered = segment.start
+        }
+      }
+      if !segment.marks.contains(.sacked), isSelective { noteDelivered(segment, now: now, &report) }
+      if !isSelective { rate.observe(segment, now: now) }
+      outstanding.removeFirst()
+      report.acknowledged += 1
+      report.acknowledgedText = true
     }
+    if let firstSent, !report.acknowledgedRepeated {
+      report.roundTrip = now - firstSent
+      report.newestRoundTrip = now - lastSent
+    }
+    guard report.acknowledgedText else { return }
+    report.restartsTimer = true
+    if !isSelective {
+      removePresumed(report.acknowledged, now: now)
+      // Without blocks nothing tells an original from its repetition.
+      if report.acknowledgedRepeated { report.deliveredOriginal = false }
+    } else if let lowest = report.lowestReordered, lowest < report.priorHighest {
+      noteReordering(from: lowest, highest: report.priorHighest)
+    }
+  }
+
+  /// A segment has arrived, whether in order or not.
+  mutating func noteDelivered(_ segment: SentSegment, now: Instant, _ report: inout AcknowledgmentReport) {
+    recent.delivered(segment, minimumRoundTrip: roundTrip.minimum, now: now)
+    rate.segmentDelivered(segment, now: now)
+    report.newestPriorDelivered = segment.delivery.delivered
+  }
+
+  /// What follows from an acknowledgment: the round trip, the reordering window, losses and their repair, the
+  /// congestion window, and what may be sent again at once.
+  private mutating func respond(
+    to report: inout AcknowledgmentReport, _ segment: TCPSegment, now: Instant,
+    sink: inout some TCPSink & ~Copyable
+  ) {
+    takeRoundTrip(segment, report, now: now)
+    if report.isDuplicate { counters.duplicateAcknowledgments &+= 1 }
+    guard report.priorCount > 0 else { return }
+    recent.adapt(priorDelivered: report.newestPriorDelivered, delivered: rate.delivered)
+    takeProbeAnswer(segment.acknowledgment, report, now: now)
+    var repeats = Repetition.none
+    if report.isDubious(in: recovery.phase) { repeats = judgeLosses(&report, segment, now: now) }
+    controlCongestion(report, now: now)
+    if report.restartsTimer { restartRetransmissionTimer(isProgress: true, now: now) }
+    switch repeats {
+    case .none: break
+    case .lost: retransmitLost(now: now, sink: &sink)
+    case .new:
+      // RFC 5682 section 2.1, step 2b: what is new tells whether the timeout was spurious.
+      output(isForced: true, now: now, sink: &sink)
+      if send.next <= recovery.end {
+        recovery.isProbingTimeout = false
+        retransmitLost(now: now, sink: &sink)
+      }
+    }
+  }
+
+  private mutating func takeRoundTrip(
+    _ segment: TCPSegment, _ report: AcknowledgmentReport, now: Instant
+  ) {
+    if let sample = report.roundTrip ?? report.sackedRoundTrip {
+      roundTrip.measured(
+        segment.arrival == .zero || segment.arrival > now ? sample : sample - (now - segment.arrival),
+        unacknowledged: send.unacknowledged, next: send.next, configuration)
+    } else if report.acknowledgedText, let echoed = echoedRoundTrip(segment) {
+      roundTrip.measured(
+        echoed, unacknowledged: send.unacknowledged, next: send.next, configuration)
+    }
+  }
+
+  /// The congestion window after an acknowledgment.
+  private mutating func controlCongestion(_ report: AcknowledgmentReport, now: Instant) {
+    let delivered = Int(rate.delivered &- report.priorDelivered)
+    let lost = Int(rate.lost &- report.priorLost)
+    let sample = AcknowledgmentSample(
+      delivered: delivered, roundTrip: report.newestRoundTrip, smoothed: roundTrip.smoothed,
+      minimum: roundTrip.minimum, unacknowledged: send.unacknowledged, next: send.next,
+      isLimiting: window.isLimiting, isPaced: pacer.isOn, now: now)
+    control.observe(sample, &window)
+    if recovery.isReducing {
+      if let size = recovery.proportionalWindow(
+        newlyDelivered: delivered, newlyLost: lost, advanced: report.advanced,
+        inFlight: outstanding.inFlight, threshold: window.threshold)
+      {
+        window.set(size)
+      }
+    } else if delivered > 0, mayGrow(report) {
+      control.grow(sample, &window)
+    }
+  }
+
+  /// Where the order of segments is known to be disturbed, anything that arrives lets the window grow; else only what is
+  /// acknowledged in order, since a hole may be a loss.
+  private func mayGrow(_ report: AcknowledgmentReport) -> Bool {
+    recovery.reordering > LossRecovery.duplicateThreshold
+      ? report.acknowledgedText || report.sacked : report.acknowledgedText
   }
 
   /// Our FIN is acknowledged, the peer may go on (P2). An orphan does not wait for that for ever.

@@ -47,9 +47,10 @@ extension TCPConnection {
     let first = send.initial + 1
     send.unacknowledged = SequenceNumber.later(send.unacknowledged, first)
     send.next = SequenceNumber.later(send.next, first)
-    roundTrip.acknowledged(first, at: segment.arrival, echoed: echoedRoundTrip(segment))
+    roundTrip.synAcknowledged(
+      at: segment.arrival, echoed: echoedRoundTrip(segment), next: send.next, configuration)
     if !roundTrip.isMeasured, attempts > 0 { roundTrip.restartCautiously() }
-    congestion = CongestionController(initialWindow: attempts > 1 ? fullSegment : initialWindow)
+    beginSending(isCautious: attempts > 1, now: segment.arrival)
     attempts = 0
     deadlines.retransmission.disarm()
     deadlines.user.disarm()

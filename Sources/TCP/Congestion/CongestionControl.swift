@@ -1,92 +1,143 @@
 import Timing
+import Wire
 
-/// What a congestion control is told of an acknowledgment of new data outside of recovery.
+/// Which congestion control a connection uses.
+@frozen public enum CongestionAlgorithm: UInt8, Sendable, CaseIterable {
+  /// CUBIC, RFC 9438.
+  case cubic
+  /// NewReno, RFC 5681 and 6582.
+  case newReno
+}
+
+/// How CUBIC leaves the first slow start before it overshoots.
+@frozen public enum SlowStartExit: UInt8, Sendable {
+  /// HyStart++ (RFC 9406): a phase of conservative slow start when round trips become longer.
+  case hyStartPlusPlus
+  /// HyStart as Linux has it: the window stops growing at once, by the length of a train of acknowledgments or by the
+  /// round trip.
+  case hyStart
+  /// Only a loss ends it.
+  case loss
+}
+
+/// What a congestion control is told of an acknowledgment.
 struct AcknowledgmentSample {
-  /// Bytes newly acknowledged.
-  var acknowledged: Int
-  /// Bytes that were out before this acknowledgment.
-  var flight: Int
-  /// Effective segment in bytes.
-  var segment: Int
+  /// Segments newly delivered, in order or not.
+  var delivered: Int
+  /// The round trip that it measured, of a segment sent only once; nil: none.
+  var roundTrip: Nanoseconds?
   /// Smoothed round trip; zero if not yet known.
-  var roundTrip: Nanoseconds
+  var smoothed: Nanoseconds
+  /// Smallest round trip; zero if not yet known.
+  var minimum: Nanoseconds
+  /// SND.UNA.
+  var unacknowledged: SequenceNumber
+  /// SND.NXT.
+  var next: SequenceNumber
+  /// Nothing else than the window held us back.
+  var isLimiting: Bool
+  /// Segments leave in time with the round trip, not in bursts.
+  var isPaced: Bool
   /// Now.
   var now: Instant
 }
 
-/// How much may be on its way: the narrow border of a congestion control.
+/// What a congestion control hears of besides acknowledgments.
+enum CongestionEvent {
+  /// The retransmission timer went off: what was learned of the path is old.
+  case timedOut
+  /// Something is sent after nothing was out for so long.
+  case resumed(after: Nanoseconds)
+}
+
+/// How the congestion window follows from what happens: the narrow border of a congestion control.
 ///
-/// It answers with a window and is told of the events that change it. What recovery adds for a moment (the
-/// inflation of RFC 6582) is not its business. Calling context: the owner of the connection.
+/// It grows the window outside of recovery, and says what the threshold becomes when congestion is found. How the
+/// window gets there is `LossRecovery`'s (proportional rate reduction, RFC 6937), the same for all. Calling
+/// context: the owner of the connection.
 protocol CongestionControl {
-  /// cwnd in bytes; at least one segment.
-  var window: Int { get }
-  /// ssthresh in bytes.
-  var threshold: Int { get }
-  /// New data was acknowledged, outside of recovery.
-  mutating func acknowledged(_ sample: AcknowledgmentSample)
-  /// A loss was found by duplicate acknowledgments while `flight` bytes were out.
-  mutating func lost(flight: Int, segment: Int, now: Instant)
-  /// Recovery has ended; `flight` bytes are out.
-  mutating func recovered(flight: Int, segment: Int, now: Instant)
-  /// The retransmission timer went off while `flight` bytes were out; `isFirst` unless it did so before for
-  /// the same data.
-  mutating func timedOut(flight: Int, segment: Int, isFirst: Bool)
-  /// Nothing was sent for a retransmission timeout.
-  mutating func restartAfterIdle(initialWindow: Int)
+  /// ssthresh after congestion was found with `window`; at least two segments.
+  mutating func threshold(after window: CongestionWindow, now: Instant) -> Int
+  /// An acknowledgment arrived; called for each, before `grow`.
+  mutating func observe(_ sample: AcknowledgmentSample, _ window: inout CongestionWindow)
+  /// `sample.delivered` segments arrived outside of recovery: the window may grow.
+  mutating func grow(_ sample: AcknowledgmentSample, _ window: inout CongestionWindow)
+  /// Something else happened.
+  mutating func note(_ event: CongestionEvent, now: Instant)
+  /// The reduction was undone: nothing had been lost.
+  mutating func undone()
 }
 
 /// The congestion control of a connection: one of those that there are, in place and of fixed size. A further
 /// one is a further case.
-enum CongestionController: CongestionControl {
+enum CongestionController {
   case newReno(NewReno)
+  case cubic(Cubic)
 
-  /// NewReno with a window of `initialWindow` bytes.
-  init(initialWindow: Int) { self = .newReno(NewReno(initialWindow: initialWindow)) }
+  init(_ algorithm: CongestionAlgorithm, exit: SlowStartExit) {
+    switch algorithm {
+    case .newReno: self = .newReno(NewReno())
+    case .cubic: self = .cubic(Cubic(exit: exit))
+    }
+  }
 
-  var window: Int {
+  var algorithm: CongestionAlgorithm {
     switch self {
-    case .newReno(let control): control.window
+    case .newReno: .newReno
+    case .cubic: .cubic
     }
   }
-  var threshold: Int {
-    switch self {
-    case .newReno(let control): control.threshold
-    }
-  }
-  mutating func acknowledged(_ sample: AcknowledgmentSample) {
+}
+
+extension CongestionController: CongestionControl {
+  mutating func threshold(after window: CongestionWindow, now: Instant) -> Int {
     switch self {
     case .newReno(var control):
-      control.acknowledged(sample)
-      self = .newReno(control)
+      defer { self = .newReno(control) }
+      return control.threshold(after: window, now: now)
+    case .cubic(var control):
+      defer { self = .cubic(control) }
+      return control.threshold(after: window, now: now)
     }
   }
-  mutating func lost(flight: Int, segment: Int, now: Instant) {
+  mutating func observe(_ sample: AcknowledgmentSample, _ window: inout CongestionWindow) {
     switch self {
     case .newReno(var control):
-      control.lost(flight: flight, segment: segment, now: now)
+      control.observe(sample, &window)
       self = .newReno(control)
+    case .cubic(var control):
+      control.observe(sample, &window)
+      self = .cubic(control)
     }
   }
-  mutating func recovered(flight: Int, segment: Int, now: Instant) {
+  mutating func grow(_ sample: AcknowledgmentSample, _ window: inout CongestionWindow) {
     switch self {
     case .newReno(var control):
-      control.recovered(flight: flight, segment: segment, now: now)
+      control.grow(sample, &window)
       self = .newReno(control)
+    case .cubic(var control):
+      control.grow(sample, &window)
+      self = .cubic(control)
     }
   }
-  mutating func timedOut(flight: Int, segment: Int, isFirst: Bool) {
+  mutating func note(_ event: CongestionEvent, now: Instant) {
     switch self {
     case .newReno(var control):
-      control.timedOut(flight: flight, segment: segment, isFirst: isFirst)
+      control.note(event, now: now)
       self = .newReno(control)
+    case .cubic(var control):
+      control.note(event, now: now)
+      self = .cubic(control)
     }
   }
-  mutating func restartAfterIdle(initialWindow: Int) {
+  mutating func undone() {
     switch self {
     case .newReno(var control):
-      control.restartAfterIdle(initialWindow: initialWindow)
+      control.undone()
       self = .newReno(control)
+    case .cubic(var control):
+      control.undone()
+      self = .cubic(control)
     }
   }
 }

@@ -69,12 +69,18 @@ extension TCPConnection {
     let bounded = UInt16(clamping: max(segment, Int(Self.smallestSegment)))
     guard bounded < send.segment else { return TCPEffects() }
     send.segment = bounded
-    if state.maySendText, send.flight > 0, send.window > 0 {
-      recovery.timedOut(maximum: send.maximum)
-      send.next = send.unacknowledged
-      deadlines.retransmission.disarm()
-      output(now: now, sink: &sink)
+    guard state.maySendText, !outstanding.isEmpty else { return TCPEffects() }
+    let lost = outstanding.lost
+    for index in 0..<outstanding.count where outstanding[index].length > fullSegment { markLost(index) }
+    guard outstanding.lost > lost else { return TCPEffects() }
+    if recovery.phase != .loss {
+      window.threshold = window.knownThreshold
+      recovery.priorThreshold = nil
+      recovery.undoMarker = nil
+      recovery.enter(.loss, until: send.next)
     }
+    retransmitLost(now: now, sink: &sink)
+    armSendTimers(now: now)
     return TCPEffects()
   }
 }

@@ -14,6 +14,26 @@ import Timing
   public var receiveBuffer: UInt32 = 1 << 20
   /// Initial congestion window in segments, RFC 6928.
   public var initialWindowSegments: UInt8 = 10
+  /// Who rules the congestion window (`net.ipv4.tcp_congestion_control`).
+  public var congestionControl = CongestionAlgorithm.cubic
+  /// How CUBIC leaves the first slow start.
+  public var slowStartExit = SlowStartExit.hyStartPlusPlus
+  /// Begin anew with a small window after a pause (`net.ipv4.tcp_slow_start_after_idle`; RFC 5681 section 4.1,
+  /// RFC 7661).
+  public var restartsAfterIdle = true
+  /// Let segments leave in time with the round trip instead of in bursts.
+  public var pacing = false
+  /// Duplicate acknowledgments that make a loss, at first (`net.ipv4.tcp_reordering`, DupThresh of RFC 5681).
+  public var duplicateThreshold: UInt8 = 3
+  /// Find losses by time, RACK (`net.ipv4.tcp_recovery`; RFC 8985). False: by number, RFC 6675.
+  public var recentAcknowledgment = true
+  /// Probe for the loss of the last segments (`net.ipv4.tcp_early_retrans`; RFC 8985 section 7).
+  public var tailLossProbe = true
+  /// Find out whether a timeout was spurious (`net.ipv4.tcp_frto`; RFC 5682).
+  public var forwardRecovery = true
+  /// Probe a closed window with a byte beyond it, as RFC 9293 section 3.8.6.1 has it. False: with a segment that was
+  /// acknowledged before, as Linux does.
+  public var probesWithData = true
   /// Offer window scaling, RFC 7323 section 2.
   public var windowScaling = true
   /// Offer timestamps, RFC 7323 section 3.

@@ -43,8 +43,18 @@ public struct TCPConnection: ~Copyable {
   var reassembly: ReassemblyQueue
   var timestamps: TimestampState
   var roundTrip = RoundTripEstimator()
-  var congestion = CongestionController(initialWindow: 1)
+  var window: CongestionWindow
+  var control: CongestionController
+  var outstanding = RetransmissionQueue()
   var recovery: LossRecovery
+  var recent: RecentAcknowledgment
+  var rate = DeliveryRate()
+  var pacer = Pacer()
+  var ecn = ECNState()
+  /// One past the highest number that the peer reported, while it has reported any.
+  var reportedEnd: SequenceNumber
+  /// The blocks of the last acknowledgment that had any.
+  var knownBlocks = SACKBlocks()
   var policy: AcknowledgmentPolicy
   var deadlines = Deadlines()
   var challenges = ChallengeAckLimiter()
@@ -66,7 +76,13 @@ public struct TCPConnection: ~Copyable {
       scale: configuration.windowScaling ? configuration.windowScale : 0)
     reassembly = ReassemblyQueue(limit: Self.reassemblyLimit(buffer: configuration.receiveBuffer))
     timestamps = TimestampState(offset: timestampOffset)
+    window = CongestionWindow(initial: 1, next: initial, now: now)
+    control = CongestionController(configuration.congestionControl, exit: configuration.slowStartExit)
     recovery = LossRecovery(initial: initial)
+    recovery.reordering = Int(configuration.duplicateThreshold)
+    recent = RecentAcknowledgment(initial: initial)
+    reportedEnd = initial
+    pacer.isOn = configuration.pacing
     policy = AcknowledgmentPolicy(quick: configuration.quickAcknowledgments)
     lastArrival = now
   }
@@ -160,7 +176,7 @@ public struct TCPConnection: ~Copyable {
   public var segmentsPerMillisecond: Int? {
     let trip = roundTrip.smoothed.count
     guard trip > 0 else { return nil }
-    return Int(clamping: Int64(congestion.window) * 1_000_000 / trip) / max(1, fullSegment)
+    return Int(clamping: Int64(window.segments) * 1_000_000 / trip)
   }
 
   /// The largest payload of a segment, options taken off.
@@ -175,9 +191,18 @@ public struct TCPConnection: ~Copyable {
     info.minimumRoundTrip = roundTrip.minimum
     info.retransmissionTimeout = roundTrip.timeout(configuration)
     info.backoff = Int(roundTrip.backoff)
-    info.congestionWindow = congestion.window
-    info.slowStartThreshold = congestion.threshold
-    info.isRecovering = recovery.isActive
+    info.congestionWindow = window.segments
+    info.slowStartThreshold = window.threshold
+    info.phase = TCPRecoveryPhase(recovery.phase)
+    info.congestionControl = control.algorithm
+    info.unacknowledgedSegments = outstanding.count
+    info.sackedSegments = outstanding.sacked + outstanding.presumed
+    info.lostSegments = outstanding.lost
+    info.repeatingSegments = outstanding.repeating
+    info.reordering = recovery.reordering
+    info.deliveredSegments = rate.delivered
+    info.pacingRate = pacer.isOn ? pacer.rate : nil
+    info.congestionNotification = ecn.isOn
     info.sendWindow = Int(send.window)
     info.receiveWindow = receive.window
     info.sendSegment = fullSegment

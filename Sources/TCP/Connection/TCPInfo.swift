@@ -14,7 +14,7 @@ import Timing
   public var segmentsReceived: UInt32 = 0
   /// Segments sent that held anything sent before, SYN and FIN included.
   public var retransmissions: UInt32 = 0
-  /// Retransmissions caused by three duplicate acknowledgments or by a partial one.
+  /// Retransmissions of segments that were found lost without a timeout.
   public var fastRetransmissions: UInt32 = 0
   /// Retransmission timeouts.
   public var timeouts: UInt32 = 0
@@ -34,9 +34,47 @@ import Timing
   public var rejected: UInt32 = 0
   /// Probes sent: of the window and of an idle peer.
   public var probes: UInt32 = 0
+  /// Segments found lost.
+  public var lost: UInt32 = 0
+  /// Times that losses were found and repaired without a timeout.
+  public var recoveries: UInt32 = 0
+  /// Tail loss probes sent (RFC 8985 section 7).
+  public var lossProbes: UInt32 = 0
+  /// Times that segments arrived behind others without having been lost.
+  public var reorderings: UInt32 = 0
+  /// Duplicates that the peer reported (RFC 2883).
+  public var duplicateReports: UInt32 = 0
+  /// Reductions of the window taken back because nothing was lost.
+  public var undone: UInt32 = 0
+  /// Timeouts of them (RFC 5682, RFC 3522).
+  public var spuriousTimeouts: UInt32 = 0
 
   /// All zero.
   public init() {}
+}
+
+/// What recovery is about, with Linux's numbers.
+@frozen public enum TCPRecoveryPhase: UInt8, Sendable {
+  /// All is well.
+  case open
+  /// Something arrived out of order, or was reported twice.
+  case disorder
+  /// The window is being reduced (`CWR`): congestion was notified, or a probe repaired a loss.
+  case reduction
+  /// Losses are repaired.
+  case recovery
+  /// The retransmission timer went off.
+  case loss
+
+  init(_ phase: LossRecovery.Phase) {
+    switch phase {
+    case .open: self = .open
+    case .disorder: self = .disorder
+    case .reduction: self = .reduction
+    case .recovery: self = .recovery
+    case .loss: self = .loss
+    }
+  }
 }
 
 /// A snapshot of a connection for statistics and for `TCP_INFO`.
@@ -53,12 +91,32 @@ import Timing
   public var retransmissionTimeout: Nanoseconds = .zero
   /// How many times in a row the timeout has been doubled.
   public var backoff = 0
-  /// Congestion window in bytes, without what recovery adds for the moment.
+  /// Congestion window in segments (`tcpi_snd_cwnd`).
   public var congestionWindow = 0
-  /// Slow-start threshold in bytes; `Int.max` before the first loss.
+  /// Slow-start threshold in segments; `Int.max` before the first loss (`tcpi_snd_ssthresh`).
   public var slowStartThreshold = 0
-  /// In fast recovery.
-  public var isRecovering = false
+  /// What recovery is about (`tcpi_ca_state`).
+  public var phase = TCPRecoveryPhase.open
+  /// Losses are repaired without a timeout.
+  public var isRecovering: Bool { phase == .recovery }
+  /// Who rules the congestion window.
+  public var congestionControl = CongestionAlgorithm.cubic
+  /// Segments sent and not acknowledged in order (`tcpi_unacked`).
+  public var unacknowledgedSegments = 0
+  /// Segments that the peer reported, or duplicate acknowledgments stand for (`tcpi_sacked`).
+  public var sackedSegments = 0
+  /// Segments that count as lost (`tcpi_lost`).
+  public var lostSegments = 0
+  /// Segments of which a repetition is on its way (`tcpi_retrans`).
+  public var repeatingSegments = 0
+  /// Segments by which this path disturbs the order, as far as known (`tcpi_reordering`).
+  public var reordering = 0
+  /// Segments that have arrived at the peer (`tcpi_delivered`). Wrapping.
+  public var deliveredSegments: UInt32 = 0
+  /// Bytes a second at which segments leave; nil: they are not paced.
+  public var pacingRate: Int?
+  /// Both sides agreed on explicit congestion notification (RFC 3168).
+  public var congestionNotification = false
   /// The window that the peer offers, in bytes.
   public var sendWindow = 0
   /// The window that we offered last, in bytes, less what has arrived since.

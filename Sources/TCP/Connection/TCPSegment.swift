@@ -70,12 +70,14 @@ import Wire
   public var payloadCount: Int
   /// Whether any of it has been sent before.
   public var isRetransmission: Bool
+  /// The IP header says ECT(0): queues may mark the packet instead of losing it (RFC 3168 section 5).
+  public var isCapable: Bool
 
   /// A segment without payload.
   public init(
     sequence: SequenceNumber, acknowledgment: SequenceNumber, flags: TCPFlags, window: UInt16,
     options: TCPOptions = TCPOptions(), payloadOffset: Int = 0, payloadCount: Int = 0,
-    isRetransmission: Bool = false
+    isRetransmission: Bool = false, isCapable: Bool = false
   ) {
     self.sequence = sequence
     self.acknowledgment = acknowledgment
@@ -85,6 +87,7 @@ import Wire
     self.payloadOffset = payloadOffset
     self.payloadCount = payloadCount
     self.isRetransmission = isRetransmission
+    self.isCapable = isCapable
   }
 }
 

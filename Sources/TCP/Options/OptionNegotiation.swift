@@ -43,10 +43,16 @@ extension TCPConnection {
     return options
   }
 
-  /// IW: RFC 6928 equation 1, for the configured number of segments; one segment if the handshake needed
-  /// several attempts (RFC 5681 section 3.1).
+  /// IW in segments: RFC 6928 equation 1, for the configured number of segments; fewer where they are large.
   var initialWindow: Int {
     let count = Int(configuration.initialWindowSegments)
-    return max(fullSegment, min(count * fullSegment, max(2 * fullSegment, count * 1460)))
+    return max(1, min(count, max(2 * fullSegment, count * 1460) / fullSegment))
+  }
+
+  /// Our SYN is acknowledged: the congestion window begins; with one segment if the handshake needed several
+  /// attempts (RFC 5681 section 3.1).
+  mutating func beginSending(isCautious: Bool, now: Instant) {
+    window = CongestionWindow(initial: isCautious ? 1 : initialWindow, next: send.next, now: now)
+    recovery.end = send.next
   }
 }

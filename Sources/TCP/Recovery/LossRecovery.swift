@@ -1,79 +1,105 @@
+import Timing
 import Wire
 
-/// Fast retransmit and fast recovery without selective acknowledgments: RFC 5681 section 3.2 as amended by
-/// RFC 6582, with limited transmit (RFC 3042).
+/// Where a connection stands between losses: what it does about them, and what it would take to undo that.
+///
+/// The phases are those of Linux, which tells them to users as `tcpi_ca_state`. How losses are found is
+/// `RecentAcknowledgment`'s (RACK, RFC 8985), or the count of duplicate acknowledgments where the peer does not
+/// say more; how fast to send meanwhile is proportional rate reduction (RFC 6937); what is sent again is what
+/// the scoreboard marks as lost.
 struct LossRecovery {
-  /// What a segment that arrived asks for.
-  enum Action {
-    /// Nothing beyond the usual.
-    case none
-    /// A loss was found: the window is to be cut, and the segment at SND.UNA sent again.
-    case enter
-    /// A partial acknowledgment: the segment at SND.UNA is lost too. The retransmission timer starts anew on
-    /// the first one only, so that many losses end in a timeout rather than in one segment for a round trip
-    /// (the impatient variant of RFC 6582 section 4).
-    case retransmit(restartsTimer: Bool)
-    /// All that was out when recovery began has arrived.
-    case leave
+  /// The phases.
+  enum Phase: UInt8 {
+    /// All is well.
+    case open
+    /// Something arrived out of order, or was reported twice: perhaps a loss.
+    case disorder
+    /// The window is being reduced, though nothing is known to be lost (CWR: an echo of congestion, or a tail loss
+    /// that the probe repaired).
+    case reduction
+    /// Losses were found, and are repaired.
+    case recovery
+    /// The retransmission timer went off.
+    case loss
   }
 
-  /// In fast recovery.
-  private(set) var isActive = false
-  private var sawPartial = false
-  /// Duplicate acknowledgments in a row.
-  private(set) var duplicates: UInt8 = 0
-  /// One past the highest sequence number sent when recovery last began, or the timer last went off.
-  private var recover: SequenceNumber
-  /// What the congestion window is widened by for the moment; may be negative after partial acknowledgments.
-  private(set) var inflation: Int32 = 0
+  private(set) var phase = Phase.open
+  /// SND.NXT when the phase was entered: its end is when all that was out then has arrived (RecoveryPoint of RFC 6675,
+  /// `recover` of RFC 6582).
+  var end: SequenceNumber
+  /// Duplicate acknowledgments that make a loss, or segments by which the order is known to be disturbed (DupThresh).
+  var reordering = LossRecovery.duplicateThreshold
+  /// Reordering was seen on this path.
+  var sawReordering = false
 
-  init(initial: SequenceNumber) { recover = initial }
+  // Proportional rate reduction, RFC 6937 section 3.
+  /// cwnd when the reduction began (RecoverFS, in its window form).
+  var priorWindow = 0
+  /// prr_delivered.
+  var delivered = 0
+  /// prr_out.
+  var out = 0
 
-  /// A duplicate acknowledgment of `unacknowledged` arrived while data was out.
-  mutating func duplicate(unacknowledged: SequenceNumber, maximum: SequenceNumber, segment: Int) -> Action {
-    if duplicates < .max { duplicates += 1 }
-    if isActive {
-      // RFC 5681 section 3.2, step 4: a segment has left the network. No more than are out can have.
-      inflation = min(inflation + Int32(segment), Int32(clamping: maximum - unacknowledged))
-      return .none
-    }
-    guard unacknowledged > recover else { return .none }
-    if duplicates == 3 {
-      recover = maximum
-      isActive = true
-      sawPartial = false
-      inflation = 3 * Int32(segment)
-      return .enter
-    }
-    // RFC 3042: one new segment for each of the first two.
-    if duplicates < 3 { inflation = Int32(duplicates) * Int32(segment) }
-    return .none
+  // What undoing needs: RFC 3522 (Eifel, by timestamps), RFC 3708 (by DSACK), RFC 5682 (F-RTO).
+  /// SND.UNA when the reduction began; nil: there is nothing to undo.
+  var undoMarker: SequenceNumber?
+  /// Retransmissions since then of which no duplicate was reported; nil: nothing was sent again.
+  var undoRetransmissions: Int?
+  /// ssthresh before the reduction; nil: it is not to be undone.
+  var priorThreshold: Int?
+  /// Our timestamp clock when something was first sent again; nil: nothing was.
+  var firstRetransmission: UInt32?
+  /// Forward RTO-recovery is at work (RFC 5682): the next acknowledgments tell whether the timeout was spurious.
+  var isProbingTimeout = false
+
+  // Tail loss probe, RFC 8985 section 7.
+  /// TLP.end_seq: SND.NXT when the probe was sent; nil: none is out.
+  var probeEnd: SequenceNumber?
+  /// TLP.is_retrans.
+  var probeRepeats = false
+
+  /// Duplicates that the peer reported (RFC 2883): no more than we made are believed.
+  var reportedDuplicates: UInt32 = 0
+  /// The peer has thrown away what it had reported (RFC 2018 section 8).
+  var sawReneging = false
+
+  /// RFC 5681 section 3.2.
+  static var duplicateThreshold: Int { 3 }
+  /// No path is believed to disturb the order by more segments than this.
+  static var largestReordering: Int { 300 }
+
+  init(initial: SequenceNumber) { end = initial }
+
+  /// PRR is at work.
+  var isReducing: Bool { phase == .reduction || phase == .recovery }
+
+  /// Enters a phase that ends when `next` is acknowledged.
+  mutating func enter(_ new: Phase, until next: SequenceNumber) {
+    phase = new
+    end = next
   }
+  /// Goes on in another phase with the same end.
+  mutating func become(_ new: Phase) { phase = new }
 
-  /// An acknowledgment moved SND.UNA to `unacknowledged` by `bytes`.
-  mutating func acknowledged(_ unacknowledged: SequenceNumber, bytes: Int, segment: Int) -> Action {
-    duplicates = 0
-    guard isActive else {
-      inflation = 0
-      return .none
+  /// What RFC 6937 section 3 lets go out after `newlyDelivered` more segments arrived: the congestion window for now,
+  /// which brings what is in flight down to `threshold` in one round trip, and grows it back if it fell below.
+  ///
+  /// The slow-start bound where the last acknowledgment moved SND.UNA and reported no further loss, the conservative
+  /// one otherwise (RFC 6937bis section 6.2). The first segment of a recovery always goes.
+  mutating func proportionalWindow(
+    newlyDelivered: Int, newlyLost: Int, advanced: Bool, inFlight: Int, threshold: Int
+  ) -> Int? {
+    guard newlyDelivered > 0, priorWindow > 0 else { return nil }
+    delivered += newlyDelivered
+    var count: Int
+    let room = threshold - inFlight
+    if room < 0 {
+      count = (threshold * delivered + priorWindow - 1) / priorWindow - out
+    } else {
+      count = max(delivered - out, newlyDelivered)
+      if advanced, newlyLost == 0 { count += 1 }
+      count = min(room, count)
     }
-    if unacknowledged >= recover {
-      isActive = false
-      inflation = 0
-      return .leave
-    }
-    // RFC 6582 section 3.2, step 3, partial acknowledgment.
-    inflation = inflation &- Int32(clamping: bytes)
-    if bytes >= segment { inflation = inflation &+ Int32(segment) }
-    defer { sawPartial = true }
-    return .retransmit(restartsTimer: !sawPartial)
-  }
-
-  /// The retransmission timer went off: RFC 6582 section 3.2, step 4.
-  mutating func timedOut(maximum: SequenceNumber) {
-    isActive = false
-    duplicates = 0
-    inflation = 0
-    recover = maximum
+    return inFlight + max(count, out > 0 ? 0 : 1)
   }
 }

@@ -3,22 +3,24 @@ import Wire
 
 /// Round-trip time and retransmission timeout, RFC 6298.
 ///
-/// One segment at a time is timed with the clock of arrival stamps; a retransmission ends that timing (Karn's
-/// rule, section 3). With timestamps every acknowledgment can be a measurement (RFC 7323 section 4); they serve
-/// where no segment is being timed, since their clock is coarser.
+/// Every acknowledgment of segments that were sent only once is a measurement (Karn's rule, section 3), by the times
+/// that the retransmission queue keeps; with timestamps the others can be too (RFC 7323 section 4), by a coarser
+/// clock.
 struct RoundTripEstimator {
   /// SRTT; zero before the first measurement.
   private(set) var smoothed = Nanoseconds.zero
-  /// RTTVAR.
+  /// The mean deviation as RFC 6298 has RTTVAR, renewed with each measurement.
   private(set) var variation = Nanoseconds.zero
-  /// The smallest measurement; zero before the first.
+  /// RTTVAR as the timeout uses it: the largest deviation of a round trip, which sinks once in each, so that many
+  /// measurements in one do not make it forget.
+  private var deviation = Nanoseconds.zero
+  private var largest = Nanoseconds.zero
+  /// Where the round trip ends that `largest` is about.
+  private var periodEnd = SequenceNumber(0)
+  /// The smallest measurement of the last five minutes; zero before the first.
   private(set) var minimum = Nanoseconds.zero
-  /// When the timed segment was sent.
-  private var timedAt = Instant.zero
-  /// One past the last number of the timed segment.
-  private var timedEnd = SequenceNumber(0)
-  /// A segment is being timed.
-  private var isTiming = false
+  /// When the SYN was sent, if only once.
+  private var synSent: Instant?
   /// How many times in a row the timeout was doubled.
   private(set) var backoff: UInt8 = 0
   /// The SYN was repeated.
@@ -26,54 +28,61 @@ struct RoundTripEstimator {
   /// A measurement was taken.
   private(set) var isMeasured = false
 
-  /// A segment leaves.
-  mutating func sent(end: SequenceNumber, isRetransmission: Bool, now: Instant) {
-    if isRetransmission {
-      isTiming = false
-    } else if !isTiming {
-      isTiming = true
-      timedAt = now
-      timedEnd = end
-    }
+  /// Our SYN leaves.
+  mutating func sentSyn(isRetransmission: Bool, now: Instant) { synSent = isRetransmission ? nil : now }
+
+  /// Our SYN is acknowledged; `echoed` is the round trip by its timestamp, where there is one.
+  mutating func synAcknowledged(
+    at arrival: Instant, echoed: Nanoseconds?, next: SequenceNumber, _ configuration: TCPConfiguration
+  ) {
+    guard let sample = synSent.map({ arrival - $0 }) ?? echoed else { return }
+    synSent = nil
+    measured(sample, unacknowledged: next, next: next, configuration)
   }
 
-  /// An acknowledgment of new data arrived. `echoed` is the round trip by its timestamp, where there is one.
-  mutating func acknowledged(_ acknowledgment: SequenceNumber, at arrival: Instant, echoed: Nanoseconds?) {
-    if isTiming {
-      guard timedEnd <= acknowledgment else { return }
-      isTiming = false
-      measured(arrival - timedAt)
-    } else if let echoed {
-      measured(echoed)
-    }
-  }
-
-  /// Section 2.2 and 2.3, with alpha 1/8 and beta 1/4.
-  private mutating func measured(_ sample: Nanoseconds) {
+  /// Sections 2.2 and 2.3, with alpha 1/8 and beta 1/4.
+  mutating func measured(
+    _ sample: Nanoseconds, unacknowledged: SequenceNumber, next: SequenceNumber,
+    _ configuration: borrowing TCPConfiguration
+  ) {
     let sample = max(sample, Nanoseconds(1))
+    let least = configuration.minimumTimeout / 4
     minimum = isMeasured ? min(minimum, sample) : sample
-    if isMeasured {
-      let deviation = Nanoseconds(abs((smoothed - sample).count))
-      variation = Nanoseconds(variation.count + (deviation.count - variation.count) / 4)
-      smoothed = Nanoseconds(smoothed.count + (sample.count - smoothed.count) / 8)
-    } else {
+    backoff = 0
+    guard isMeasured else {
       smoothed = sample
       variation = sample / 2
+      deviation = max(variation, least)
+      largest = deviation
+      periodEnd = next
       isMeasured = true
+      return
     }
-    backoff = 0
+    let error = sample.count - smoothed.count
+    smoothed = Nanoseconds(smoothed.count + error / 8)
+    // A round trip that became shorter is no reason to wait longer: its error counts an eighth of what it would.
+    var change = abs(error) - variation.count
+    if error < 0, change > 0 { change /= 8 }
+    variation = Nanoseconds(variation.count + change / 4)
+    if variation > largest {
+      largest = variation
+      deviation = max(deviation, largest)
+    }
+    if unacknowledged > periodEnd {
+      if largest < deviation { deviation = Nanoseconds(deviation.count - (deviation - largest).count / 4) }
+      periodEnd = next
+      largest = least
+    }
   }
 
   /// The timer went off: the timeout doubles (section 5.5), until a measurement says better.
   mutating func timedOut() {
-    isTiming = false
     if backoff < 30 { backoff += 1 }
   }
 
   /// Section 5.7: the SYN was repeated and nothing could be measured; data begins with three times the initial
   /// timeout.
   mutating func restartCautiously() {
-    isTiming = false
     isCautious = true
     backoff = 0
   }
@@ -87,7 +96,7 @@ struct RoundTripEstimator {
   /// RTO before any doubling.
   func base(_ configuration: borrowing TCPConfiguration) -> Nanoseconds {
     isMeasured
-      ? smoothed + max(variation * 4, configuration.minimumTimeout)
+      ? smoothed + max(deviation * 4, configuration.minimumTimeout)
       : configuration.initialTimeout * (isCautious ? 3 : 1)
   }
 

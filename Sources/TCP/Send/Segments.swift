@@ -7,8 +7,11 @@ extension TCPConnection {
   /// What every segment has in common: options, window, and the bookkeeping of the acknowledgment it carries.
   mutating func transmit(
     at sequence: SequenceNumber, _ flags: TCPFlags, payloadOffset: Int = 0, payloadCount: Int = 0,
-    isRetransmission: Bool = false, now: Instant, sink: inout some TCPSink & ~Copyable
+    isRetransmission: Bool = false, isCapable: Bool = false, now: Instant,
+    sink: inout some TCPSink & ~Copyable
   ) {
+    var flags = flags
+    if ecn.echoes, flags.contains(.ack) { flags.insert(.ece) }
     var options = TCPOptions()
     let acknowledges = flags.contains(.ack)
     if timestamps.isEnabled {
@@ -29,7 +32,7 @@ extension TCPConnection {
       TCPOutgoing(
         sequence: sequence, acknowledgment: acknowledges ? receive.next : SequenceNumber(0),
         flags: flags, window: window, options: options, payloadOffset: payloadOffset,
-        payloadCount: payloadCount, isRetransmission: isRetransmission))
+        payloadCount: payloadCount, isRetransmission: isRetransmission, isCapable: isCapable))
   }
 
   /// Our SYN in SYN-SENT, the SYN-ACK in SYN-RECEIVED, first or again.
@@ -38,7 +41,7 @@ extension TCPConnection {
     let isRetransmission = send.maximum > send.initial
     send.next = send.initial + 1
     send.maximum = SequenceNumber.later(send.maximum, send.next)
-    roundTrip.sent(end: send.next, isRetransmission: isRetransmission, now: now)
+    roundTrip.sentSyn(isRetransmission: isRetransmission, now: now)
     send.lastTransmission = now
     counters.segmentsSent &+= 1
     if isRetransmission { counters.retransmissions &+= 1 }
@@ -56,7 +59,7 @@ extension TCPConnection {
     send.next = send.initial + 1
     send.maximum = send.next
     // Karn's rule: what was sent twice is not timed.
-    roundTrip.sent(end: send.next, isRetransmission: retransmissions > 0, now: sent)
+    roundTrip.sentSyn(isRetransmission: retransmissions > 0, now: sent)
     attempts = retransmissions
     send.lastTransmission = sent
     receive.lastAcknowledgment = receive.next
@@ -66,22 +69,26 @@ extension TCPConnection {
 
   /// A piece of the send queue, with the FIN if that follows it.
   mutating func transmitText(
-    at sequence: SequenceNumber, count: Int, fin: Bool, now: Instant, sink: inout some TCPSink & ~Copyable
+    at sequence: SequenceNumber, count: Int, fin: Bool, isRetransmission: Bool, now: Instant,
+    sink: inout some TCPSink & ~Copyable
   ) {
     let end = sequence + count
-    let isRetransmission = sequence < send.maximum
     var flags: TCPFlags = .ack
     if fin { flags.insert(.fin) }
     // RFC 9293 section 3.9.1.2: PSH where the application's last push ends.
     if sequence < send.pushed, send.pushed <= end { flags.insert(.psh) }
-    if count > 0, count < fullSegment { send.smallEnd = end }
-    let last = fin ? end + 1 : end
-    roundTrip.sent(end: last, isRetransmission: isRetransmission, now: now)
-    send.maximum = SequenceNumber.later(send.maximum, last)
+    send.maximum = SequenceNumber.later(send.maximum, fin ? end + 1 : end)
     send.lastTransmission = now
+    // RFC 3168 section 6.1.5: what is sent again is not marked as capable.
+    let isNew = ecn.isOn && count > 0 && !isRetransmission
+    if isNew, ecn.reductionIsQueued {
+      ecn.reductionIsQueued = false
+      flags.insert(.cwr)
+    }
+    pacer.left(count + 40, now: now)
     transmit(
       at: sequence, flags, payloadOffset: sequence - send.queueFront, payloadCount: count,
-      isRetransmission: isRetransmission, now: now, sink: &sink)
+      isRetransmission: isRetransmission, isCapable: isNew, now: now, sink: &sink)
   }
 
   /// The number that a segment without sequence space carries: SND.NXT, but never beyond the peer's window, or

@@ -4,16 +4,16 @@ import Wire
 /// The send sequence variables of RFC 9293 section 3.3.1, and where the send queue ends.
 ///
 /// The queue itself lies with the environment: bytes from `dataStart` up to `queueEnd`. The FIN, once queued,
-/// has the sequence number `queueEnd`. `next` goes back to `unacknowledged` after a timeout; `maximum` does not,
-/// and is what RFC 9293 means by SND.NXT where it judges what arrives.
+/// has the sequence number `queueEnd`.
 struct SendSequence {
   /// ISS.
   let initial: SequenceNumber
   /// SND.UNA: the oldest sequence number not acknowledged.
   var unacknowledged: SequenceNumber
-  /// SND.NXT: what is sent next.
+  /// SND.NXT: what is sent next for the first time.
   var next: SequenceNumber
-  /// One past the highest sequence number ever sent.
+  /// One past the highest sequence number ever sent: `next`, or beyond it the byte that probed a closed window. What
+  /// arrives is judged by it.
   var maximum: SequenceNumber
   /// The first byte that the environment's queue still holds: it drops bytes after a call, so that within a call
   /// this falls behind `dataStart`.
@@ -74,13 +74,20 @@ struct SendSequence {
   /// SND.UNA + SND.WND - SND.NXT: what the peer still takes.
   var room: Int { Int(window) - flight }
 
-  /// Takes the window of an acceptable segment, unless an older one brings it (RFC 9293 section 3.10.7.4).
-  mutating func takeWindow(_ offered: UInt32, sequence: SequenceNumber, acknowledgment: SequenceNumber) {
+  /// Takes the window of an acceptable segment, unless an older one brings it (RFC 9293 section 3.10.7.4). Of two that
+  /// acknowledge the same the larger one is believed, or a closed one: the smaller was overtaken. Returns whether it
+  /// was taken.
+  mutating func takeWindow(
+    _ offered: UInt32, sequence: SequenceNumber, acknowledgment: SequenceNumber
+  ) -> Bool {
     guard
       windowSequence < sequence
-        || (windowSequence == sequence && windowAcknowledgment <= acknowledgment)
-    else { return }
+        || (windowSequence == sequence
+          && (windowAcknowledgment < acknowledgment
+            || (windowAcknowledgment == acknowledgment && (offered > window || offered == 0))))
+    else { return false }
     setWindow(offered, sequence: sequence, acknowledgment: acknowledgment)
+    return true
   }
 
   /// Takes a window without a question.

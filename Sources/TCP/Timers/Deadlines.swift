@@ -14,8 +14,8 @@ struct Deadline {
 
 /// What a connection waits for in time. Each is a moment, never a count of calls (T3).
 struct Deadlines {
-  /// Retransmission, RFC 6298.
-  var retransmission = Deadline()
+  /// Retransmission and the probes for losses.
+  var retransmission = RetransmissionTimer()
   /// Probe of a closed window, or the end of waiting for a better segment (RFC 9293 sections 3.8.6.1 and
   /// 3.8.6.2.1).
   var persist = Deadline()
@@ -27,12 +27,14 @@ struct Deadlines {
   var linger = Deadline()
   /// End of patience with unacknowledged data.
   var user = Deadline()
+  /// The next paced segment may leave.
+  var pacing = Deadline()
 
   /// The earliest.
   var next: Instant? {
     let earliest = min(
-      min(retransmission.instant, persist.instant), min(acknowledgment.instant, keepalive.instant),
-      min(linger.instant, user.instant))
+      min(retransmission.deadline.instant, persist.instant), min(acknowledgment.instant, keepalive.instant),
+      min(linger.instant, user.instant, pacing.instant))
     return earliest == .distantFuture ? nil : earliest
   }
 

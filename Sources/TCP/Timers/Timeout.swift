@@ -17,7 +17,20 @@ extension TCPConnection {
       giveUp(&effects)
       return effects
     }
-    if deadlines.retransmission.isDue(now) { retransmissionTimedOut(now: now, sink: &sink, &effects) }
+    if deadlines.retransmission.deadline.isDue(now) {
+      let purpose = deadlines.retransmission.purpose
+      deadlines.retransmission.disarm()
+      switch purpose {
+      case .timeout: retransmissionTimedOut(now: now, sink: &sink, &effects)
+      case .lossProbe: lossProbeTimedOut(now: now, sink: &sink)
+      case .reordering: reorderingTimedOut(now: now, sink: &sink)
+      }
+    }
+    if deadlines.pacing.isDue(now) {
+      deadlines.pacing.disarm()
+      retransmitLost(now: now, sink: &sink)
+      output(now: now, sink: &sink)
+    }
     if deadlines.persist.isDue(now) { persistTimedOut(now: now, sink: &sink, &effects) }
     if deadlines.acknowledgment.isDue(now) { transmitAcknowledgment(now: now, sink: &sink) }
     if deadlines.keepalive.isDue(now) { keepaliveTimedOut(now: now, sink: &sink, &effects) }
@@ -41,24 +54,66 @@ extension TCPConnection {
         configuration.retransmissionAttempts
       }
     guard attempts < limit else { return giveUp(&effects) }
-    attempts += 1
     counters.timeouts &+= 1
-    roundTrip.timedOut()
-    deadlines.retransmission.disarm()
     guard state.isSynchronized else {
+      attempts += 1
+      roundTrip.timedOut()
       transmitSyn(now: now, sink: &sink)
       return
     }
-    congestion.timedOut(flight: send.flight, segment: fullSegment, isFirst: attempts == 1)
-    recovery.timedOut(maximum: send.maximum)
-    send.next = send.unacknowledged
+    guard !outstanding.isEmpty else { return }
     if send.window == 0 {
-      // The peer took its window back: what is out will not arrive, and is probed with instead.
+      // The peer took its window back: what is out will not arrive, and probes it now. Answers keep us going.
+      guard probes < configuration.retransmissionAttempts else { return giveUp(&effects) }
+      probes += 1
       attempts = 0
-      probe(now: now, sink: &sink, &effects)
-    } else {
-      output(now: now, sink: &sink)
     }
+    enterLoss(now: now)
+    attempts += 1
+    // What is still in this host's own queues is not lost: it is not sent again.
+    if sink.mayTransmitText() { _ = retransmit(0, now: now, sink: &sink) }
+    roundTrip.timedOut()
+    armRetransmission(.timeout, now + roundTrip.timeout(configuration))
+    armSendTimers(now: now)
+  }
+
+  /// RFC 5681 section 3.1, RFC 6675 section 5.1: everything counts as lost that is not known to have arrived, and is sent
+  /// again in slow start. What RACK knows to be sent a short time ago may still arrive.
+  private mutating func enterLoss(now: Instant) {
+    let isFirst = recovery.phase == .open || recovery.phase == .disorder || recovery.phase == .reduction
+    let wasQuiet = recovery.phase == .open || recovery.phase == .disorder
+    let reneged = outstanding[0].marks.contains(.sacked)
+    if reneged {
+      // RFC 2018 section 8: the peer does not hold any more what it had reported.
+      for index in 0..<outstanding.count { outstanding.clear(index, .sacked) }
+      recovery.sawReneging = true
+    }
+    if wasQuiet, outstanding.sacked + outstanding.presumed >= LossRecovery.duplicateThreshold {
+      // Many had arrived, and nothing was found lost: too much reordering was allowed for.
+      recovery.reordering = min(recovery.reordering, LossRecovery.duplicateThreshold)
+    }
+    if !isSelective { outstanding.presumed = 0 }
+    for index in 0..<outstanding.count {
+      if index > 0, !reneged, isSelective, configuration.recentAcknowledgment,
+        recent.remaining(outstanding[index], window: .zero, now: now) > .zero
+      {
+        continue
+      }
+      markLost(index)
+    }
+    if wasQuiet || recovery.end <= send.unacknowledged || (recovery.phase == .loss && attempts == 0) {
+      recovery.priorThreshold = window.knownThreshold
+      recovery.priorWindow = window.segments
+      window.threshold = control.threshold(after: window, now: now)
+      prepareUndo()
+    }
+    control.note(.timedOut, now: now)
+    window.set(outstanding.inFlight + 1, now: now)
+    window.forgetCredit()
+    recovery.probeEnd = nil
+    ecn.reductionIsQueued = ecn.isOn
+    recovery.isProbingTimeout = configuration.forwardRecovery && (isFirst || attempts > 0)
+    recovery.enter(.loss, until: send.next)
   }
 
   private mutating func persistTimedOut(

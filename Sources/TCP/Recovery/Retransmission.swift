@@ -1,0 +1,48 @@
+import Timing
+import Wire
+
+// Sending again: what the scoreboard marks as lost, as far as the congestion window goes.
+extension TCPConnection {
+  /// Sends again what is lost (RFC 6675 section 5, NextSeg rule 1).
+  mutating func retransmitLost(now: Instant, sink: inout some TCPSink & ~Copyable) {
+    var index = 0
+    while index < outstanding.count, outstanding.lost > 0 {
+      let marks = outstanding[index].marks
+      if marks.contains(.lost), !marks.contains(.repeating), !marks.contains(.sacked) {
+        guard window.segments > outstanding.inFlight, sink.mayTransmitText(),
+          pacer.mayLeave(now)
+        else { break }
+        guard retransmit(index, now: now, sink: &sink) else { break }
+        if recovery.isReducing { recovery.out += 1 }
+        if index == 0, deadlines.retransmission.purpose != .reordering {
+          restartRetransmissionTimer(isProgress: false, isFinal: true, now: now)
+        }
+      }
+      index += 1
+    }
+  }
+
+  /// Sends the segment at `index` again, cut to what a segment may be now. False: the peer has taken back the window
+  /// that it needs. What is at SND.UNA goes in any case: it probes the window.
+  mutating func retransmit(_ index: Int, now: Instant, sink: inout some TCPSink & ~Copyable) -> Bool {
+    let segment = outstanding[index]
+    var room = send.unacknowledged + Int(send.window) - segment.start
+    if room <= 0 {
+      guard segment.start == send.unacknowledged else { return false }
+      room = fullSegment
+    }
+    let hasFin = send.finQueued && segment.end == send.queueEnd + 1
+    let text = segment.length - (hasFin ? 1 : 0)
+    let most = min(fullSegment, room)
+    if text > most { outstanding.split(index, at: segment.start + most) }
+    let count = min(text, most)
+    let fin = hasFin && text <= most
+    recovery.undoRetransmissions = (recovery.undoRetransmissions ?? 0) + 1
+    if recovery.firstRetransmission == nil { recovery.firstRetransmission = timestamps.clock(now) }
+    if recovery.phase != .loss { counters.fastRetransmissions &+= 1 }
+    let (stamp, _) = rate.stamp(inFlight: outstanding.inFlight, now: now)
+    outstanding.resent(index, now: now, delivery: stamp)
+    transmitText(at: segment.start, count: count, fin: fin, isRetransmission: true, now: now, sink: &sink)
+    return true
+  }
+}

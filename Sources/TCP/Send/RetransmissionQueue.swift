@@ -1,0 +1,159 @@
+import Timing
+import Wire
+
+/// The retransmission queue of RFC 9293 section 3.8.1: what has been sent and is not acknowledged, segment by
+/// segment, in order of sequence without gaps; and the scoreboard of RFC 6675, which is the segments' marks and how
+/// many have each.
+///
+/// A ring. Two segments have room in place, so that an exchange of requests and answers allocates nothing; more
+/// are kept in memory that doubles when it is full and is given back when the last one is acknowledged. No more
+/// than ``limit``: what would be beyond waits in the send queue.
+///
+/// Calling context: the owner of the connection.
+@safe struct RetransmissionQueue: ~Copyable {
+  /// Segments at most, of 48 bytes each.
+  static var limit: Int { 1 << 17 }
+
+  private var inline: InlineArray<2, SentSegment>
+  private var memory: UnsafeMutablePointer<SentSegment>?
+  /// Places, a power of two.
+  private var capacity = 2
+  /// Where the first one is.
+  private var head = 0
+  /// Segments.
+  private(set) var count = 0
+  /// Segments that the peer holds.
+  private(set) var sacked = 0
+  /// Segments that count as lost.
+  private(set) var lost = 0
+  /// Segments of which a repetition is on its way.
+  private(set) var repeating = 0
+  /// Segments that have left the network by the number of duplicate acknowledgments, where the peer does not say
+  /// which (RFC 5681 section 3.2).
+  var presumed = 0
+
+  init() {
+    inline = InlineArray(
+      repeating: SentSegment(
+        start: SequenceNumber(0), end: SequenceNumber(0), sent: .zero, delivery: DeliveryStamp()))
+  }
+
+  deinit { unsafe memory?.deallocate() }
+
+  var isEmpty: Bool { count == 0 }
+  var isFull: Bool { count >= Self.limit }
+  /// Segments that have left the network without being acknowledged in order.
+  var left: Int { sacked + lost + presumed }
+  /// Segments on their way: the pipe of RFC 6675 section 4.
+  var inFlight: Int { max(0, count - left + repeating) }
+
+  /// The segment at `index`, which is below `count`. Changing marks is for `mark` and `clear`, which count.
+  private(set) subscript(index: Int) -> SentSegment {
+    get {
+      assert(index >= 0 && index < count)
+      let place = (head + index) & (capacity - 1)
+      if let memory = unsafe memory { return unsafe memory[place] }
+      return inline[place]
+    }
+    set {
+      let place = (head + index) & (capacity - 1)
+      if let memory = unsafe memory { unsafe memory[place] = newValue } else { inline[place] = newValue }
+    }
+  }
+
+  /// Takes a segment that is sent for the first time, the next in order. Not when `isFull`.
+  mutating func append(_ segment: SentSegment) {
+    if count == capacity { grow() }
+    count += 1
+    self[count - 1] = segment
+  }
+
+  private mutating func grow() {
+    let larger = UnsafeMutablePointer<SentSegment>.allocate(capacity: max(16, capacity * 2))
+    for index in 0..<count { unsafe (larger + index).initialize(to: self[index]) }
+    unsafe memory?.deallocate()
+    unsafe memory = larger
+    capacity = max(16, capacity * 2)
+    head = 0
+  }
+
+  /// The first one is acknowledged.
+  mutating func removeFirst() {
+    uncount(self[0].marks)
+    head = (head + 1) & (capacity - 1)
+    count -= 1
+    if count == 0 { reset() }
+  }
+
+  /// Nothing is out any more.
+  mutating func removeAll() {
+    (count, sacked, lost, repeating) = (0, 0, 0, 0)
+    reset()
+  }
+
+  private mutating func reset() {
+    unsafe memory?.deallocate()
+    unsafe memory = nil
+    (capacity, head, presumed) = (2, 0, 0)
+  }
+
+  /// The first one is acknowledged up to `sequence`, which lies within it.
+  mutating func trimFirst(to sequence: SequenceNumber) { self[0].start = sequence }
+
+  /// Where `sequence` lies: the first segment that ends after it; `count` if none does.
+  func index(of sequence: SequenceNumber) -> Int {
+    var (low, high) = (0, count)
+    while low < high {
+      let middle = (low + high) / 2
+      if self[middle].end <= sequence { low = middle + 1 } else { high = middle }
+    }
+    return low
+  }
+
+  /// Cuts the segment at `index` in two at `sequence`, which lies within it. Both have its marks.
+  mutating func split(_ index: Int, at sequence: SequenceNumber) {
+    var rest = self[index]
+    rest.start = sequence
+    self[index].end = sequence
+    if count == capacity { grow() }
+    count += 1
+    var place = count - 1
+    while place > index + 1 {
+      self[place] = self[place - 1]
+      place -= 1
+    }
+    self[index + 1] = rest
+    if rest.marks.contains(.sacked) { sacked += 1 }
+    if rest.marks.contains(.lost) { lost += 1 }
+    if rest.marks.contains(.repeating) { repeating += 1 }
+  }
+
+  /// Sets marks.
+  mutating func mark(_ index: Int, _ marks: SentSegment.Marks) {
+    let new = marks.subtracting(self[index].marks)
+    if new.contains(.sacked) { sacked += 1 }
+    if new.contains(.lost) { lost += 1 }
+    if new.contains(.repeating) { repeating += 1 }
+    self[index].marks.formUnion(new)
+  }
+
+  /// Takes marks away.
+  mutating func clear(_ index: Int, _ marks: SentSegment.Marks) {
+    let old = marks.intersection(self[index].marks)
+    uncount(old)
+    self[index].marks.subtract(old)
+  }
+
+  private mutating func uncount(_ marks: SentSegment.Marks) {
+    if marks.contains(.sacked) { sacked -= 1 }
+    if marks.contains(.lost) { lost -= 1 }
+    if marks.contains(.repeating) { repeating -= 1 }
+  }
+
+  /// The segment at `index` was sent again, at `now`.
+  mutating func resent(_ index: Int, now: Instant, delivery: DeliveryStamp) {
+    mark(index, [.repeating, .repeated])
+    self[index].sent = now
+    self[index].delivery = delivery
+  }
+}

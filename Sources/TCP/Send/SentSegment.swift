@@ -1,0 +1,38 @@
+import Timing
+import Wire
+
+/// A segment of text, with the FIN where that follows it, which has been sent and is not acknowledged.
+struct SentSegment {
+  /// What is known of its fate.
+  struct Marks: OptionSet {
+    let rawValue: UInt8
+    /// The peer holds it, beyond a hole (RFC 2018).
+    static var sacked: Marks { Marks(rawValue: 1) }
+    /// It counts as lost, and has to be sent again.
+    static var lost: Marks { Marks(rawValue: 2) }
+    /// A repetition of it is on its way.
+    static var repeating: Marks { Marks(rawValue: 4) }
+    /// It was sent more than once.
+    static var repeated: Marks { Marks(rawValue: 8) }
+    /// When it was sent there was nothing further to send (see `DeliveryRate`).
+    static var applicationLimited: Marks { Marks(rawValue: 16) }
+  }
+
+  /// Its first sequence number.
+  var start: SequenceNumber
+  /// One past its last.
+  var end: SequenceNumber
+  /// When it was sent last.
+  var sent: Instant
+  var marks: Marks = []
+  /// How much had been delivered when it was sent last.
+  var delivery: DeliveryStamp
+
+  /// Bytes of sequence space.
+  var length: Int { end - start }
+  /// Whether it was sent after `other`: by the clock, and by number where the clock cannot tell (RFC 8985
+  /// section 5.2).
+  func isSent(after time: Instant, _ otherEnd: SequenceNumber) -> Bool {
+    sent > time || (sent == time && end > otherEnd)
+  }
+}
