@@ -229,6 +229,7 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
     tcp.maximumSegment = UInt16(clamping: min(mtu, Packet.capacity - 64) - (isIPv4 ? 40 : 60))
     tcp.peerSegmentDefault = isIPv4 ? 536 : 1220
     tcp.receiveBuffer = UInt32(limits.receive)
+    tcp.receiveBufferMaximum = UInt32(limits.receiveMaximum)
     return tcp
   }
 

@@ -139,9 +139,11 @@ import Wire
       #expect(try queue.poll(atMost: 10).isEmpty)
       try queue.modify(.stream(client), for: .writable, trigger: trigger, token: 1)
       #expect(try queue.poll(atMost: 10).map(\.events) == [.writable])
-      // Full: the peer's buffer and our own.
+      // Full: the peer's buffer and our own, which do not grow by themselves.
+      client.setSendLimit(256 << 10)
+      server.setReceiveLimit(256 << 10)
       while case .bytes = client.writeAll([UInt8](repeating: 1, count: 100_000)) {
-        network.scheduler.settle()
+        network.scheduler.run(milliseconds: 500)
       }
       #expect(try queue.poll(atMost: 10).isEmpty)
       if trigger == .oneShot { try queue.modify(.stream(client), for: .writable, trigger: trigger, token: 1) }

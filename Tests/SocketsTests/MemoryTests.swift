@@ -88,7 +88,8 @@ extension Host {
       let data = Network.pattern(6000)
       for byte in data {
         #expect(client.writeAll([byte]) == .bytes(1))
-        network.scheduler.settle()
+        // The congestion window counts segments: each has to be acknowledged.
+        network.scheduler.run(milliseconds: 50)
       }
       network.scheduler.run(milliseconds: 500)
       #expect(

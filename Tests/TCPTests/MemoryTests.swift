@@ -103,7 +103,7 @@ import Testing
     #expect(script.info.receiveWindow == 63_535, "what was offered stays")
     script.change {
       $0.setReceiveBuffer(60_000)
-      $0.noteReceiveSpace(60_000)
+      $0.noteReceiveSpace(60_000, now: script.now)
     }
     script.inject(.ack, 2001, stream(1000, from: 2000), ack: 1)
     script.inject(.ack, 3001, stream(1000, from: 3000), ack: 1)

@@ -46,8 +46,9 @@ import Wire
     script.inject(.ack, 1, stream(10), ack: 1)
     #expect(script.take().count == 1)
     script.enqueue(10)
+    #expect(script.take().map(\.count) == [10])
     script.inject(.ack, 11, stream(10), ack: 11)
-    #expect(script.take().count == 2)
+    #expect(script.take().isEmpty)
   }
 
   @Test func whatIsAheadOfAHoleIsAcknowledgedAtOnceAndKept() {
@@ -112,9 +113,9 @@ import Wire
     script.inject(.ack, 901, stream(100, from: 900), ack: 1)
     #expect(blocks() == [[901, 1201], [3001, 3101]])
     for start in [5001, 7001, 9001] { script.inject(.ack, start, stream(10, from: start - 1), ack: 1) }
-    #expect(blocks() == [[9001, 9011], [901, 1201], [3001, 3101], [5001, 5011]])
+    #expect(blocks() == [[9001, 9011], [7001, 7011], [5001, 5011], [901, 1201]])
     script.inject(.ack, 1, stream(900), ack: 1)
-    #expect(blocks() == [[9001, 9011], [3001, 3101], [5001, 5011], [7001, 7011]])
+    #expect(blocks() == [[9001, 9011], [7001, 7011], [5001, 5011]])
   }
 
   @Test func selectiveAcknowledgmentsAreNotForcedOnThePeer() {

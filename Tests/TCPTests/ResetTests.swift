@@ -35,12 +35,43 @@ import Wire
   }
 
   @Test(arguments: synchronized) func P1_staleResetIsDropped(state: TCPState) {
-    let script = Script.inState(state)
-    for sequence in [Script.peerNext(state) - 1, -1000, 70_000, 1 << 30] {
-      script.inject(.rst, sequence)
-      #expect(script.state == state)
-      #expect(script.take().isEmpty)
+    var configuration = Script.plain
+    for personality in TCPPersonality.allCases {
+      configuration.personality = personality
+      let script = Script.inState(state, configuration)
+      for sequence in [Script.peerNext(state) - 1, -1000, 70_000, 1 << 30] {
+        // Linux: a peer that has sent its FIN may reset from before it.
+        if personality == .linux, sequence == 1, [.closeWait, .closing, .lastAck].contains(state) {
+          continue
+        }
+        script.inject(.rst, sequence)
+        #expect(script.state == state)
+        #expect(script.take().isEmpty)
+      }
     }
+  }
+
+  @Test(arguments: [TCPState.closeWait, .closing, .lastAck])
+  func aPeerThatHasSentItsFinMayResetFromBeforeIt(state: TCPState) {
+    let script = Script.inState(state)
+    script.inject(.rst, 1)
+    #expect(script.state == .closed)
+  }
+
+  /// What a peer knows of that has not heard what filled the hole.
+  @Test func aResetAtTheEndOfWhatIsHeldIsBelieved() {
+    var options = TCPOptions()
+    options.sackPermitted = true
+    options.mss = 1000
+    let script = Script.established(Script.plain, syn: options)
+    script.inject(.ack, 1001, stream(100, from: 1000), ack: 1)
+    script.inject(.ack, 3001, stream(100, from: 3000), ack: 1)
+    for sequence in [1001, 1101, 3001, 3100] {
+      script.inject(.rst, sequence)
+      #expect(script.state == .established)
+    }
+    script.inject(.rst, 3101)
+    #expect(script.state == .closed)
   }
 
   @Test(arguments: synchronized) func synIsChallengedWhereverItStands(state: TCPState) {

@@ -38,11 +38,29 @@ import Wire
 
   @Test func staleSegmentIsAcknowledgedAndDropped() {
     let script = established()
-    script.inject(.ack, 1, stream(10), ack: 1, options: Self.options(9_999))
+    script.inject(.ack, 1, stream(10), ack: 1, options: Self.options(9_998))
     #expect(script.delivered.isEmpty)
     #expect(script.take().map(\.acknowledgment) == [1])
     script.inject(.ack, 1, stream(10), ack: 1, options: Self.options(10_000))
     #expect(script.delivered == stream(10))
+  }
+
+  /// Linux's habits: one tick is no age, and a duplicate acknowledgment that was overtaken is no stranger's.
+  @Test func aTickIsNoAge() {
+    for personality in TCPPersonality.allCases {
+      let script = established { $0.personality = personality }
+      script.inject(.ack, 1, stream(10), ack: 1, options: Self.options(9_999))
+      #expect(script.delivered.isEmpty == (personality == .bsd))
+    }
+    for (age, isTaken): (UInt32, Bool) in [(100, true), (4_000, false)] {
+      let script = established()
+      script.enqueue(10)
+      let rejected = script.info.counters.rejected
+      script.inject(.ack, 1, ack: 1, options: Self.options(10_000 - age, 5000))
+      #expect((script.info.counters.rejected == rejected) == isTaken, "\(age)")
+      script.inject(.ack, 1, ack: 11, options: Self.options(10_000 - age, 5000))
+      #expect(script.last.acknowledgedBytes == 0, "it acknowledges more: it is no duplicate")
+    }
   }
 
   @Test func resetsAreNotJudgedByTimestamps() {
@@ -83,7 +101,7 @@ import Wire
     #expect(script.delivered == stream(10))
     // And the new clock counts from here.
     _ = script.take()
-    script.inject(.ack, 11, stream(10), ack: 1, options: Self.options(8_999))
+    script.inject(.ack, 11, stream(10), ack: 1, options: Self.options(8_998))
     #expect(script.delivered.count == 10)
   }
 

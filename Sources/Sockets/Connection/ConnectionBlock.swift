@@ -96,6 +96,10 @@ struct ConnectionShared: ~Copyable {
   var request: ConnectRequest?
   /// The claim on a port, if `claimed` is set. The control context's.
   var claim: PortUse?
+  /// (c) The limits that it began with, and as far as they grow by themselves.
+  let limits: BufferLimits
+  /// (a) 1: an acknowledgment waits for the reader to take everything.
+  let isReadAwaited = AtomicWord(0)
   /// (a) The most that the two buffers hold, in bytes; the owner is told by `.options`.
   let sendLimit: AtomicWord
   let receiveLimit: AtomicWord
@@ -109,6 +113,7 @@ struct ConnectionShared: ~Copyable {
     placement = AtomicWord(FlowPlacement.word(home: home))
     unsafe self.layer = layer
     self.memory = memory
+    self.limits = limits
     sendLimit = AtomicWord(UInt64(limits.send))
     receiveLimit = AtomicWord(UInt64(limits.receive))
     sendCredit = AtomicWord(UInt64(limits.send))
@@ -201,6 +206,12 @@ struct ConnectionOptions: OptionSet {
   static let keepAlive = ConnectionOptions(rawValue: 1 << 1)
   /// Close sends RST and forgets unsent data (SO_LINGER with time 0).
   static let abortOnClose = ConnectionOptions(rawValue: 1 << 2)
+  /// The application has set a buffer's limit: it does not grow by itself.
+  static let sendLimitSet = ConnectionOptions(rawValue: 1 << 56)
+  static let receiveLimitSet = ConnectionOptions(rawValue: 1 << 57)
+  /// TCP_QUICKACK was set, on or off, since the owner looked.
+  static let quickAsked = ConnectionOptions(rawValue: 1 << 58)
+  static let quickOn = ConnectionOptions(rawValue: 1 << 59)
   /// Something here, or the time to linger, was set since the owner looked.
   static let changed = ConnectionOptions(rawValue: 1 << 63)
 }

@@ -88,6 +88,8 @@ extension ConnectionRef {
       unsafe owned.pointee.sendChain.dropFirst(effects.acknowledgedBytes)
     }
     let isRoomBack = settleSent(sink.sockets)
+    settleReceiveTuning()
+    let grown = effects.acknowledgedBytes > 0 ? growSendLimit() : 0
     if effects.connected, unsafe !owned.pointee.wasConnected {
       unsafe owned.pointee.wasConnected = true
       set(.connected)
@@ -114,7 +116,7 @@ extension ConnectionRef {
       edges.formUnion([.readable, .writable, .endOfStream])
     }
     if effects.acknowledgedBytes > 0 || effects.sendFinished || isRoomBack {
-      freeSpace(effects.acknowledgedBytes, edges) { cx.wake($0) }
+      freeSpace(effects.acknowledgedBytes + grown, edges) { cx.wake($0) }
     } else if !edges.isEmpty {
       wake(edges) { cx.wake($0) }
     }
@@ -159,7 +161,7 @@ extension ConnectionRef {
     guard let header = SocketInput.parsedAgain(&packet) else { return }  // payload only from here on
     let shared = unsafe shared
     let free = freeReceiveSpace()
-    unsafe owned.pointee.engine.noteReceiveSpace(free)
+    unsafe owned.pointee.engine.noteReceiveSpace(free, unread: available, now: cx.now)
     let segment = TCPSegment(
       header, arrival: packet.metadata.arrival, congestionExperienced: packet.metadata.congestionExperienced)
     var sink = ConnectionSink(self, pool: cx.pool, sockets: sockets)
@@ -196,8 +198,8 @@ extension ConnectionRef {
   }
 
   fileprivate func windowOpened(_ cx: inout SoftInterrupt) {
-    let free = freeReceiveSpace()
-    runEngine(&cx) { $0.receiveSpace(free, now: $1, sink: &$2) }
+    let (free, unread) = (freeReceiveSpace(), available)
+    runEngine(&cx) { $0.receiveSpace(free, unread: unread, now: $1, sink: &$2) }
   }
 
   fileprivate func timerFired(_ cx: inout SoftInterrupt) {
@@ -250,6 +252,11 @@ extension ConnectionRef {
     let receiveLimit = unsafe UInt32(shared.pointee.receiveLimit.load())
     unsafe owned.pointee.engine.setReceiveBuffer(receiveLimit)
     runEngine(&cx) { $0.reconfigure(wanted, now: $1, sink: &$2) }
+    if options.contains(.quickAsked) {
+      let (isOn, unread) = (options.contains(.quickOn), available)
+      unsafe shared.pointee.options.formAnd(~ConnectionOptions.quickAsked.rawValue)
+      runEngine(&cx) { $0.setQuickAcknowledgments(isOn, unread: unread, now: $1, sink: &$2) }
+    }
     windowOpened(&cx)
   }
 
@@ -348,8 +355,13 @@ extension ConnectionRef {
     else { return }
     let sockets = SocketContextRef(cx)
     unsafe owned.pointee.isUnconnected = false
-    let limits = unsafe BufferLimits(
-      send: Int(shared.pointee.sendLimit.load()), receive: Int(shared.pointee.receiveLimit.load()))
+    let began = unsafe shared.pointee.limits
+    let (sendLimit, receiveLimit) = unsafe (
+      Int(shared.pointee.sendLimit.load()), Int(shared.pointee.receiveLimit.load())
+    )
+    let limits = BufferLimits(
+      send: sendLimit, upTo: options.contains(.sendLimitSet) ? sendLimit : began.sendMaximum,
+      receive: receiveLimit, upTo: options.contains(.receiveLimitSet) ? receiveLimit : began.receiveMaximum)
     let here = cx.index
     let flow = sockets.withLayer {
       $0.chooseFlow(to: request.remote, from: request.local, at: here, sockets)

@@ -15,7 +15,7 @@ public struct SocketMemory: Hashable, Sendable {
 }
 
 extension StreamSocket {
-  /// What the socket may buffer.
+  /// What the socket may buffer, as far as its limits have grown.
   public var limits: BufferLimits {
     let shared = unsafe connection.shared
     return unsafe BufferLimits(
@@ -31,6 +31,7 @@ extension StreamSocket {
     let shared = unsafe connection.shared
     let new = BufferLimits.clamp(bytes)
     // By difference, so that two who set it at once leave the credit right.
+    unsafe shared.pointee.options.formOr(ConnectionOptions.sendLimitSet.rawValue)
     let old = Int(unsafe shared.pointee.sendLimit.exchange(UInt64(new)))
     #if Explore
       if Mutation.grownBufferNotTold.isOn {
@@ -42,10 +43,11 @@ extension StreamSocket {
   }
 
   /// SO_RCVBUF: how many bytes may be received and not read, the largest window that is offered. What was offered
-  /// stays. A window beyond what the scale of the handshake can say is not offered (RFC 7323 section 2.3).
+  /// stays, and the limit grows no more by itself. A window beyond what the scale of the handshake can say is not offered (RFC 7323 section 2.3).
   ///
   /// - Parameter bytes: 4 KiB...16 MiB; what lies outside counts as the nearest.
   public func setReceiveLimit(_ bytes: Int) {
+    unsafe connection.shared.pointee.options.formOr(ConnectionOptions.receiveLimitSet.rawValue)
     unsafe connection.shared.pointee.receiveLimit.store(UInt64(BufferLimits.clamp(bytes)))
     connection.tellOptions()
   }

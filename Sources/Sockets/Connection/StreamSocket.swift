@@ -81,6 +81,7 @@ public final class StreamSocket: AnySocket {
       let taken = unsafe shared.pointee.received.taken
       let unsaid = unsafe taken &- shared.pointee.reading.told
       if unsafe unsaid >= min(shared.pointee.receiveLimit.load() / 4, 32 << 10)
+        || connection.shouldTellRead
         || (layer.memory.state != .normal && freed > 0 && connection.available == 0)
       {
         unsafe shared.pointee.reading.told = taken
@@ -271,6 +272,14 @@ public final class StreamSocket: AnySocket {
   }
   /// TCP_NODELAY: small segments leave at once.
   public func setNoDelay(_ isOn: Bool) { setOption(.noDelay, isOn) }
+  /// TCP_QUICKACK: acknowledgments go at once for a while, or wait for answers. The connection changes it again as the
+  /// exchange goes on.
+  public func setQuickAcknowledgments(_ isOn: Bool) {
+    let asked = ConnectionOptions.quickAsked.union(isOn ? .quickOn : [])
+    if !isOn { unsafe connection.shared.pointee.options.formAnd(~ConnectionOptions.quickOn.rawValue) }
+    unsafe connection.shared.pointee.options.formOr(asked.rawValue)
+    connection.tellOptions()
+  }
   /// SO_KEEPALIVE with Linux's times: probes after two hours of silence.
   public func setKeepAlive(_ isOn: Bool) { setOption(.keepAlive, isOn) }
   /// SO_LINGER with time 0: close resets the connection.

@@ -29,15 +29,49 @@ extension TCPConnection {
 
     if timestamps.isEnabled, !isReset {
       if let stamps = segment.options.timestamps {
-        if timestamps.isStale(stamps.value, now: now) { return refusal }
+        if isRefusedByAge(stamps, segment, payloadCount: payloadCount, now: now) { return refusal }
       } else if configuration.requiresTimestamps {
         return .drop
       }
     }
-    guard isAcceptable(segment.sequence, length: length) else { return isReset ? .drop : refusal }
-    if isReset { return segment.sequence == receive.next ? .reset : .challenge }
+    guard isAcceptable(segment.sequence, length: length) else {
+      if isReset { return isBelieved(reset: segment) ? .reset : .drop }
+      return refusal
+    }
+    if isReset { return isBelieved(reset: segment) ? .reset : .challenge }
     if segment.flags.contains(.syn) { return state == .synReceived && isPassive ? .abandon : .challenge }
     return segment.flags.contains(.ack) ? .accept : .drop
+  }
+
+  /// PAWS, RFC 7323 section 5.3, R1. With Linux's habits a clock that is one tick behind is no stranger's, and neither
+  /// is an acknowledgment that repeats what was known: it may have been overtaken by others.
+  private func isRefusedByAge(
+    _ stamps: TCPTimestamps, _ segment: TCPSegment, payloadCount: Int, now: Instant
+  ) -> Bool {
+    guard timestamps.isStale(stamps.value, now: now) else { return false }
+    guard configuration.personality == .linux else { return true }
+    let age = Int(Int32(bitPattern: timestamps.recent &- stamps.value))
+    if age <= 1 { return false }
+    let isOvertaken =
+      segment.flags.contains(.ack) && segment.length(payload: payloadCount) == 0
+      && segment.sequence == receive.next && segment.acknowledgment == send.unacknowledged
+      && UInt32(segment.window) << UInt32(send.scale) == send.window
+      && Nanoseconds.milliseconds(Int64(age)) <= roundTrip.timeout(configuration) * 6 / 5
+    return !isOvertaken
+  }
+
+  /// Whether a reset ends the connection: RFC 5961 section 3.2, at RCV.NXT exactly. Linux adds where resets of known
+  /// peers stand that have not heard of us: at the end of what we hold ahead of holes, and, from one that has sent its
+  /// FIN, before that.
+  private func isBelieved(reset segment: TCPSegment) -> Bool {
+    if segment.sequence == receive.next { return true }
+    guard configuration.personality == .linux else { return false }
+    if isSelective, let highest = selective.highest, segment.sequence == highest { return true }
+    switch state {
+    case .closeWait, .lastAck, .closing: return segment.sequence == receive.next - 1
+    case .closed, .listen, .synSent, .synReceived, .established, .finWait1, .finWait2, .timeWait:
+      return false
+    }
   }
 
   /// The acceptability test of RFC 9293 section 3.4, as "something of it is in the window", which covers also

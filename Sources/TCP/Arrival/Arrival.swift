@@ -34,11 +34,31 @@ extension TCPConnection {
   mutating func answer(now: Instant, sink: inout some TCPSink & ~Copyable) {
     guard state.isSynchronized else { return }
     output(now: now, sink: &sink)
-    if policy.now {
+    if policy.isDue(receive.next - receive.lastAcknowledgment, configuration) {
       transmitAcknowledgment(now: now, sink: &sink)
-    } else if policy.pendingSegments > 0, !deadlines.acknowledgment.isArmed {
-      deadlines.acknowledgment.arm(now + configuration.delayedAcknowledgment)
+    } else if policy.isScheduled {
+      delayAcknowledgment(now: now, sink: &sink)
     }
+  }
+
+  /// An acknowledgment waits for company. One that has waited long already does not wait for more of it.
+  private mutating func delayAcknowledgment(now: Instant, sink: inout some TCPSink & ~Copyable) {
+    let delay = policy.delay(smoothed: roundTrip.smoothed, configuration)
+    let armed = deadlines.acknowledgment
+    guard armed.isArmed else { return deadlines.acknowledgment.arm(now + delay) }
+    guard configuration.personality == .linux else { return }
+    if armed.instant <= now + delay / 4 {
+      transmitAcknowledgment(now: now, sink: &sink)
+    } else if now + delay < armed.instant {
+      deadlines.acknowledgment.arm(now + delay)
+    }
+  }
+
+  /// The acknowledgment has waited long enough.
+  mutating func acknowledgmentTimedOut(now: Instant, sink: inout some TCPSink & ~Copyable) {
+    policy.timedOut(retransmissionTimeout: roundTrip.timeout(configuration), configuration)
+    counters.delayedAcknowledgments &+= 1
+    transmitAcknowledgment(now: now, sink: &sink)
   }
 }
 

@@ -31,6 +31,7 @@ extension TCPConnection {
       return
     case .acknowledge:
       counters.rejected &+= 1
+      noteRepetition(segment, count)
       transmitAcknowledgment(now: now, sink: &sink)
       return
     case .challenge:
@@ -66,9 +67,17 @@ extension TCPConnection {
     }
     // Urgent data is data (RFC 6093): the sixth step has nothing to do.
     receiveText(
-      at: segment.sequence, count: count, payload, fin: segment.flags.contains(.fin), now: now, sink: &sink,
-      &effects)
+      segment, at: segment.sequence, count: count, payload, now: now, sink: &sink, &effects)
     answer(now: now, sink: &sink)
+  }
+
+  /// A segment that is all old: the peer has not heard our acknowledgments, or did not wait for them. It learns that
+  /// this came twice (RFC 2883 section 4.1), and the next acknowledgments go at once.
+  private mutating func noteRepetition(_ segment: TCPSegment, _ count: Int) {
+    guard segment.sequence < receive.next else { return }
+    policy.hurry(window: receive.offered, configuration)
+    let end = segment.sequence + segment.length(payload: count)
+    selective.repeated(segment.sequence, SequenceNumber.earlier(end, receive.next))
   }
 
   /// A reset that was believed.
@@ -88,6 +97,7 @@ extension TCPConnection {
     state = .closed
     deadlines.clear()
     reassembly.removeAll()
+    selective.clear()
     effects.events.insert(.closed)
     effects.error = error
   }
@@ -97,6 +107,7 @@ extension TCPConnection {
     state = .timeWait
     deadlines.clear()
     reassembly.removeAll()
+    selective.clear()
     deadlines.linger.arm(now + configuration.timeWait)
     effects.events.insert(.enteredTimeWait)
   }

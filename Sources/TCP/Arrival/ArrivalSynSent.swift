@@ -37,8 +37,7 @@ extension TCPConnection {
     establish(now: now, &effects)
     policy.now = true
     receiveText(
-      at: segment.sequence + 1, count: count, payload, fin: flags.contains(.fin), now: now, sink: &sink,
-      &effects)
+      segment, at: segment.sequence + 1, count: count, payload, now: now, sink: &sink, &effects)
     answer(now: now, sink: &sink)
   }
 

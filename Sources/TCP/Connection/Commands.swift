@@ -39,8 +39,37 @@ extension TCPConnection {
     return effects
   }
 
-  /// As ``receiveSpace(_:now:sink:)``, when a segment is about to arrive anyway: its answer tells the peer.
-  public mutating func noteReceiveSpace(_ free: Int) { receive.free = max(0, free) }
+  /// As ``receiveSpace(_:unread:now:sink:)``, when a segment is about to arrive anyway: its answer tells the peer.
+  public mutating func noteReceiveSpace(_ free: Int, unread: Int? = nil, now: Instant) {
+    receive.free = max(0, free)
+    tuneReceiveBuffer(unread: unread ?? Int(receive.buffer) - receive.free, now: now)
+  }
+
+  /// The size of the receive buffer now, in bytes: as configured or set, or as it has grown by itself.
+  public var receiveBuffer: Int { Int(receive.buffer) }
+
+  /// Whether an acknowledgment waits that goes at once when the application has read everything: the environment says
+  /// so with ``receiveSpace(_:unread:now:sink:)``.
+  public var acknowledgesWhenRead: Bool {
+    state.mayReceiveText
+      && policy.isDueWhenRead(receive.next - receive.lastAcknowledgment, configuration)
+  }
+
+  /// TCP_QUICKACK. On: acknowledgments go at once for a while, and one that waits goes with the next read; off: they
+  /// wait for answers. Not kept: the exchange decides anew (Linux's way).
+  ///
+  /// - Parameters:
+  ///   - isOn: which.
+  ///   - unread: bytes that the application has not read.
+  ///   - now: the time.
+  ///   - sink: where an acknowledgment goes.
+  public mutating func setQuickAcknowledgments(
+    _ isOn: Bool, unread: Int, now: Instant, sink: inout some TCPSink & ~Copyable
+  ) -> TCPEffects {
+    policy.setQuick(isOn, configuration)
+    if isOn, unread == 0, acknowledgesWhenRead { transmitAcknowledgment(now: now, sink: &sink) }
+    return TCPEffects()
+  }
 
   /// What held output back is over: the sink takes segments with text again. Sends what may go.
   ///
@@ -53,10 +82,12 @@ extension TCPConnection {
   }
 
   /// Another size of the receive buffer, SO_RCVBUF on a live connection. What was offered stays; the window scale,
-  /// which the SYNs settled, bounds what a larger one can offer.
+  /// which the SYNs settled, bounds what a larger one can offer. It does not grow by itself from here on.
   ///
   /// - Parameter bytes: the largest window to offer from now on; the bound on out-of-order packets follows.
   public mutating func setReceiveBuffer(_ bytes: UInt32) {
+    guard bytes != receive.buffer else { return }
+    configuration.receiveBufferMaximum = 0
     receive.setBuffer(bytes)
     reassembly.limit = Self.reassemblyLimit(buffer: bytes)
   }
@@ -67,13 +98,19 @@ extension TCPConnection {
   ///
   /// - Parameters:
   ///   - free: bytes, not negative.
+  ///   - unread: bytes that were delivered and the application has not read; nil: the buffer less `free`.
   ///   - now: the time.
   ///   - sink: where a window update goes.
   public mutating func receiveSpace(
-    _ free: Int, now: Instant, sink: inout some TCPSink & ~Copyable
+    _ free: Int, unread: Int? = nil, now: Instant, sink: inout some TCPSink & ~Copyable
   ) -> TCPEffects {
     receive.free = max(0, free)
-    if state.mayReceiveText, receive.isWorthUpdate(segment: Int(configuration.maximumSegment)) {
+    let unread = unread ?? max(0, Int(receive.buffer) - receive.free)
+    tuneReceiveBuffer(unread: unread, now: now)
+    guard state.mayReceiveText else { return TCPEffects() }
+    if unread == 0 && acknowledgesWhenRead
+      || receive.isWorthUpdate(segment: Int(configuration.maximumSegment))
+    {
       transmitAcknowledgment(now: now, sink: &sink)
     }
     return TCPEffects()
@@ -172,6 +209,8 @@ extension TCPConnection {
     configuration = new
     configuration.maximumSegment = old.maximumSegment
     configuration.receiveBuffer = old.receiveBuffer
+    configuration.receiveBufferMaximum = old.receiveBufferMaximum
+    configuration.personality = old.personality
     configuration.windowScaling = old.windowScaling
     configuration.timestamps = old.timestamps
     configuration.selectiveAcknowledgments = old.selectiveAcknowledgments
@@ -187,7 +226,10 @@ extension TCPConnection {
   }
 
   /// Memory is short: throws away what waits ahead of a hole. The peer sends it again (RFC 2018 section 8).
-  public mutating func discardOutOfOrder() { reassembly.removeAll() }
+  public mutating func discardOutOfOrder() {
+    reassembly.removeAll()
+    selective.clear()
+  }
 
   /// Bytes of memory that what waits ahead of a hole occupies.
   public var reassemblyOccupied: Int { reassembly.occupied }

@@ -3,6 +3,8 @@ import Timing
 /// How a connection behaves. A value: every connection has its own, and `TCPConnection.reconfigure` changes
 /// what a socket option may change later. The defaults are Linux's.
 @frozen public struct TCPConfiguration: Sendable {
+  /// Whose habits the connection has where the RFCs leave a choice.
+  public var personality = TCPPersonality.linux
   /// Largest payload of a segment that arrives, before options, as we announce it in our SYN; also the most
   /// that we send. 1460 for IPv4 and 1440 for IPv6 on an Ethernet link; less than 48 counts
   /// as 48.
@@ -12,6 +14,10 @@ import Timing
   /// Bytes: the largest window that will ever be offered. The window scale is derived from it (RFC 7323
   /// section 2.3), as is the bound on out-of-order segments.
   public var receiveBuffer: UInt32 = 1 << 20
+  /// Bytes: as far as the receive buffer grows by itself while the application keeps up with what a round trip brings
+  /// (dynamic right-sizing). Not more than `receiveBuffer`: it does not grow. Linux: the third value of
+  /// net.ipv4.tcp_rmem; 0 stands for net.ipv4.tcp_moderate_rcvbuf being 0.
+  public var receiveBufferMaximum: UInt32 = 0
   /// Initial congestion window in segments, RFC 6928.
   public var initialWindowSegments: UInt8 = 10
   /// Who rules the congestion window (`net.ipv4.tcp_congestion_control`).
@@ -38,8 +44,11 @@ import Timing
   public var windowScaling = true
   /// Offer timestamps, RFC 7323 section 3.
   public var timestamps = true
-  /// Tell the peer what arrived ahead of holes: RFC 2018, the receiver's side.
+  /// Tell the peer what arrived ahead of holes: RFC 2018, the receiver's side. Linux: net.ipv4.tcp_sack.
   public var selectiveAcknowledgments = true
+  /// Tell the peer what arrived twice, in the first block of a selective acknowledgment: RFC 2883. Linux:
+  /// net.ipv4.tcp_dsack.
+  public var duplicateReports = true
   /// Drop segments that lack the negotiated timestamps (RFC 7323 section 3.2, a SHOULD; Linux takes them).
   public var requiresTimestamps = true
   /// Send small segments at once: switches the Nagle algorithm off (RFC 9293 section 3.7.4).
@@ -47,11 +56,21 @@ import Timing
   /// An ICMP error that says the destination cannot be reached now ends a connection that is not yet open
   /// (RFC 5461 section 4.1). False: it waits and tries again (RFC 9293 section 3.9.2.2).
   public var softErrorsEndHandshake = true
-  /// This many segments at the beginning are acknowledged at once, so that the peer's window opens quickly;
-  /// answering with data ends that early.
+  /// At most this many acknowledgments at the beginning, and after a loss or a long silence, are sent at once, so
+  /// that the peer's window opens quickly; answering with data ends that early. 0: none. Linux's habit (16).
   public var quickAcknowledgments: UInt8 = 16
-  /// How long an acknowledgment may wait for company, RFC 9293 section 3.8.6.3 (at most 500 ms).
+  /// How long an acknowledgment waits for company at first, and at least, RFC 9293 section 3.8.6.3. With BSD's habits
+  /// it is always this. Linux: net.ipv4.tcp_delack_min, 40 ms.
   public var delayedAcknowledgment: Nanoseconds = .milliseconds(40)
+  /// How long an acknowledgment waits at most: with Linux's habits the wait follows the gaps between segments. No more
+  /// than 500 ms (RFC 9293 section 3.8.6.3). Linux: TCP_DELACK_MAX, 200 ms.
+  public var delayedAcknowledgmentMaximum: Nanoseconds = .milliseconds(200)
+  /// So many answers with data, each soon after something arrived, make an exchange interactive: acknowledgments then
+  /// wait for the next answer. Linux: net.ipv4.tcp_pingpong_thresh.
+  public var pingPongThreshold: UInt8 = 1
+  /// Time between two answers to refused segments without text, with Linux's habits; zero: no such rule. Linux:
+  /// net.ipv4.tcp_invalid_ratelimit.
+  public var refusalInterval: Nanoseconds = .milliseconds(500)
   /// Retransmission timeout before the first measurement, RFC 6298 section 2.1.
   public var initialTimeout: Nanoseconds = .seconds(1)
   /// What the variation of the round trip counts at least in the retransmission timeout.
@@ -84,10 +103,12 @@ import Timing
   /// The defaults.
   public init() {}
 
-  /// The smallest shift with which a 16-bit window spans the receive buffer; at most 14 (RFC 7323 2.3).
+  /// The smallest shift with which a 16-bit window spans the receive buffer, as large as it may become; at most 14 (RFC
+  /// 7323 section 2.3).
   var windowScale: UInt8 {
     var shift: UInt8 = 0
-    while shift < 14, UInt64(65535) << UInt64(shift) < UInt64(receiveBuffer) { shift += 1 }
+    let largest = UInt64(max(receiveBuffer, receiveBufferMaximum))
+    while shift < 14, UInt64(65535) << UInt64(shift) < largest { shift += 1 }
     return shift
   }
 }

@@ -56,6 +56,8 @@ public struct TCPConnection: ~Copyable {
   /// The blocks of the last acknowledgment that had any.
   var knownBlocks = SACKBlocks()
   var policy: AcknowledgmentPolicy
+  var selective = SelectiveReport()
+  var tuning: ReceiveTuning
   var deadlines = Deadlines()
   var challenges = ChallengeAckLimiter()
   var counters = TCPCounters()
@@ -83,7 +85,9 @@ public struct TCPConnection: ~Copyable {
     recent = RecentAcknowledgment(initial: initial)
     reportedEnd = initial
     pacer.isOn = configuration.pacing
-    policy = AcknowledgmentPolicy(quick: configuration.quickAcknowledgments)
+    policy = AcknowledgmentPolicy(
+      announced: configuration.ownSegment, buffer: configuration.receiveBuffer)
+    tuning = ReceiveTuning(initial: min(Int(configuration.receiveBuffer), 10 * Int(configuration.ownSegment)))
     lastArrival = now
   }
 
@@ -151,6 +155,10 @@ public struct TCPConnection: ~Copyable {
     return connection
   }
 
+  /// How large a send buffer can be of use now, in bytes: two congestion windows, so that a window waits when another
+  /// is acknowledged, and at least two initial ones (Linux's tcp_sndbuf_expand).
+  public var usefulSendBuffer: Int { 2 * max(window.segments, initialWindow) * fullSegment }
+
   /// A packet occupies 2048 bytes whatever it holds: four times the buffer at the most.
   static func reassemblyLimit(buffer: UInt32) -> UInt32 { max(32, buffer / 512) }
 
@@ -205,6 +213,9 @@ public struct TCPConnection: ~Copyable {
     info.congestionNotification = ecn.isOn
     info.sendWindow = Int(send.window)
     info.receiveWindow = receive.window
+    info.receiveRoundTrip = tuning.roundTrip
+    info.receiveBuffer = Int(receive.buffer)
+    info.acknowledgmentTimeout = policy.timeout
     info.sendSegment = fullSegment
     info.receiveSegment = Int(configuration.maximumSegment)
     info.queuedBytes = send.queuedBytes

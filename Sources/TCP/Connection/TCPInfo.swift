@@ -18,6 +18,10 @@ import Timing
   public var fastRetransmissions: UInt32 = 0
   /// Retransmission timeouts.
   public var timeouts: UInt32 = 0
+  /// Acknowledgments that waited for company in vain.
+  public var delayedAcknowledgments: UInt32 = 0
+  /// Repetitions reported to the peer, of bytes that were acknowledged, or held (RFC 2883).
+  public var duplicatesReported: UInt32 = 0
   /// Segments that arrived ahead of a hole.
   public var outOfOrder: UInt32 = 0
   /// Packets that came free because their bytes went into others ahead of a hole.
@@ -119,6 +123,12 @@ import Timing
   public var congestionNotification = false
   /// The window that the peer offers, in bytes.
   public var sendWindow = 0
+  /// The receiver's round trip, by which the receive buffer grows; zero before the first measurement.
+  public var receiveRoundTrip: Nanoseconds = .zero
+  /// The receive buffer in bytes, as far as it has grown.
+  public var receiveBuffer = 0
+  /// The wait of an acknowledgment for company, as it adapts; zero before text arrived.
+  public var acknowledgmentTimeout: Nanoseconds = .zero
   /// The window that we offered last, in bytes, less what has arrived since.
   public var receiveWindow = 0
   /// Payload of a full segment, options taken off.

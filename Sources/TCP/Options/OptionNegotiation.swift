@@ -8,7 +8,30 @@ extension TCPConnection {
 
   /// Payload of a full segment: what the segment size leaves after the options that every segment carries
   /// (RFC 9293 section 3.7.1, RFC 6691).
-  var fullSegment: Int { Int(send.segment) - (timestamps.isEnabled ? 12 : 0) }
+  var fullSegment: Int { Int(send.segment) - fixedOptions }
+
+  /// Text of a full segment that leaves now: what a report of bytes ahead of holes needs is taken off, as Linux does.
+  /// A sender that is also a receiver would else never report while it has text to send.
+  var fullTextSegment: Int {
+    guard isSelective, !selective.isEmpty else { return fullSegment }
+    let blocks = min(selective.count + (selective.duplicate == nil ? 0 : 1), selectiveLimit)
+    return max(fullSegment - 4 - 8 * blocks, 1)
+  }
+
+  /// Blocks that find room beside the options that every segment carries (RFC 2018 section 3).
+  private var selectiveLimit: Int { min(4, (40 - fixedOptions - 4) / 8) }
+
+  /// Bytes of options that every segment carries.
+  var fixedOptions: Int { timestamps.isEnabled ? 12 : 0 }
+
+  /// The selective acknowledgment that goes with so much text: what finds room in a segment (RFC 2018 section 4).
+  mutating func selectiveBlocks(besides text: Int) -> SACKBlocks {
+    guard !selective.isEmpty else { return SACKBlocks() }
+    let room = min(selectiveLimit, text == 0 ? 4 : (fullSegment - text - 4) / 8)
+    if !configuration.duplicateReports { selective.forgetDuplicate() }
+    if room > 0, selective.duplicate != nil { counters.duplicatesReported &+= 1 }
+    return selective.take(limit: room)
+  }
 
   /// The peer's SYN, alone or with an ACK: sequence numbers, options and the window, which a SYN does not scale.
   mutating func takeSyn(_ segment: TCPSegment, now: Instant) {

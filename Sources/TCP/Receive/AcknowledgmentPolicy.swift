@@ -1,39 +1,189 @@
 import Timing
 
 /// When to acknowledge what arrived in order: RFC 9293 section 3.8.6.3 and RFC 5681 section 4.2.
+///
+/// With BSD's habits every second segment is acknowledged at once, and one alone after a fixed time. With Linux's the
+/// wait, *ATO*, follows the gaps between segments; at the beginning, and whenever the peer may have little in flight,
+/// a number of acknowledgments go at once (*quick* mode); and once answers with data follow what arrives the exchange
+/// is *interactive*, and an acknowledgment waits for the next answer.
 struct AcknowledgmentPolicy {
-  /// Bytes that arrived and are not acknowledged.
-  var pendingBytes = 0
-  /// Segments that arrived and are not acknowledged.
-  var pendingSegments: UInt8 = 0
+  /// Something arrived that is not acknowledged.
+  private(set) var isScheduled = false
   /// An acknowledgment is due now.
   var now = false
-  /// Segments still to be acknowledged at once.
-  var quick: UInt8
+  /// Acknowledgments still to be sent at once.
+  private(set) var quick: UInt8 = 0
+  /// ATO; zero until the first text arrives.
+  private(set) var timeout = Nanoseconds.zero
+  /// What a full segment of the peer's seems to hold, in bytes.
+  private(set) var segment: Int
+  /// Answers in a row.
+  private var answers: UInt8 = 0
+  /// A segment came that was not full, or pushed: nothing may follow it. And so did a second one.
+  private var wasPushed = false
+  private var wasPushedTwice = false
+  /// Segments that arrived since the last acknowledgment.
+  private var segments: UInt8 = 0
+  /// What the last segment held that was not full, in bytes.
+  private var lastSegment = 0
+  /// When text arrived last.
+  private var lastArrival = Instant.zero
 
-  init(quick: UInt8) { self.quick = quick }
+  /// What is taken for a peer's full segment before one was seen: RFC 9293's default, or less if a full one cannot be
+  /// larger.
+  init(announced: UInt16, buffer: UInt32) { segment = max(88, min(536, Int(announced), Int(buffer / 2))) }
 
-  /// Data arrived in order. Returns whether the acknowledgment may wait for the timer.
+  /// Waits are ended by data soon.
+  func isInteractive(_ configuration: TCPConfiguration) -> Bool {
+    answers >= max(1, configuration.pingPongThreshold)
+  }
+
+  /// Text of `bytes` arrived in order.
   ///
-  /// Every second full segment is acknowledged at once, as RFC 5681 wants it; so are the first ones of a
-  /// connection, so that the peer's slow start is not held back.
-  mutating func arrived(bytes: Int, segment: Int) -> Bool {
-    pendingBytes += bytes
-    pendingSegments &+= 1
-    if quick > 0 {
-      quick -= 1
-      now = true
+  /// - Parameters:
+  ///   - bytes: how much, at least 1.
+  ///   - options: bytes of the segment's options.
+  ///   - isLast: PSH, URG or FIN: nothing need follow it.
+  ///   - state: what the rest of the connection says.
+  mutating func arrived(
+    _ bytes: Int, options: Int, isLast: Bool, _ state: AcknowledgmentState,
+    _ configuration: TCPConfiguration
+  ) {
+    isScheduled = true
+    segments &+= 1
+    let wasLarge = bytes > segment
+    measure(bytes, options: options, isLast: isLast, state, configuration)
+    switch configuration.personality {
+    case .bsd:
+      if segments >= 2 || wasLarge && bytes > Int(configuration.maximumSegment) { now = true }
+    case .linux:
+      if timeout == .zero {
+        enterQuick(configuration.quickAcknowledgments, window: state.window)
+        timeout = configuration.delayedAcknowledgment
+      } else {
+        adapt(to: state.now - lastArrival, state, configuration)
+      }
     }
-    if pendingSegments >= 2 || pendingBytes >= 2 * segment { now = true }
-    return !now
+    lastArrival = state.now
+  }
+
+  /// ATO tends to the gap between segments.
+  private mutating func adapt(
+    to gap: Nanoseconds, _ state: AcknowledgmentState, _ configuration: TCPConfiguration
+  ) {
+    let least = configuration.delayedAcknowledgment
+    if gap <= least / 2 {
+      timeout = timeout / 2 + least / 2
+    } else if gap < timeout {
+      timeout = min(timeout / 2 + gap, state.retransmissionTimeout)
+    } else if gap > state.retransmissionTimeout {
+      // The peer's window begins anew, or it has timed out: it needs acknowledgments to grow.
+      enterQuick(configuration.quickAcknowledgments, window: state.window)
+    }
+  }
+
+  /// Learns what a full segment of the peer's is. SACK blocks make it shorter now and then: only what comes twice in a
+  /// row, and is not the end of a write, is believed.
+  private mutating func measure(
+    _ bytes: Int, options: Int, isLast: Bool, _ state: AcknowledgmentState,
+    _ configuration: TCPConfiguration
+  ) {
+    let previous = lastSegment
+    lastSegment = 0
+    if bytes >= segment {
+      segment = min(bytes, Int(configuration.maximumSegment))
+      if isLast { wasPushed = true }
+      return
+    }
+    if bytes + options >= 536 || bytes + options >= 88 && !isLast {
+      lastSegment = bytes + options - state.fixedOptions
+      if lastSegment == previous {
+        segment = lastSegment
+        return
+      }
+    }
+    wasPushedTwice = wasPushed
+    wasPushed = true
+  }
+
+  private mutating func enterQuick(_ most: UInt8, window: Int) {
+    let worthwhile = max(2, window / (2 * segment))
+    quick = max(quick, UInt8(clamping: min(worthwhile, Int(most))))
+  }
+
+  /// Something came that says a loss, or a peer that knows less than it should: the next acknowledgments go at once.
+  mutating func hurry(window: Int, _ configuration: TCPConfiguration, most: UInt8 = 16) {
+    isScheduled = true
+    guard configuration.personality == .linux else { return }
+    enterQuick(min(most, configuration.quickAcknowledgments), window: window)
+    answers = 0
+    timeout = configuration.delayedAcknowledgment
+  }
+
+  /// Whether the acknowledgment goes now. `unacknowledged`: bytes that arrived in order and were not acknowledged.
+  func isDue(_ unacknowledged: Int, _ configuration: TCPConfiguration) -> Bool {
+    if now { return true }
+    guard isScheduled, configuration.personality == .linux else { return false }
+    return unacknowledged > segment || quick > 0 && !isInteractive(configuration)
+  }
+
+  /// How long an acknowledgment waits that does not go now.
+  func delay(smoothed: Nanoseconds, _ configuration: TCPConfiguration) -> Nanoseconds {
+    let least = configuration.delayedAcknowledgment
+    let most = min(configuration.delayedAcknowledgmentMaximum, .milliseconds(500))
+    guard configuration.personality == .linux, timeout > least else { return least }
+    // Company that takes longer than a round trip is no company.
+    let bound = smoothed > .zero ? min(most, max(smoothed, least)) : most
+    return max(min(timeout, bound), min(least, most))
+  }
+
+  /// The wait was in vain.
+  mutating func timedOut(
+    retransmissionTimeout: Nanoseconds, _ configuration: TCPConfiguration
+  ) {
+    if isInteractive(configuration) {
+      answers = 0
+      timeout = configuration.delayedAcknowledgment
+    } else {
+      timeout = min(timeout * 2, retransmissionTimeout)
+    }
   }
 
   /// A segment left that acknowledges everything.
-  mutating func sent(withText: Bool) {
-    // An answer carried the acknowledgment: the exchange is interactive, where waiting saves segments.
-    if withText, pendingSegments > 0 { quick = 0 }
-    pendingBytes = 0
-    pendingSegments = 0
-    now = false
+  mutating func sent(withText: Bool, now: Instant, _ configuration: TCPConfiguration) {
+    if withText, timeout > .zero, now - lastArrival < timeout, answers < .max { answers += 1 }
+    if isScheduled, quick > 0 {
+      quick -= 1
+      if quick == 0 { timeout = configuration.delayedAcknowledgment }
+    }
+    isScheduled = false
+    self.now = false
+    segments = 0
+    wasPushed = false
+    wasPushedTwice = false
   }
+
+  /// The application has taken everything there was: whether that is a moment to acknowledge, since nothing more may
+  /// come that an acknowledgment could wait for.
+  func isDueWhenRead(_ unacknowledged: Int, _ configuration: TCPConfiguration) -> Bool {
+    guard isScheduled, configuration.personality == .linux else { return false }
+    return unacknowledged > segment || wasPushedTwice || wasPushed && !isInteractive(configuration)
+  }
+
+  /// TCP_QUICKACK: on, acknowledgments do not wait for answers, until the exchange is interactive again; off, they do.
+  mutating func setQuick(_ isOn: Bool, _ configuration: TCPConfiguration) {
+    answers = isOn ? 0 : max(1, configuration.pingPongThreshold)
+    if isOn, isScheduled { wasPushed = true }
+  }
+}
+
+/// What decides about acknowledgments from the rest of the connection.
+struct AcknowledgmentState {
+  var now: Instant
+  /// What is offered to the peer, in bytes.
+  var window: Int
+  /// RTO.
+  var retransmissionTimeout: Nanoseconds
+  /// Bytes of options that every segment has.
+  var fixedOptions: Int
 }

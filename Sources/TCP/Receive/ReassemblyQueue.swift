@@ -51,7 +51,11 @@ struct ReassemblyQueue: ~Copyable {
   ///
   /// What came first stays, except that a segment which covers others wholly replaces them. At most two packets'
   /// bytes are copied.
-  mutating func insert(_ segment: consuming Packet, at sequence: SequenceNumber) -> Inserted {
+  ///
+  /// `report` learns what of it was here before (RFC 2883 section 4.2).
+  mutating func insert(
+    _ segment: consuming Packet, at sequence: SequenceNumber, _ report: inout SelectiveReport
+  ) -> Inserted {
     var start = sequence
     var end = sequence + segment.totalCount
     guard segment.totalCount > 0, segment.totalCount <= Int(UInt16.max), !isFull else { return .refused }
@@ -68,8 +72,12 @@ struct ReassemblyQueue: ~Copyable {
     }
     if let before {
       let overlap = Self.end(before) - start
-      if overlap >= segment.totalCount { return .refused }
+      if overlap >= segment.totalCount {
+        report.repeated(start, end)
+        return .refused
+      }
       if overlap > 0 {
+        report.repeated(start, start + overlap)
         segment.trimFront(overlap)
         start += overlap
       }
@@ -77,10 +85,12 @@ struct ReassemblyQueue: ~Copyable {
     while let item = after, Self.start(item) < end {
       if Self.end(item) > end {
         let overlap = end - Self.start(item)
+        report.repeatedToo(Self.start(item), end)
         segment.trimBack(overlap)
         end = end - overlap
         break
       }
+      report.repeatedToo(Self.start(item), Self.end(item))
       after = item.next
       release(item)
     }
@@ -186,12 +196,18 @@ struct ReassemblyQueue: ~Copyable {
     occupied -= packet.occupiedBytes
   }
 
-  /// The first packet, if it begins at `next` or before and holds something new; what is old is trimmed.
-  mutating func popFirst(at next: SequenceNumber) -> Packet? {
+  /// The first packet, if it begins at `next` or before and holds something new; what is old is trimmed, and was
+  /// repeated as far as it lies before `arrived`, the end of the segment that came.
+  mutating func popFirst(
+    at next: SequenceNumber, arrived: SequenceNumber, _ report: inout SelectiveReport
+  ) -> Packet? {
     while let item = head, Self.start(item) <= next {
       head = item.next
       let old = next - Self.start(item)
       let length = Int(item.code)
+      if Self.start(item) < arrived {
+        report.repeatedToo(Self.start(item), SequenceNumber.earlier(Self.end(item), arrived))
+      }
       if old >= length {
         release(item)
         continue
@@ -215,26 +231,10 @@ struct ReassemblyQueue: ~Copyable {
     }
   }
 
-  /// The runs of bytes held, most recent first, then in order of sequence (RFC 2018 section 4).
-  func blocks() -> SACKBlocks {
-    var blocks = SACKBlocks()
-    guard let head else { return blocks }
-    let recentStart = recent.map(Self.start)
-    for pass in 0..<2 {
-      if pass == 0, recentStart == nil { continue }
-      var item: ItemRef? = head
-      while let first = item {
-        var end = Self.end(first)
-        item = first.next
-        while let following = item, Self.start(following) == end {
-          end = Self.end(following)
-          item = following.next
-        }
-        let block = SACKBlock(left: Self.start(first), right: end)
-        let holdsRecent = recentStart.map { block.left <= $0 && $0 < block.right } ?? false
-        if holdsRecent == (pass == 0), !blocks.append(block) { return blocks }
-      }
-    }
-    return blocks
+  /// One past the last byte held; nil: nothing is.
+  var end: SequenceNumber? {
+    guard var item = recent ?? head else { return nil }
+    while let following = item.next { item = following }
+    return Self.end(item)
   }
 }

@@ -35,6 +35,9 @@ struct ReceiveSequence {
   /// RCV.WND in bytes.
   var window: Int { max(0, edge - next) }
 
+  /// The window field that was sent last, in bytes.
+  var offered: Int { max(0, visibleEdge - lastAcknowledgment) }
+
   /// The peer's SYN gave the first number. What our own SYN offered, if it went first, holds from there.
   mutating func synchronize(_ sequence: SequenceNumber) {
     let offered = window

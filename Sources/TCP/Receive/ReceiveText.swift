@@ -6,9 +6,10 @@ import Wire
 extension TCPConnection {
   /// Takes the text and the FIN of a segment whose ACK field was taken.
   mutating func receiveText(
-    at sequence: SequenceNumber, count: Int, _ payload: consuming Packet?, fin: Bool, now: Instant,
-    sink: inout some TCPSink & ~Copyable, _ effects: inout TCPEffects
+    _ segment: TCPSegment, at sequence: SequenceNumber, count: Int, _ payload: consuming Packet?,
+    now: Instant, sink: inout some TCPSink & ~Copyable, _ effects: inout TCPEffects
   ) {
+    let fin = segment.flags.contains(.fin)
     guard state.mayReceiveText, count > 0 || fin else { return }
     let end = sequence + count
     if isOrphan, end > receive.next, count > 0 {
@@ -22,21 +23,23 @@ extension TCPConnection {
     if fin, receive.finSequence == nil, end >= receive.next, end <= receive.edge {
       receive.finSequence = end
     }
-    if let packet = payload, count > 0 { takeText(packet, at: sequence, sink: &sink, &effects) }
+    if let packet = payload, count > 0 { takeText(packet, segment, at: sequence, now, sink: &sink, &effects) }
     if fin { policy.now = true }
     if receive.finSequence == receive.next { takeFin(now: now, &effects) }
   }
 
   /// Trims the text to what is new and in the window, and delivers it or keeps it.
   private mutating func takeText(
-    _ text: consuming Packet, at sequence: SequenceNumber, sink: inout some TCPSink & ~Copyable,
-    _ effects: inout TCPEffects
+    _ text: consuming Packet, _ segment: TCPSegment, at sequence: SequenceNumber, _ now: Instant,
+    sink: inout some TCPSink & ~Copyable, _ effects: inout TCPEffects
   ) {
     let edge = receive.finSequence.map { SequenceNumber.earlier($0, receive.edge) } ?? receive.edge
     let excess = sequence + text.totalCount - edge
     let old = receive.next - sequence
+    if old > 0 { selective.repeated(sequence, sequence + min(old, text.totalCount)) }
     guard max(excess, 0) + max(old, 0) < text.totalCount else {
       // Nothing of it is both new and in the window: a repetition, or a probe of a closed window.
+      policy.hurry(window: receive.offered, configuration)
       policy.now = true
       return
     }
@@ -49,7 +52,8 @@ extension TCPConnection {
       counters.outOfOrder &+= 1
       policy.now = true
       guard makeRoom(for: text, at: sequence, isAhead: true, sink: &sink) else { return }
-      switch reassembly.insert(text, at: sequence) {
+      selective.arrived(sequence, sequence + text.totalCount)
+      switch reassembly.insert(text, at: sequence, &selective) {
       case .inserted, .refused: break
       case .collapsed(let packets):
         counters.collapsed &+= UInt32(packets)
@@ -62,9 +66,47 @@ extension TCPConnection {
     let bytes = text.totalCount
     let fillsHole = !reassembly.isEmpty
     deliver(text, sink: &sink, &effects)
-    while let next = reassembly.popFirst(at: receive.next) { deliver(next, sink: &sink, &effects) }
-    if fillsHole { policy.now = true }
-    _ = policy.arrived(bytes: bytes, segment: Int(configuration.maximumSegment))
+    if fillsHole {
+      let arrived = receive.next
+      while let next = reassembly.popFirst(at: receive.next, arrived: arrived, &selective) {
+        deliver(next, sink: &sink, &effects)
+      }
+      selective.delivered(to: receive.next)
+      policy.now = true
+    }
+    noteArrival(segment, bytes, now)
+  }
+
+  /// What in-order text says of the peer's rhythm, and of the round trip.
+  private mutating func noteArrival(_ segment: TCPSegment, _ bytes: Int, _ now: Instant) {
+    let isLast = !segment.flags.isDisjoint(with: [.psh, .urg, .fin])
+    let state = AcknowledgmentState(
+      now: now, window: receive.offered, retransmissionTimeout: roundTrip.timeout(configuration),
+      fixedOptions: fixedOptions)
+    policy.arrived(
+      bytes, options: segment.options.byteCount, isLast: isLast, state, configuration)
+    guard isTuned else { return }
+    if timestamps.isEnabled, let stamps = segment.options.timestamps {
+      if bytes >= policy.segment, let sample = echoedRoundTrip(segment) { tuning.echoed(stamps.echo, sample) }
+    } else {
+      tuning.windowAdvanced(to: receive.next, edge: receive.visibleEdge, now: now)
+    }
+  }
+
+  /// The receive buffer grows by itself.
+  private var isTuned: Bool { receive.buffer < configuration.receiveBufferMaximum }
+
+  /// The application has `unread` bytes before it: what it took since the last look may ask for a larger buffer.
+  mutating func tuneReceiveBuffer(unread: Int, now: Instant) {
+    guard isTuned, state.mayReceiveText else { return }
+    let read = counters.bytesReceived &- UInt64(max(0, unread))
+    guard let wanted = tuning.read(read, segment: Int(configuration.maximumSegment), now: now),
+      wanted > Int(receive.buffer)
+    else { return }
+    let grown = UInt32(clamping: min(wanted, Int(configuration.receiveBufferMaximum)))
+    receive.free += Int(grown) - Int(receive.buffer)
+    receive.setBuffer(grown)
+    reassembly.limit = Self.reassemblyLimit(buffer: grown)
   }
 
   /// Whether there is memory for `text`. When it is short, what lies farthest ahead gives way to what is needed
@@ -81,6 +123,7 @@ extension TCPConnection {
         counters.refused &+= 1
         return false
       }
+      selective.discarded(from: reassembly.end ?? receive.next)
       counters.pruned &+= UInt32(packets)
       sink.released(packets, bytes: bytes, .pruned)
     }
@@ -104,6 +147,7 @@ extension TCPConnection {
     receive.next += 1
     receive.edge = SequenceNumber.later(receive.edge, receive.next)
     reassembly.removeAll()
+    selective.clear()
     policy.now = true
     effects.events.insert(.endOfStream)
     switch state {

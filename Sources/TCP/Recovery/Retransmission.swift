@@ -33,7 +33,7 @@ extension TCPConnection {
     }
     let hasFin = send.finQueued && segment.end == send.queueEnd + 1
     let text = segment.length - (hasFin ? 1 : 0)
-    let most = min(fullSegment, room)
+    let most = min(fullTextSegment, room)
     if text > most { outstanding.split(index, at: segment.start + most) }
     let count = min(text, most)
     let fin = hasFin && text <= most

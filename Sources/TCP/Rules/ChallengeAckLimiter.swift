@@ -6,9 +6,19 @@ import Timing
 struct ChallengeAckLimiter {
   private var windowStart = Instant.zero
   private var used: UInt8 = 0
+  private var last: Instant?
 
-  /// Whether an answer may be sent now: at most `limit` in five seconds.
-  mutating func allows(limit: UInt8, now: Instant) -> Bool {
+  /// Whether an answer may be sent now: at most `challengeLimit` in five seconds; and, with Linux's habits, one in each
+  /// `refusalInterval`, so that two ends that refuse each other's segments do not answer for ever.
+  mutating func allows(_ configuration: TCPConfiguration, now: Instant) -> Bool {
+    let interval = configuration.personality == .linux ? configuration.refusalInterval : .zero
+    if let last, interval > .zero, now - last < interval { return false }
+    guard counts(limit: configuration.challengeLimit, now: now) else { return false }
+    last = now
+    return true
+  }
+
+  private mutating func counts(limit: UInt8, now: Instant) -> Bool {
     if used == 0 || now - windowStart >= .seconds(5) {
       windowStart = now
       used = 0

@@ -34,7 +34,7 @@ extension TCPConnection {
   private func nextSegment(isForced: Bool) -> (text: Int, fin: Bool)? {
     let unsent = max(0, send.unsentBytes)
     let room = send.room
-    let text = max(0, min(unsent, fullSegment, room))
+    let text = max(0, min(unsent, fullTextSegment, room))
     // The FIN has a sequence number, which the peer's window must cover.
     let fin = send.finPending && text == unsent && room > text
     if text == 0, !fin { return nil }
@@ -48,7 +48,7 @@ extension TCPConnection {
   /// Nagle's rule is taken as Linux takes it (Minshall): what holds a small segment back is another small one
   /// that is not acknowledged, not any segment.
   private func maySendPart(_ count: Int, of unsent: Int) -> Bool {
-    if count >= fullSegment { return true }
+    if count >= fullTextSegment { return true }
     if count < unsent { return count * 2 >= Int(send.largestWindow) }
     if send.pushed < send.queueEnd { return false }
     return configuration.noDelay || send.finQueued || send.smallEnd <= send.unacknowledged
@@ -65,7 +65,7 @@ extension TCPConnection {
     outstanding.append(
       SentSegment(start: start, end: end, sent: now, marks: marks, delivery: stamp))
     send.next = end
-    if text > 0, text < fullSegment { send.smallEnd = start + text }
+    if text > 0, text < fullTextSegment { send.smallEnd = start + text }
     if recovery.isReducing { recovery.out += 1 }
     transmitText(at: start, count: text, fin: fin, isRetransmission: false, now: now, sink: &sink)
     if isFirst || deadlines.retransmission.purpose == .lossProbe {

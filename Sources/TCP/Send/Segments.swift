@@ -17,12 +17,11 @@ extension TCPConnection {
     if timestamps.isEnabled {
       options.timestamps = timestamps.option(now: now, acknowledges: acknowledges)
     }
-    // RFC 2018 section 4. Segments with text have no room to spare: they are full as they are.
-    if isSelective, payloadCount == 0, !reassembly.isEmpty { options.sack = reassembly.blocks() }
+    if isSelective, acknowledges { options.sack = selectiveBlocks(besides: payloadCount) }
     let window = receive.offer(segment: Int(configuration.maximumSegment))
     if acknowledges {
       receive.lastAcknowledgment = receive.next
-      policy.sent(withText: payloadCount > 0)
+      policy.sent(withText: payloadCount > 0, now: now, configuration)
       deadlines.acknowledgment.disarm()
     }
     counters.segmentsSent &+= 1
@@ -104,7 +103,7 @@ extension TCPConnection {
 
   /// RFC 5961: says where we stand to a peer, or an attacker, whose segment was not accepted.
   mutating func transmitChallenge(now: Instant, sink: inout some TCPSink & ~Copyable) {
-    guard challenges.allows(limit: configuration.challengeLimit, now: now) else { return }
+    guard challenges.allows(configuration, now: now) else { return }
     counters.challenges &+= 1
     transmitAcknowledgment(now: now, sink: &sink)
   }

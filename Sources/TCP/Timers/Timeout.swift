@@ -32,7 +32,7 @@ extension TCPConnection {
       output(now: now, sink: &sink)
     }
     if deadlines.persist.isDue(now) { persistTimedOut(now: now, sink: &sink, &effects) }
-    if deadlines.acknowledgment.isDue(now) { transmitAcknowledgment(now: now, sink: &sink) }
+    if deadlines.acknowledgment.isDue(now) { acknowledgmentTimedOut(now: now, sink: &sink) }
     if deadlines.keepalive.isDue(now) { keepaliveTimedOut(now: now, sink: &sink, &effects) }
     return effects
   }

@@ -43,7 +43,8 @@ final class Script {
   /// Our newest timestamp, to be echoed by the peer.
   private(set) var echo: UInt32 = 0
 
-  /// The settings that most scripts want: no timestamps, no window scale, no quick acknowledgments.
+  /// The settings that most scripts want: no timestamps, no window scale, no quick acknowledgments, every
+  /// refusal answered.
   static var plain: TCPConfiguration {
     var configuration = TCPConfiguration()
     configuration.timestamps = false
@@ -51,6 +52,7 @@ final class Script {
     configuration.receiveBuffer = 65535
     configuration.quickAcknowledgments = 0
     configuration.maximumSegment = 1000
+    configuration.refusalInterval = .zero
     return configuration
   }
 
@@ -111,6 +113,8 @@ final class Script {
   var nextDeadline: Instant? { connection.nextDeadline }
   var canEnqueue: Bool { connection.canEnqueue }
   var queuedBytes: Int { connection.queuedBytes }
+  var acknowledgesWhenRead: Bool { connection.acknowledgesWhenRead }
+  var usefulSendBuffer: Int { connection.usefulSendBuffer }
   var softError: TCPError? { connection.softError }
 
   /// What was sent since the last look.
@@ -142,6 +146,9 @@ final class Script {
   }
   func change(_ body: (inout TCPConnection) -> Void) { body(&connection) }
   func space(_ free: Int) { run { $0.connection.receiveSpace(free, now: $0.now, sink: &$1) } }
+  func quick(_ isOn: Bool) {
+    run { $0.connection.setQuickAcknowledgments(isOn, unread: 0, now: $0.now, sink: &$1) }
+  }
   func shutdown() { run { $0.connection.shutdownSend(now: $0.now, sink: &$1) } }
   func close(unread: Bool = false) {
     run { $0.connection.close(hasUnread: unread, now: $0.now, sink: &$1) }
