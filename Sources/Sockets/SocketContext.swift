@@ -88,7 +88,9 @@ struct SocketContextRef {
   }
 
   /// Sends a segment that no connection sends: a reset, a SYN-ACK.
-  func send(_ outgoing: TCPOutgoing, _ key: FlowKey, _ cx: inout SoftInterrupt) {
+  func send(
+    _ outgoing: TCPOutgoing, _ key: FlowKey, marks: PacketMarks = PacketMarks(), _ cx: inout SoftInterrupt
+  ) {
     guard var packet = cx.pool.allocateReserve() else { return counters.segmentsWithoutBuffer.increment() }
     let header = TCPHeader(
       sourcePort: key.localPort, destinationPort: key.remotePort, sequence: outgoing.sequence,
@@ -100,7 +102,9 @@ struct SocketContextRef {
     var segment: Packet? = packet
     withInternet { internet in
       guard let packet = segment.take() else { return }
-      _ = internet.send(packet, from: key.localAddress, to: key.remoteAddress, protocol: .tcp, &cx)
+      _ = internet.send(
+        packet, from: key.localAddress, to: key.remoteAddress, protocol: .tcp, hopLimit: marks.hopLimit,
+        trafficClass: marks.trafficClass, &cx)
     }
   }
 
@@ -149,15 +153,17 @@ struct SocketContextRef {
   }
 
   /// A control block that is not connected (SO-PCB): in no table, at home here until it has a flow.
-  func makeUnconnected(_ cx: inout SoftInterrupt) -> ConnectionRef? {
+  func makeUnconnected(_ options: StreamOptions?, _ cx: inout SoftInterrupt) -> ConnectionRef? {
     let nowhere = FlowKey(localAddress: .anyIPv6, localPort: 0, remoteAddress: .anyIPv6, remotePort: 0)
-    let configuration = withLayer { $0.configuration.tcp }
-    let engine = TCPConnection.idle(configuration: configuration, now: cx.now)
-    guard let connection = make(nowhere, limits: BufferLimits(), engine: engine, home: cx.index) else {
+    let options = options ?? withLayer { $0.options() }
+    let engine = TCPConnection.idle(configuration: options.tcp, now: cx.now)
+    guard let connection = make(nowhere, limits: options.limits, engine: engine, home: cx.index) else {
       return nil
     }
     unsafe connection.owned.pointee.isInserting = false
     unsafe connection.owned.pointee.isUnconnected = true
+    connection.share(options)
+    connection.adopt(options, now: cx.now)
     return connection
   }
 

@@ -67,6 +67,8 @@ public struct SocketCounters: ~Copyable, Sendable {
   public let handshakesRefused = Counter()
   /// Half-open connections whose peer did not answer in time, or whose listener went.
   public let handshakesTimedOut = Counter()
+  /// Final ACKs without data that left their connection half open, as the listener wants (TCP_DEFER_ACCEPT).
+  public let handshakesDeferred = Counter()
   /// Final ACKs dropped because the accept queue was full.
   public let acceptQueueFull = Counter()
   /// Children whose 4-tuple somebody else had taken meanwhile, and dropped.
@@ -106,6 +108,7 @@ public struct SocketCounters: ~Copyable, Sendable {
       ("cookies_accepted", cookiesAccepted.value), ("cookies_refused", cookiesRefused.value),
       ("handshakes_completed", handshakesCompleted.value), ("handshakes_reset", handshakesReset.value),
       ("handshakes_refused", handshakesRefused.value), ("handshakes_timed_out", handshakesTimedOut.value),
+      ("handshakes_deferred", handshakesDeferred.value),
       ("receive_queue_full", receiveQueueFull.value), ("bytes_discarded", bytesDiscarded.value),
       ("segments_without_memory", segmentsWithoutMemory.value),
       ("slots_collapsed", slotsCollapsed.value), ("slots_pruned", slotsPruned.value),

@@ -20,22 +20,23 @@ extension SocketLayer {
     let answer = Answer<Result<ListeningSocket, SocketError>>(wakeAccount)
     contexts.perform(on: 0) { [self] cx in
       answer.complete(
-        makeListener(address, backlog: backlog, limits: limits, options: options, from: nil, &cx), &cx)
+        makeListener(
+          address, backlog: backlog, self.options(limits: limits), options: options, from: nil, &cx), &cx)
     }
     return answer
   }
 
   /// Control context: a bound or nameless socket becomes a listener. Of this and close one comes first.
   func convert(
-    _ connection: ConnectionRef, name: SocketAddress, backlog: Int, limits: BufferLimits,
+    _ connection: ConnectionRef, name: SocketAddress, backlog: Int, _ stream: StreamOptions,
     _ cx: inout SoftInterrupt
   ) -> Result<ListeningSocket, SocketError> {
     let options = unsafe connection.shared.pointee.claim?.options ?? []
-    return makeListener(name, backlog: backlog, limits: limits, options: options, from: connection, &cx)
+    return makeListener(name, backlog: backlog, stream, options: options, from: connection, &cx)
   }
 
   private func makeListener(
-    _ name: SocketAddress, backlog: Int, limits: BufferLimits, options: BindOptions,
+    _ name: SocketAddress, backlog: Int, _ stream: StreamOptions, options: BindOptions,
     from connection: ConnectionRef?, _ cx: inout SoftInterrupt
   ) -> Result<ListeningSocket, SocketError> {
     let owner = connection.map(\.owner) ?? 0
@@ -52,7 +53,7 @@ extension SocketLayer {
       if let connection, connection.set(.converted).contains(.handleClosed), !isForced {
         return .failure(.closed)
       }
-      let listener = ListenerRef.make(key, backlog: max(1, min(backlog, 65535)), limits: limits, layer: self)
+      let listener = ListenerRef.make(key, backlog: backlog, options: stream, layer: self)
       bindings.claim(PortUse(owner: listener.bound.owner, key: key, options: options, isListening: true))
       bindings.publish(listener.bound, options, &cx)
       if let connection { _ = connection.gate.submit(events: .close, &cx) }  // its claim goes with it
@@ -217,7 +218,7 @@ extension SocketLayer {
     case .failure(let error): return .failure(error)
     case .success(let chosen): flow = chosen
     }
-    let opening = opening(flow.key, limits, now: now)
+    let opening = opening(flow.key, configuration.tcp, segmentLimit: nil, limits, now: now)
     let engine = TCPConnection.active(
       iss: opening.iss, timestampOffset: opening.timestampOffset, configuration: opening.configuration,
       now: now)
@@ -261,10 +262,13 @@ extension SocketLayer {
   }
 
   /// What the engine of a connection that opens now begins with.
-  func opening(_ key: FlowKey, _ limits: BufferLimits, now: Instant) -> (
-    iss: SequenceNumber, timestampOffset: UInt32, configuration: TCPConfiguration
-  ) {
-    (initialSequence(key, now: now), timestampOffset(key), configuration(for: key, limits: limits))
+  func opening(
+    _ key: FlowKey, _ wanted: TCPConfiguration, segmentLimit: UInt16?, _ limits: BufferLimits, now: Instant
+  ) -> (iss: SequenceNumber, timestampOffset: UInt32, configuration: TCPConfiguration) {
+    (
+      initialSequence(key, now: now), timestampOffset(key),
+      configuration(for: key, wanted, segmentLimit: segmentLimit, limits: limits)
+    )
   }
 
   /// A port whose 4-tuple nobody has now; whether it is still free is decided by the shard (PCB-UNIQ).
@@ -287,22 +291,25 @@ extension SocketLayer {
 
   // MARK: Sockets that are nothing yet
 
-  /// A TCP socket that is not connected (SO-PCB). `.noBufferSpace` at the limit of connections.
+  /// A TCP socket that is not connected (SO-PCB), set to `options`, or as the layer is. `.noBufferSpace` at the limit
+  /// of connections.
   public func makeStream(
-    _ family: AddressFamily = .inet6
+    _ family: AddressFamily = .inet6, options: StreamOptions? = nil
   ) -> Answer<Result<UnconnectedStream, SocketError>> {
     let answer = Answer<Result<UnconnectedStream, SocketError>>(wakeAccount)
     contexts.perform(on: nextContext()) { [self] cx in
-      answer.complete(unconnectedStream(family, &cx), &cx)
+      answer.complete(unconnectedStream(family, options, &cx), &cx)
     }
     return answer
   }
 
   func unconnectedStream(
-    _ family: AddressFamily, _ cx: inout SoftInterrupt
+    _ family: AddressFamily, _ options: StreamOptions?, _ cx: inout SoftInterrupt
   ) -> Result<UnconnectedStream, SocketError> {
     if closing.load() != 0 { return .failure(.networkDown) }
-    guard let connection = SocketContextRef(cx).makeUnconnected(&cx) else { return .failure(.noBufferSpace) }
+    guard let connection = SocketContextRef(cx).makeUnconnected(options, &cx) else {
+      return .failure(.noBufferSpace)
+    }
     connection.retain()  // the handle's
     return .success(UnconnectedStream(connection, family: family, layer: self))
   }

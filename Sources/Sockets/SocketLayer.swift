@@ -220,19 +220,6 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
     sequences.timestampOffset(local: key.local, remote: key.remote)
   }
 
-  /// How a connection to `key` behaves: segment sizes follow from the route.
-  func configuration(for key: FlowKey, limits: BufferLimits) -> TCPConfiguration {
-    var tcp = configuration.tcp
-    let isIPv4 = key.remoteAddress.isIPv4
-    let mtu =
-      internet.route(to: key.remoteAddress, sourceHint: key.localAddress)?.mtu ?? (isIPv4 ? 576 : 1280)
-    tcp.maximumSegment = UInt16(clamping: min(mtu, Packet.capacity - 64) - (isIPv4 ? 40 : 60))
-    tcp.peerSegmentDefault = isIPv4 ? 536 : 1220
-    tcp.receiveBuffer = UInt32(limits.receive)
-    tcp.receiveBufferMaximum = UInt32(limits.receiveMaximum)
-    return tcp
-  }
-
   /// The time on the stack's clock. Any thread.
   public var now: Instant { contexts.timeSource.now() }
 

@@ -35,6 +35,8 @@ public struct ConnectionBlock: ~Copyable {
   static var sharedOffset: Int { 512 }
   static var ownedOffset: Int { (sharedOffset + MemoryLayout<ConnectionShared>.size + 63) & ~63 }
   static var bytes: Int { (ownedOffset + MemoryLayout<ConnectionOwned>.size + 63) & ~63 }
+  /// What the code of a posted chain says.
+  enum Chain { static let pushed: UInt16 = 0, more: UInt16 = 1 }
   /// Segments that may wait for the connection table.
   static var earlyLimit: Int { 16 }
   /// Segments that may wait at an occupied gate; a window's worth of small ones.
@@ -74,6 +76,10 @@ struct ConnectionShared: ~Copyable {
   let isSpaceWanted = AtomicWord(0)
   /// (a) Bytes submitted so far; added to before the chain is posted.
   let submitted = AtomicWord(0)
+  /// (a) Bytes submitted, taken by the engine and sent so far; one writer, the owner.
+  let sent = AtomicWord(0)
+  /// (a) Bytes that may be submitted and not sent; 0: any number.
+  let unsentLimit = AtomicWord(0)
   /// (a) Memory that what was submitted and not yet acknowledged occupies, in bytes.
   let sendOccupied = AtomicWord(0)
   /// (a) Payload on its way from the owner to the reader.
@@ -130,6 +136,12 @@ struct ConnectionOwned: ~Copyable {
   var sendAccounted = 0
   /// The owner's half of `received`.
   var receiveEnd = ReceiveEnd()
+  /// How packets are marked.
+  var marks = PacketMarks()
+  /// The most that a segment carries; nil: what the route takes.
+  var segmentLimit: UInt16?
+  /// Silence before the first keep-alive probe, once they are wanted.
+  var keepaliveIdle = Nanoseconds.seconds(7200)
   /// The cached route (RT-GEN: checked against the generation at use).
   var route: RouteDecision?
   /// When the connection is aborted if what was submitted has not arrived (SO_LINGER with a time).
@@ -212,6 +224,8 @@ struct ConnectionOptions: OptionSet {
   /// TCP_QUICKACK was set, on or off, since the owner looked.
   static let quickAsked = ConnectionOptions(rawValue: 1 << 58)
   static let quickOn = ConnectionOptions(rawValue: 1 << 59)
+  /// What children have from their listener.
+  static let inherited: ConnectionOptions = [.noDelay, .keepAlive]
   /// Something here, or the time to linger, was set since the owner looked.
   static let changed = ConnectionOptions(rawValue: 1 << 63)
 }

@@ -129,6 +129,7 @@ extension ConnectionRef {
   /// exhausted it may if nothing of its is out; then the acknowledgment of what is out will wake it.
   var maySubmit: Bool {
     let shared = unsafe shared
+    guard mayQueueUnsent else { return false }
     let held = unsafe Int(shared.pointee.sendOccupied.load())
     if held == 0 { return true }
     return unsafe held < sendOccupiedLimit && shared.pointee.memory.state != .exhausted

@@ -14,7 +14,8 @@ extension ConnectionBlock: GatedBlock {
   public static func run(_ item: ItemRef, on block: GateRef<ConnectionBlock>, _ cx: inout SoftInterrupt) {
     let connection = ConnectionRef(block)
     if item.kind == SocketKind.chain {
-      connection.enqueue(ByteChain(item: item), &cx)
+      let isPushed = item.code == ConnectionBlock.Chain.pushed
+      connection.enqueue(ByteChain(item: item), isPushed: isPushed, &cx)
     } else if item.kind == SocketKind.call {
       ContextCall.run(item, &cx)
     } else if item.kind == SocketKind.connect {
@@ -90,6 +91,7 @@ extension ConnectionRef {
     let isRoomBack = settleSent(sink.sockets)
     settleReceiveTuning()
     let grown = effects.acknowledgedBytes > 0 ? growSendLimit() : 0
+    let isLineBack = publishUnsent()
     if effects.connected, unsafe !owned.pointee.wasConnected {
       unsafe owned.pointee.wasConnected = true
       set(.connected)
@@ -115,7 +117,7 @@ extension ConnectionRef {
       set(.ended)
       edges.formUnion([.readable, .writable, .endOfStream])
     }
-    if effects.acknowledgedBytes > 0 || effects.sendFinished || isRoomBack {
+    if effects.acknowledgedBytes > 0 || effects.sendFinished || isRoomBack || isLineBack {
       freeSpace(effects.acknowledgedBytes + grown, edges) { cx.wake($0) }
     } else if !edges.isEmpty {
       wake(edges) { cx.wake($0) }
@@ -131,6 +133,7 @@ extension ConnectionRef {
   private func transmit(_ packets: inout PacketQueue, _ cx: inout SoftInterrupt) {
     guard !packets.isEmpty else { return }
     let key = unsafe shared.pointee.key
+    let marks = unsafe owned.pointee.marks
     let sockets = SocketContextRef(cx)
     sockets.withInternet { internet in
       if unsafe owned.pointee.route?.generation != internet.generation {
@@ -139,8 +142,8 @@ extension ConnectionRef {
       while let packet = packets.popFirst() {
         let kind = TrafficClass(rawValue: packet.metadata.trafficClass)
         let outcome = internet.send(
-          packet, from: key.localAddress, to: key.remoteAddress, protocol: .tcp, trafficClass: kind,
-          route: unsafe owned.pointee.route, &cx)
+          packet, from: key.localAddress, to: key.remoteAddress, protocol: .tcp, hopLimit: marks.hopLimit,
+          trafficClass: kind, route: unsafe owned.pointee.route, &cx)
         if outcome != .sent { sockets.counters.segmentsUnroutable.increment() }
       }
     }
@@ -185,7 +188,7 @@ extension ConnectionRef {
     while let item = unsafe owned.pointee.early.popFirst() { _ = Packet(item: item) }
   }
 
-  fileprivate func enqueue(_ chain: consuming ByteChain, _ cx: inout SoftInterrupt) {
+  fileprivate func enqueue(_ chain: consuming ByteChain, isPushed: Bool, _ cx: inout SoftInterrupt) {
     let bytes = chain.count
     unsafe owned.pointee.enqueued &+= UInt64(bytes)
     // After our FIN nothing is taken (P3): shutdown came between the write and this.
@@ -193,11 +196,17 @@ extension ConnectionRef {
       return refuse(chain, SocketContextRef(cx))
     }
     takeOver(chain)
-    runEngine(&cx) { $0.enqueue(bytes, now: $1, sink: &$2) }
+    runEngine(&cx) { $0.enqueue(bytes, push: isPushed, now: $1, sink: &$2) }
     endSending([], &cx)
   }
 
-  fileprivate func windowOpened(_ cx: inout SoftInterrupt) {
+  /// What waits for more to come goes.
+  func push(_ cx: inout SoftInterrupt) {
+    guard unsafe !owned.pointee.isDropped, unsafe owned.pointee.engine.canEnqueue else { return }
+    runEngine(&cx) { $0.enqueue(0, now: $1, sink: &$2) }
+  }
+
+  func windowOpened(_ cx: inout SoftInterrupt) {
     let (free, unread) = (freeReceiveSpace(), available)
     runEngine(&cx) { $0.receiveSpace(free, unread: unread, now: $1, sink: &$2) }
   }
@@ -247,7 +256,7 @@ extension ConnectionRef {
     }
     var tcp = unsafe owned.pointee.engine.configuration
     tcp.noDelay = options.contains(.noDelay)
-    tcp.keepaliveIdle = options.contains(.keepAlive) ? .seconds(7200) : .zero
+    tcp.keepaliveIdle = options.contains(.keepAlive) ? unsafe owned.pointee.keepaliveIdle : .zero
     let wanted = tcp
     let receiveLimit = unsafe UInt32(shared.pointee.receiveLimit.load())
     unsafe owned.pointee.engine.setReceiveBuffer(receiveLimit)
@@ -376,7 +385,10 @@ extension ConnectionRef {
       unsafe shared.pointee.placement.store(FlowPlacement.word(home: home))
       gate.move(to: sockets.withLayer { $0.contexts.port(home) })  // PCB-MOVE: nothing is armed or deferred
       let now = cx.now
-      let opening = sockets.withLayer { $0.opening(flow.key, limits, now: now) }
+      let wanted = unsafe (owned.pointee.engine.configuration, owned.pointee.segmentLimit)
+      let opening = sockets.withLayer {
+        $0.opening(flow.key, wanted.0, segmentLimit: wanted.1, limits, now: now)
+      }
       unsafe owned.pointee.engine = TCPConnection.active(
         iss: opening.iss, timestampOffset: opening.timestampOffset, configuration: opening.configuration,
         now: now)

@@ -55,8 +55,9 @@ struct ConnectionSink: TCPSink, ~Copyable {
     }
     SegmentBuilder.finish(header, from: key.localAddress, to: key.remoteAddress, into: &packet)
     sockets.counters.segmentsSent.increment()
+    let marks = unsafe connection.owned.pointee.marks
     let notification: CongestionNotification = segment.isCapable ? .capable0 : .notCapable
-    packet.metadata.trafficClass = TrafficClass(dscp: 0, notification: notification).rawValue
+    packet.metadata.trafficClass = TrafficClass(dscp: marks.trafficClass.dscp, notification: notification).rawValue
     if segment.isRetransmission { sockets.counters.segmentsRetransmitted.increment() }
     outgoing.append(packet)
   }

@@ -44,6 +44,9 @@ struct ReceiveQueue: ~Copyable {
   /// Bytes that the reader took so far. The reader only.
   var taken: UInt64 { consumed.loadRelaxed() }
 
+  /// Bytes appended so far, modulo 2⁶⁴.
+  var total: UInt64 { produced.load() }
+
   // MARK: The owner
 
   /// What became of an appended packet.
@@ -173,6 +176,35 @@ struct ReceiveQueue: ~Copyable {
     if freed > 0 { occupiedOut.store(occupiedOut.loadRelaxed() &+ UInt64(freed)) }
     if copied > 0 { consumed.store(consumed.loadRelaxed() &+ UInt64(copied)) }
     return (copied, freed)
+  }
+
+  /// Copies at most so many bytes as `buffer` has, and leaves them. Returns how many. The holder of the read turn only.
+  func peek(_ reader: inout ReceiveReader, into buffer: UnsafeMutableRawBufferPointer) -> Int {
+    guard let base = buffer.baseAddress else { return 0 }
+    reader.packets.append(contentsOf: posted.takeAll())
+    var (copied, next) = (0, reader.packets.first)
+    var isFirst = true
+    while copied < buffer.count, let item = next {
+      next = item.next
+      var packet = Packet(item: item)
+      // Of those behind the first nothing was read: what they have is what is known of them.
+      let known = isFirst && reader.known != 0 ? reader.known : packet.totalCount
+      let fill = published(item)
+      if fill > known { packet.append(fill - known) }
+      if isFirst { reader.known = max(known, fill) }
+      isFirst = false
+      let count = min(packet.totalCount, buffer.count - copied)
+      unsafe packet.copyBytes(from: 0, count: count, into: base + copied)
+      copied += count
+      _ = packet.intoItem()
+    }
+    return copied
+  }
+
+  /// Bytes that a posted packet was given so far.
+  private func published(_ item: ItemRef) -> Int {
+    let seen = tail.load()
+    return Tail.isAbout(item, seen) ? Tail.fill(seen) : Int(item.loadValue())
   }
 
   private enum Finished {

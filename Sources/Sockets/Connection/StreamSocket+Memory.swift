@@ -28,18 +28,8 @@ extension StreamSocket {
   ///
   /// - Parameter bytes: 4 KiB...16 MiB; what lies outside counts as the nearest.
   public func setSendLimit(_ bytes: Int) {
-    let shared = unsafe connection.shared
-    let new = BufferLimits.clamp(bytes)
-    // By difference, so that two who set it at once leave the credit right.
-    unsafe shared.pointee.options.formOr(ConnectionOptions.sendLimitSet.rawValue)
-    let old = Int(unsafe shared.pointee.sendLimit.exchange(UInt64(new)))
-    #if Explore
-      if Mutation.grownBufferNotTold.isOn {
-        unsafe shared.pointee.sendCredit.add(UInt64(bitPattern: Int64(new - old)))
-        return
-      }
-    #endif
-    deliverWakeups { connection.freeSpace(new - old, [], $0) }
+    unsafe connection.shared.pointee.options.formOr(ConnectionOptions.sendLimitSet.rawValue)
+    deliverWakeups { connection.setSendLimit(bytes, $0) }
   }
 
   /// SO_RCVBUF: how many bytes may be received and not read, the largest window that is offered. What was offered
@@ -57,6 +47,22 @@ extension StreamSocket {
 }
 
 extension ConnectionRef {
+  /// Another send limit; `deliver` gets whom that lets go on. The caller is inside a grace section, unless nobody can
+  /// wait or watch yet.
+  func setSendLimit(_ bytes: Int, _ deliver: (WakeTarget) -> Void) {
+    let shared = unsafe shared
+    let new = BufferLimits.clamp(bytes)
+    // By difference, so that two who set it at once leave the credit right.
+    let old = Int(unsafe shared.pointee.sendLimit.exchange(UInt64(new)))
+    #if Explore
+      if Mutation.grownBufferNotTold.isOn {
+        unsafe shared.pointee.sendCredit.add(UInt64(bitPattern: Int64(new - old)))
+        return
+      }
+    #endif
+    if new != old { freeSpace(new - old, [], deliver) }
+  }
+
   /// What the connection occupies. Any thread; exact while nothing happens to it.
   var memory: SocketMemory {
     let shared = unsafe shared

@@ -98,6 +98,14 @@ public final class StreamSocket: AnySocket {
     return .wouldBlock
   }
 
+  /// Copies what is there into `buffer`, and leaves it to be read (MSG_PEEK). Returns how many bytes. The holder of
+  /// the read turn only.
+  public func peek(into buffer: UnsafeMutableRawBufferPointer) -> Int {
+    if closing.load() != 0 || connection.status.contains(.receiveShutdown) { return 0 }
+    let shared = unsafe connection.shared
+    return unsafe shared.pointee.received.peek(&shared.pointee.reading, into: buffer)
+  }
+
   /// Whether a read would not wait.
   public func isReadable(need: UInt32) -> Bool { closing.load() != 0 || connection.isReadable(need: need) }
   /// Where readers wait.
@@ -109,7 +117,10 @@ public final class StreamSocket: AnySocket {
 
   /// Takes as many of `bytes` as there is room for. The holder of the write turn only. No user memory is
   /// touched after the return (SB-NOCOPY).
-  public func tryWrite(_ bytes: UnsafeRawBufferPointer) -> WriteOutcome {
+  ///
+  /// - Parameter isPushed: false: there is more to come, and a segment that is not full waits for it (MSG_MORE,
+  ///   TCP_CORK), until a write that is pushed, ``push()``, the end, or at most 200 ms once nothing is out.
+  public func tryWrite(_ bytes: UnsafeRawBufferPointer, isPushed: Bool = true) -> WriteOutcome {
     let shared = unsafe connection.shared
     if closing.load() != 0 { return .failed(.closed) }
     let status = connection.status
@@ -145,6 +156,8 @@ public final class StreamSocket: AnySocket {
     unsafe shared.pointee.sendOccupied.add(UInt64(occupied))
     let item = chain.intoItem()
     item.kind = SocketKind.chain
+    // What was cut short is the caller's to go on with, and says itself whether that is the end.
+    item.code = isPushed ? ConnectionBlock.Chain.pushed : ConnectionBlock.Chain.more
     unsafe shared.pointee.submitted.add(UInt64(count))
     switch layer.submit(item, to: connection) {
     case .ran, .posted: return .bytes(count)

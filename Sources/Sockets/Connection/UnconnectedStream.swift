@@ -23,7 +23,7 @@ public final class UnconnectedStream: AnySocket {
   private let phase = OrderedMutex<SocketLevel, Phase>(.idle)
   /// The control block went to a connection's handle.
   private let isSpent = AtomicWord(0)
-  private let connection: ConnectionRef
+  let connection: ConnectionRef
   private let layer: SocketLayer
   private let family: AddressFamily?
 
@@ -105,11 +105,12 @@ public final class UnconnectedStream: AnySocket {
   }
 
   /// Becomes a listener, under its name or a free port of all addresses. `backlog` and `limits` as for
-  /// ``SocketLayer/listen(on:backlog:limits:options:)``. Control work: the answer is the listener, or
+  /// ``SocketLayer/listen(on:backlog:limits:options:)``; `options`, if there are any, say it all, limits too. Control
+  /// work: the answer is the listener, or
   /// `.addressInUse`, and the socket is what it was; `.invalidAddress` if it is connected, `.alreadyInProgress`,
   /// `.closed`, `.networkDown`.
   public func listen(
-    backlog: Int = 128, limits: BufferLimits = BufferLimits()
+    backlog: Int = 128, limits: BufferLimits = BufferLimits(), options: StreamOptions? = nil
   ) -> Answer<Result<ListeningSocket, SocketError>> {
     let outcome = Answer<Result<SocketAddress, SocketError>>(layer.wakeAccount)
     let name = withPhase { phase -> Result<SocketAddress?, SocketError> in
@@ -131,9 +132,10 @@ public final class UnconnectedStream: AnySocket {
     let answer = Answer<Result<ListeningSocket, SocketError>>(layer.wakeAccount)
     let anywhere = SocketAddress(family == .inet ? .anyIPv4 : .anyIPv6, port: 0)
     let (layer, connection) = (layer, connection)
+    let wanted = options ?? layer.options(limits: limits)
     connection.retain()
     layer.contexts.perform(on: 0) { cx in
-      let result = layer.convert(connection, name: named ?? anywhere, backlog: backlog, limits: limits, &cx)
+      let result = layer.convert(connection, name: named ?? anywhere, backlog: backlog, wanted, &cx)
       outcome.complete(result.map(\.address), &cx)
       answer.complete(result, &cx)
       connection.release()

@@ -23,7 +23,7 @@ struct InternetDomain: Domain {
     case .stream:
       let answer = Answer<Result<any AnySocket, SocketError>>(layer.wakeAccount)
       layer.contexts.perform(on: layer.nextContext()) { cx in
-        answer.complete(layer.unconnectedStream(family, &cx).map { $0 }, &cx)
+        answer.complete(layer.unconnectedStream(family, nil, &cx).map { $0 }, &cx)
       }
       return answer
     case .datagram:

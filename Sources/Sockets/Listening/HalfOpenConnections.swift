@@ -18,8 +18,13 @@ extension SocketContextRef {
 
   /// How a child of `listener` behaves.
   func configuration(_ key: FlowKey, _ listener: ListenerRef) -> TCPConfiguration {
-    let limits = unsafe listener.state.pointee.limits
-    return withLayer { $0.configuration(for: key, limits: limits) }
+    withLayer { layer in
+      listener.withOptions { options in
+        layer.configuration(
+          for: key, options.value.tcp, segmentLimit: options.value.segmentLimit,
+          limits: options.value.limits)
+      }
+    }
   }
   /// Where sequence numbers and timestamps of a flow begin.
   func numbers(_ key: FlowKey, now: Instant) -> (iss: SequenceNumber, timestampOffset: UInt32) {
@@ -127,17 +132,27 @@ extension SocketContextRef {
       return unsafe synCache.pointee.rearm(index, at: now + configuration.initialTimeout) { _ in }
     }
     var handshake = unsafe synCache.pointee.entry(index).pointee.handshake
-    guard handshake.mayRetransmit(configuration), !listener.isClosed else {
+    // A peer that has answered is not asked again until the time for its data is nearly over: then once, and
+    // its next answer makes the connection (TCP_DEFER_ACCEPT).
+    let deferred = listener.withOptions { $0.value.deferredAccept }
+    let isAcknowledged = unsafe synCache.pointee.entry(index).pointee.isAcknowledged
+    let mayWait = isAcknowledged && handshake.retransmissions < deferred
+    guard mayWait || handshake.mayRetransmit(configuration), !listener.isClosed else {
       counters.handshakesTimedOut.increment()
       return drop(unsafe synCache.pointee.remove(index))
     }
     handshake.retransmissions += 1
+    if mayWait, handshake.retransmissions < deferred {
+      handshake.sent = now
+      let changed = handshake
+      return unsafe synCache.pointee.rearm(index, at: handshake.deadline(configuration)) { $0 = changed }
+    }
     handshake.challenges = 0
     handshake.sent = now
     let changed = handshake
     unsafe synCache.pointee.rearm(index, at: handshake.deadline(configuration)) { $0 = changed }
     counters.segmentsRetransmitted.increment()
-    send(handshake.synAck(configuration, now: now), key, &cx)
+    send(handshake.synAck(configuration, now: now), key, marks: listener.marks, &cx)
   }
 
   // MARK: Errors

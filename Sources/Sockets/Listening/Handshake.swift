@@ -73,10 +73,12 @@ enum Handshake {
       arrived.segment, payloadCount: arrived.payloadCount, configuration, now: cx.now)
     switch decision {
     case .ignore: break
-    case .resend: sockets.send(handshake.synAck(configuration, now: cx.now), arrived.key, &cx)
+    case .resend:
+      sockets.send(
+        handshake.synAck(configuration, now: cx.now), arrived.key, marks: listener.marks, &cx)
     case .answer(let reply):
       unsafe entry.pointee.handshake.challenges += 1
-      sockets.send(reply, arrived.key, &cx)
+      sockets.send(reply, arrived.key, marks: listener.marks, &cx)
     case .reset(let reply):
       sockets.counters.handshakesRefused.increment()
       sockets.send(reply, arrived.key, &cx)
@@ -84,6 +86,14 @@ enum Handshake {
       sockets.counters.handshakesReset.increment()
       sockets.forget(index, &cx)
     case .complete:
+      if arrived.payloadCount == 0, !arrived.segment.flags.contains(.fin),
+        handshake.retransmissions < listener.withOptions({ $0.value.deferredAccept })
+      {
+        // TCP_DEFER_ACCEPT: the peer is there, and what it wants comes with its data.
+        unsafe entry.pointee.isAcknowledged = true
+        sockets.counters.handshakesDeferred.increment()
+        break
+      }
       complete(packet, arrived, handshake, configuration, listener, at: index, &cx)
     }
   }
@@ -134,7 +144,8 @@ enum Handshake {
         key: arrived.key, hash: arrived.hash, listener: listener, handshake: handshake, child: nil,
         deadline: handshake.deadline(configuration)), &cx)
     sockets.counters.synsKept.increment()
-    sockets.send(handshake.synAck(configuration, now: cx.now), arrived.key, &cx)
+    sockets.send(
+      handshake.synAck(configuration, now: cx.now), arrived.key, marks: listener.marks, &cx)
   }
 
   /// A place with the listener and one in the table.
@@ -167,7 +178,7 @@ enum Handshake {
     }
     unsafe listener.state.pointee.cookieSent.store(max(1, now.nanoseconds))
     sockets.counters.cookiesSent.increment()
-    sockets.send(reply, arrived.key, &cx)
+    sockets.send(reply, arrived.key, marks: listener.marks, &cx)
   }
 
   // MARK: The end of a handshake
@@ -207,9 +218,13 @@ enum Handshake {
     let sockets = SocketContextRef(cx)
     guard listener.takePlace() else { return sockets.counters.acceptQueueFull.increment() }
     let engine = handshake.connection(configuration, now: cx.now)
-    let limits = unsafe listener.state.pointee.limits
+    let limits = listener.withOptions { $0.value.limits }
     guard let child = sockets.make(arrived.key, limits: limits, engine: engine) else {
       return listener.leavePlace()
+    }
+    listener.withOptions { options in
+      child.share(options.value)
+      child.adopt(options.value, now: cx.now)
     }
     listener.retain()
     #if Explore

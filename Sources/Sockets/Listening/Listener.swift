@@ -13,18 +13,20 @@ import Wire
 struct ListenerState: ~Copyable {
   /// (c)
   let layer: Unmanaged<SocketLayer>
-  let limits: BufferLimits
-  /// (c) Complete connections that may wait for accept.
-  let backlog: Int
-  /// (c) Half-open ones. More than a small backlog, since a peer whose SYN was answered is served in the end
+  /// (p) What children begin with; the control context publishes.
+  let options: Published<ListenerOptions>
+  /// (a) Complete connections that may wait for accept.
+  let backlog: AtomicWord
+  /// Half-open ones. More than a small backlog, since a peer whose SYN was answered is served in the end
   /// even where the accept queue is full for the moment, and one that was sent a cookie may not be.
-  var halfOpenLimit: Int { max(backlog, 128) }
+  var halfOpenLimit: Int { max(Int(backlog.load()), 128) }
+  static func clamp(_ backlog: Int) -> Int { max(1, min(backlog, 65535)) }
   /// (a) References: the handle, each half-open connection, each child that is not complete.
   let references = AtomicWord(1)
   /// (a) Half-open connections, in all contexts together; never more than `halfOpenLimit`.
   let halfOpen = AtomicWord(0)
   /// (a) Places in the accept queue that are taken: by children that wait, and by those that are being made.
-  /// Never more than `backlog` (AQ-BOUND).
+  /// Taken only while there are fewer than `backlog` (AQ-BOUND).
   let places = AtomicWord(0)
   /// (a) 1 once closed.
   let isClosed = AtomicWord(0)
@@ -67,7 +69,7 @@ struct ListenerRef: Equatable, @unchecked Sendable {  // every field behind it s
   /// A listener in fresh memory, not yet bound. Freed by the control context after the last reference and a
   /// grace period.
   static func make(
-    _ key: BindingKey, backlog: Int, limits: BufferLimits, layer: SocketLayer
+    _ key: BindingKey, backlog: Int, options: StreamOptions, layer: SocketLayer
   ) -> ListenerRef {
     let raw = unsafe SharedMemory.allocate(byteCount: bytes, alignment: 64)
     unsafe raw.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
@@ -80,8 +82,8 @@ struct ListenerRef: Equatable, @unchecked Sendable {  // every field behind it s
     for index in 0..<count { unsafe (shards + index).initialize(to: AcceptShard()) }
     unsafe listener.state.initialize(
       to: ListenerState(
-        layer: Unmanaged.passUnretained(layer), limits: limits, backlog: backlog, shards: shards,
-        shardCount: count))
+        layer: Unmanaged.passUnretained(layer), options: Published(ListenerOptions(options)),
+        backlog: AtomicWord(UInt64(ListenerState.clamp(backlog))), shards: shards, shardCount: count))
     return listener
   }
 
@@ -133,13 +135,19 @@ struct ListenerRef: Equatable, @unchecked Sendable {  // every field behind it s
   func takeHalfOpenPlace() -> Bool { unsafe take(state.pointee.halfOpen, state.pointee.halfOpenLimit) }
   func leaveHalfOpenPlace() { unsafe state.pointee.halfOpen.subtract(1) }
   /// A place in the accept queue, before the child is made (AQ-BOUND).
-  func takePlace() -> Bool { unsafe take(state.pointee.places, state.pointee.backlog) }
+  func takePlace() -> Bool { unsafe take(state.pointee.places, Int(state.pointee.backlog.load())) }
   /// The child was accepted, or is dead.
   func leavePlace() { unsafe state.pointee.places.subtract(1) }
   /// Children that wait for accept, those that are just being made included.
   var waitingForAccept: Int { unsafe Int(clamping: state.pointee.places.load()) }
   /// Whether the accept queue has no place now.
-  var isFull: Bool { unsafe state.pointee.places.load() >= UInt64(state.pointee.backlog) }
+  var isFull: Bool { unsafe state.pointee.places.load() >= state.pointee.backlog.load() }
+  /// Its options; the caller is inside a grace section.
+  func withOptions<R>(_ body: (borrowing ListenerOptions) -> R) -> R {
+    unsafe state.pointee.options.with(body)
+  }
+  /// How what is sent for it is marked.
+  var marks: PacketMarks { withOptions { $0.value.marks } }
 }
 
 extension ConnectionRef {

@@ -22,6 +22,8 @@ struct HalfOpenEntry {
   /// The child that the last ACK made, with a reference, until the connection table has it. What arrives
   /// meanwhile is the child's (Q1).
   var child: ConnectionRef?
+  /// TCP_DEFER_ACCEPT: the SYN-ACK was answered, and data is waited for.
+  var isAcknowledged = false
   /// When the SYN-ACK is sent again, or the child is looked after.
   var deadline = Instant.distantFuture
 }

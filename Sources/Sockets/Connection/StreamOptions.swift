@@ -1,0 +1,165 @@
+// What a stream socket is set to, as a whole: given when it is made, inherited from a listener by its children, and
+// replaced at any time.
+
+import Buffers
+import Exclusion
+import SoftInterrupts
+public import TCP
+import Timing
+public import Wire
+
+/// How one socket's connections behave, and how their packets are marked.
+public struct StreamOptions: Sendable {
+  /// The protocol's own settings. `maximumSegment`, `peerSegmentDefault` and `receiveBuffer` follow from the route and
+  /// from ``limits``; what is set here counts for nothing.
+  public var tcp: TCPConfiguration
+  /// TCP_MAXSEG: the most that a segment carries either way, in bytes before options, where the route would take more;
+  /// nil: what the route takes.
+  public var segmentLimit: UInt16?
+  /// What is buffered each way.
+  public var limits: BufferLimits
+  /// IP_TTL, IPV6_UNICAST_HOPS: 1...255; nil: the stack's.
+  public var hopLimit: UInt8?
+  /// IP_TOS, IPV6_TCLASS. The two bits of ECN are the protocol's.
+  public var trafficClass = TrafficClass.bestEffort
+  /// TCP_DEFER_ACCEPT, of a listener: a connection whose peer has sent no data counts as half open until so many
+  /// SYN-ACKs have had no answer but an ACK; 0: it does not.
+  public var deferredAccept: UInt8 = 0
+  /// TCP_NOTSENT_LOWAT: bytes that may be submitted and not yet sent; nil: as many as ``limits`` allow.
+  public var unsentLimit: Int?
+
+  /// What `tcp` says, and the rest as usual.
+  public init(tcp: TCPConfiguration = TCPConfiguration(), limits: BufferLimits = BufferLimits()) {
+    self.tcp = tcp
+    self.limits = limits
+  }
+}
+
+/// How a connection's packets are marked; what the owner keeps of ``StreamOptions`` beside the engine.
+struct PacketMarks: Sendable {
+  /// Nil: the stack's.
+  var hopLimit: UInt8?
+  var trafficClass = TrafficClass.bestEffort
+}
+
+/// A listener's options, as every context reads them.
+final class ListenerOptions: Sendable {
+  let value: StreamOptions
+  init(_ value: StreamOptions) { self.value = value }
+}
+
+extension StreamOptions {
+  var marks: PacketMarks { PacketMarks(hopLimit: hopLimit, trafficClass: trafficClass) }
+}
+
+extension SocketLayer {
+  /// What a socket is set to that nobody has set: the layer's ``SocketConfiguration/tcp``.
+  public func options(limits: BufferLimits = BufferLimits()) -> StreamOptions {
+    StreamOptions(tcp: configuration.tcp, limits: limits)
+  }
+
+  /// How a connection to `key` behaves: segment sizes follow from the route.
+  func configuration(
+    for key: FlowKey, _ wanted: TCPConfiguration, segmentLimit: UInt16?, limits: BufferLimits
+  ) -> TCPConfiguration {
+    var tcp = wanted
+    let isIPv4 = key.remoteAddress.isIPv4
+    let mtu =
+      internet.route(to: key.remoteAddress, sourceHint: key.localAddress)?.mtu ?? (isIPv4 ? 576 : 1280)
+    let segment = UInt16(clamping: min(mtu, Packet.capacity - 64) - (isIPv4 ? 40 : 60))
+    tcp.maximumSegment = min(segment, segmentLimit ?? .max)
+    tcp.peerSegmentDefault = isIPv4 ? 536 : 1220
+    tcp.receiveBuffer = UInt32(limits.receive)
+    tcp.receiveBufferMaximum = UInt32(limits.receiveMaximum)
+    return tcp
+  }
+}
+
+extension ConnectionRef {
+  /// What everybody reads of `options`, before the owner is told of the rest. Application context, or whoever makes
+  /// the block.
+  func share(_ options: StreamOptions) {
+    let shared = unsafe shared
+    var bits: ConnectionOptions = []
+    if options.tcp.noDelay { bits.insert(.noDelay) }
+    if options.tcp.keepaliveIdle > .zero { bits.insert(.keepAlive) }
+    unsafe shared.pointee.options.formAnd(~ConnectionOptions.inherited.rawValue)
+    unsafe shared.pointee.options.formOr(bits.rawValue)
+    unsafe shared.pointee.unsentLimit.store(UInt64(max(0, options.unsentLimit ?? 0)))
+    unsafe shared.pointee.receiveLimit.store(UInt64(BufferLimits.clamp(options.limits.receive)))
+  }
+
+  /// Owner: the rest of `options`.
+  func adopt(_ options: StreamOptions, now: Instant) {
+    let owned = unsafe owned
+    unsafe owned.pointee.marks = options.marks
+    unsafe owned.pointee.segmentLimit = options.segmentLimit
+    if options.tcp.keepaliveIdle > .zero {
+      unsafe owned.pointee.keepaliveIdle = options.tcp.keepaliveIdle
+    }
+    if unsafe owned.pointee.isUnconnected {
+      unsafe owned.pointee.engine = TCPConnection.idle(configuration: options.tcp, now: now)
+    }
+  }
+
+  /// Owner: `options` for a socket in use. What the handshake has settled stays.
+  func change(to options: StreamOptions, _ cx: inout SoftInterrupt) {
+    guard unsafe !owned.pointee.isDropped else { return }
+    adopt(options, now: cx.now)
+    guard unsafe !owned.pointee.isUnconnected else { return }
+    unsafe owned.pointee.engine.setReceiveBuffer(UInt32(shared.pointee.receiveLimit.load()))
+    runEngine(&cx) { $0.reconfigure(options.tcp, now: $1, sink: &$2) }
+    windowOpened(&cx)
+  }
+
+  /// Runs `body` as the owner, behind everything that was submitted before. False: the block has no owner any more,
+  /// and `body` is dropped. The caller holds a reference. Control work: it allocates.
+  @discardableResult
+  func call(_ body: @escaping @Sendable (ConnectionRef, inout SoftInterrupt) -> Void) -> Bool {
+    let connection = self
+    let call = ContextCall.make(kind: SocketKind.call) { cx in body(connection, &cx) }
+    switch gate.post(call) {
+    case .ran, .posted: return true
+    case .closed, .dropped:
+      ContextCall.discard(call)
+      return false
+    }
+  }
+}
+
+extension UnconnectedStream {
+  /// Replaces what the socket is set to. What it becomes begins with it. Any thread; does not wait.
+  public func setOptions(_ options: StreamOptions) {
+    connection.setSendLimit(options.limits.send) { _ in }
+    connection.share(options)
+    connection.call { connection, cx in connection.change(to: options, &cx) }
+  }
+}
+
+extension StreamSocket {
+  /// Replaces what the connection is set to, in order with what was written before. What the handshake has settled
+  /// stays: segment sizes, the scale of the window, timestamps, selective acknowledgments. Any thread; does not wait.
+  public func setOptions(_ options: StreamOptions) {
+    if options.limits.send != limits.send { setSendLimit(options.limits.send) }
+    connection.share(options)
+    connection.call { connection, cx in connection.change(to: options, &cx) }
+  }
+}
+
+extension ListeningSocket {
+  /// Replaces what connections begin with whose SYN comes from now on, and for what is half open now from its next
+  /// segment on. Any thread; does not wait.
+  public func setOptions(_ options: StreamOptions) {
+    let (listener, layer) = (listener, layer)
+    listener.retain()
+    layer.contexts.perform(on: 0) { _ in
+      unsafe listener.state.pointee.options.publish(ListenerOptions(options), layer.contexts.grace)
+      listener.release()
+    }
+  }
+
+  /// Another bound on the connections that wait for accept, 1...65535; more than that may wait already. Any thread.
+  public func setBacklog(_ backlog: Int) {
+    unsafe listener.state.pointee.backlog.store(UInt64(ListenerState.clamp(backlog)))
+  }
+}
