@@ -55,6 +55,9 @@ let targets: [Target] = [
       "SoftInterrupts",
       "Internet", "TCP", "Sockets", "Sluice",
     ]),
+  house(
+    "Drill",
+    ["Wire", "Exclusion", "Timing", "Buffers", "Devices", "SoftInterrupts", "Internet", "TCP", "Sockets"]),
   .executableTarget(
     name: "SluiceExplore", dependencies: ["Explorer", "Exclusion", arguments], swiftSettings: settings),
   tests("WireTests", ["Chance", "Wire"]),
@@ -86,6 +89,7 @@ let targets: [Target] = [
       "Exclusion",
     ]),
   tests("CommandTests", ["SluiceCommand", "Sluice", "Wire"]),
+  tests("DrillTests", ["Drill", "Wire", "Timing", "Buffers", "Internet", "TCP", "Sockets"]),
   tests("HouseTests", []),
 ]
 
