@@ -1,4 +1,11 @@
+import Buffers
+import Devices
+import Exclusion
+import Internet
+import SoftInterrupts
+import Sockets
 public import Timing
+import Wire
 
 /// A host of one context in virtual time, with a link to nowhere: what it sends is given to whoever asks, and what
 /// it receives is injected. Its socket calls are those of the ``Personality``. Nothing sleeps: a call that would is a
@@ -6,26 +13,129 @@ public import Timing
 ///
 /// One thread.
 public final class DrillHost {
-  /// How it behaves; what concerns sockets is read when a socket is made. Addresses, prefixes, MTU, personality and
-  /// seed are read when the host is made.
+  /// How it behaves; what concerns sockets is read when a socket is made. Addresses, prefixes, MTU, TTL, personality
+  /// and seed are read when the host is made.
   public var settings: HostSettings
+
+  let clock = VirtualClock(start: Instant(milliseconds: 1000))
+  let link: ScriptLink
+  let contexts: ContextSet
+  let internet: InternetLayer
+  let sockets: SocketLayer
+  private let scheduler: ManualScheduler
+  var descriptors = DescriptorTable()
+  var files: [String: [UInt8]] = [:]
+  private var waiting: [(handle: CallHandle, call: WaitingCall)] = []
+  private var finished: [CallHandle: CallResult] = [:]
+  private var handles = 0
 
   /// A host that is up. Throws what the stack's assembly does.
   public init(_ settings: HostSettings = HostSettings()) throws {
     self.settings = settings
+    contexts = try ContextSet(ContextConfiguration(packetLimit: 32768, timeSource: clock))
+    var addressing = InternetConfiguration(seed: settings.seed)
+    addressing.hopLimit = settings.hopLimit
+    internet = InternetLayer(contexts: contexts, configuration: addressing)
+    var configuration = SocketConfiguration()
+    configuration.seed = settings.seed
+    // What leaves has left: nothing waits below IP.
+    configuration.smallQueueLimit = 0
+    configuration.synOverflow = settings.synCookies ? .cookies : .drop
+    configuration.tcp = settings.configuration()
+    sockets = SocketLayer(contexts: contexts, internet: internet, configuration: configuration)
+    link = ScriptLink(mtu: min(max(settings.mtu, 576), 1800), clock: clock)
+    let loopback = try internet.addInterface(
+      InterfaceDescription(device: LoopbackDevice(queues: 1), isLoopback: true))
+    let interface = try internet.addInterface(InterfaceDescription(device: link))
+    try internet.configure { tables in
+      try tables.addAddress(InterfaceAddress(IPPrefix("127.0.0.1/8")!, interface: loopback))
+      try tables.addAddress(InterfaceAddress(IPPrefix("::1/128")!, interface: loopback))
+      for (address, length, gateway) in [
+        (settings.localIPv4, settings.prefixLengthIPv4, settings.gatewayIPv4),
+        (settings.localIPv6, settings.prefixLengthIPv6, settings.gatewayIPv6),
+      ] {
+        guard let prefix = IPPrefix(address, length: length),
+          let everywhere = IPPrefix(address.isIPv4 ? .anyIPv4 : .anyIPv6, length: 0)
+        else { throw HostSettings.Mistake.prefix(address, length) }
+        try tables.addAddress(InterfaceAddress(prefix, interface: interface))
+        // A gateway beside the link's own network could not be reached; the link takes packets for anyone.
+        let router = prefix.contains(gateway) ? gateway : nil
+        try tables.addRoute(
+          Route(to: everywhere, interface: interface, gateway: router, source: address))
+      }
+    }
+    scheduler = ManualScheduler(clock: clock)
+    scheduler.add(contexts)
   }
 
-  /// The time.
-  public var now: Instant { .zero }
+  // MARK: Calls
 
   /// Makes a call, and lets the stack do what follows at this instant.
-  public func begin(_ call: SystemCall) -> CallStart { .unsupported("") }
+  public func begin(_ call: SystemCall) -> CallStart {
+    let step = perform(call)
+    switch step {
+    case .done(let result):
+      settle()
+      return .done(result)
+    case .unsupported(let reason): return .unsupported(reason)
+    case .wait(let call):
+      handles += 1
+      let handle = CallHandle(number: handles)
+      waiting.append((handle, call))
+      settle()
+      return finished.removeValue(forKey: handle).map { .done($0) } ?? .blocked(handle)
+    }
+  }
 
-  /// The result of a call that waited, once; nil while it waits. Looks again, so ask after each step.
-  public func poll(_ handle: CallHandle) -> CallResult? { nil }
+  /// The result of a call that waited, once; nil while it waits.
+  public func poll(_ handle: CallHandle) -> CallResult? { finished.removeValue(forKey: handle) }
 
-  /// A packet from the link, from its IP header on, and what follows at this instant.
-  public func inject(_ packet: [UInt8]) {}
+  /// Lets the stack come to rest at this instant, and every call that waits have a look.
+  func settle() {
+    repeat {
+      scheduler.settle()
+      observe()
+    } while tryWaiting()
+  }
+
+  /// The answer of the stack's control context.
+  func wait<Value>(_ answer: Answer<Value>) -> Value? {
+    scheduler.settle()
+    return answer.take()
+  }
+
+  private func observe() {
+    for number in descriptors.numbers {
+      if case .stream(let endpoint) = descriptors[number] { endpoint.observe() }
+    }
+  }
+
+  /// Whether one of them has come to its end.
+  private func tryWaiting() -> Bool {
+    let before = waiting.count
+    let all = waiting
+    waiting = []
+    for (handle, call) in all {
+      if let result = call.attempt() {
+        finished[handle] = result
+      } else if let deadline = call.deadline, deadline <= clock.now() {
+        finished[handle] = call.expired()
+      } else {
+        waiting.append((handle, call))
+      }
+    }
+    return waiting.count < before
+  }
+
+  // MARK: Packets
+
+  /// A packet from the link, from its IP header on, and what follows at this instant. False: it is larger than the
+  /// stack's packets are, some 1900 bytes, and is lost.
+  @discardableResult public func inject(_ packet: [UInt8]) -> Bool {
+    let isTaken = link.inject(packet)
+    settle()
+    return isTaken
+  }
 
   /// A packet that the host sent.
   public struct Emission: Sendable, Hashable {
@@ -35,25 +145,79 @@ public final class DrillHost {
     public let bytes: [UInt8]
   }
   /// What was sent since the last time, in order.
-  public func takeOutgoing() -> [Emission] { [] }
+  public func takeOutgoing() -> [Emission] { link.take() }
+
+  // MARK: Time
+
+  /// The time. It begins at one second.
+  public var now: Instant { clock.now() }
 
   /// When something is due next, in the stack or for a call that waits; nil: nothing is.
-  public var nextDeadline: Instant? { nil }
+  public var nextDeadline: Instant? {
+    ([scheduler.nextDeadline] + waiting.map(\.call.deadline)).compactMap { $0 }.min()
+  }
 
   /// Runs until `instant`, through everything that is due before.
-  public func advance(to instant: Instant) {}
+  public func advance(to instant: Instant) {
+    settle()
+    while let deadline = nextDeadline, deadline <= instant { step(to: deadline) }
+    step(to: instant)
+  }
 
-  /// Runs until the next deadline at which a packet leaves or a call that waits can end, or until `limit`. True: one of
+  /// Runs until the next deadline at which a packet leaves or a call that waits ends, or until `limit`. True: one of
   /// the two; the time is then its.
-  @discardableResult public func advanceToNextEvent(limit: Instant) -> Bool { false }
+  @discardableResult public func advanceToNextEvent(limit: Instant) -> Bool {
+    settle()
+    let (packets, results) = (link.waiting, finished.count)
+    while let deadline = nextDeadline, deadline <= limit {
+      step(to: deadline)
+      if link.waiting > packets || finished.count > results { return true }
+    }
+    step(to: limit)
+    return link.waiting > packets || finished.count > results
+  }
 
-  /// What TCP_INFO tells of a socket; nil: it is none of TCP.
-  public func info(_ descriptor: Int32) -> ConnectionInfo? { nil }
+  private func step(to instant: Instant) {
+    clock.advance(to: max(instant, clock.now()))
+    settle()
+  }
+
+  // MARK: The end
 
   /// A file for `open`.
-  public func addFile(_ path: String, _ contents: [UInt8]) {}
+  public func addFile(_ path: String, _ contents: [UInt8]) { files[path] = contents }
 
   /// Closes everything with resets, lets all of it end, and returns what is left that should not be, in words; empty:
   /// nothing is. The host is of no use afterwards.
-  public func finish() -> [String] { [] }
+  public func finish() -> [String] {
+    waiting = []
+    finished = [:]
+    for number in descriptors.numbers {
+      if case .stream(let endpoint) = descriptors[number] { endpoint.stream?.abort() }
+      close(number)
+    }
+    sockets.stopIntake()
+    sockets.abortAll()
+    // What nobody can reset, half-open connections and those in TIME-WAIT, ends by itself.
+    scheduler.run(milliseconds: 600_000)
+    _ = link.take()
+    var left: [String] = []
+    func expect(_ count: Int, _ what: String) { if count != 0 { left.append("\(count) \(what)") } }
+    expect(contexts.pool(0).inUse, "packets")
+    expect(sockets.connectionsInUse(0), "connections")
+    expect(sockets.connectionsFindable(0), "connections in the table")
+    expect(sockets.buffers.chunks.inUse, "chunks")
+    expect(sockets.buffers.packets.inUse, "application packets")
+    expect(sockets.bindingCount, "bindings")
+    expect(sockets.memoryStatistics().total, "bytes in the account of memory")
+    if let deadline = scheduler.nextDeadline { left.append("a timer for \(deadline.nanoseconds)") }
+    return left
+  }
+}
+
+extension HostSettings {
+  /// Why a host could not be made.
+  enum Mistake: Error {
+    case prefix(IPAddress, Int)
+  }
 }

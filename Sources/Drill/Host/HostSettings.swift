@@ -1,3 +1,5 @@
+import TCP
+import Timing
 public import Wire
 
 /// Whose socket calls the host has.
@@ -6,45 +8,125 @@ public enum Personality: Sendable, Hashable {
   case bsd
 }
 
-/// What became of a named setting.
-public enum SettingOutcome: Sendable, Hashable {
-  /// Sockets that are made from now on behave so.
-  case applied
-  /// It says what is so already, or is about what has no part in this host.
-  case harmless
-  /// The host cannot behave so.
-  case unsupported(String)
-}
-
 /// How a ``DrillHost`` behaves. What concerns sockets is read when a socket is made.
 public struct HostSettings: Sendable {
   /// Whose socket calls.
   public var personality: Personality
-  /// The host's own addresses.
+  /// The host's own address of IPv4.
   public var localIPv4 = IPAddress(IPv4Address(192, 168, 0, 1))
+  /// The host's own address of IPv6.
   public var localIPv6 = IPAddress("fd3d:fa7b:d17d::1")!
-  /// Bits of the networks that are on the link.
+  /// Bits of IPv4's network on the link, 1...32.
   public var prefixLengthIPv4 = 16
+  /// Bits of IPv6's network on the link, 1...128.
   public var prefixLengthIPv6 = 48
-  /// Where scripts' packets come from.
+  /// Where scripts' packets come from, over IPv4.
   public var remoteIPv4 = IPAddress(IPv4Address(192, 0, 2, 1))
+  /// Where scripts' packets come from, over IPv6.
   public var remoteIPv6 = IPAddress("2001:db8::1")!
-  /// The next hop of the default routes.
+  /// The next hop of IPv4's default route.
   public var gatewayIPv4 = IPAddress(IPv4Address(192, 168, 255, 254))
+  /// The next hop of IPv6's default route.
   public var gatewayIPv6 = IPAddress("fd3d:fa7b:d17d:8888::")!
-  /// The largest packet of the link, 576...2000 bytes.
+  /// The largest packet of the link, 576...1800 bytes.
   public var mtu = 1500
   /// Seeds hashes, sequence numbers and ports.
   public var seed: UInt64 = 1
 
+  /// RFC 7323: offer and answer timestamps.
+  public var timestamps = true
+  /// RFC 7323: offer and answer the scale of the window.
+  public var windowScaling = true
+  /// RFC 2018.
+  public var selectiveAcknowledgments = true
+  /// SYN cookies when there is no place for another half-open connection.
+  public var synCookies = true
+  /// Retransmissions of a SYN before a connection is given up.
+  public var synRetries: UInt8
+  /// Retransmissions of a SYN-ACK.
+  public var synAckRetries: UInt8
+  /// Retransmissions of a segment.
+  public var dataRetries: UInt8 = 15
+  /// Received and unread bytes as Linux counts memory: least, at first, most.
+  public var receiveMemory: (least: Int, initial: Int, most: Int)
+  /// Sent and unacknowledged bytes as Linux counts memory: least, at first, most.
+  public var sendMemory: (least: Int, initial: Int, most: Int)
+  /// The most that SO_RCVBUF takes, before Linux doubles it.
+  public var largestReceiveBuffer: Int
+  /// The most that SO_SNDBUF takes, likewise.
+  public var largestSendBuffer: Int
+  /// Seconds of silence before a keep-alive probe.
+  public var keepAliveTime: Int32 = 7200
+  /// Seconds between probes.
+  public var keepAliveInterval: Int32 = 75
+  /// Probes without answer.
+  public var keepAliveProbes: Int32
+  /// Seconds that a closed socket stays in FIN-WAIT-2.
+  public var finWait2Seconds: Int32 = 60
+  /// Bytes that may be written and not sent; 2³²−1: any number.
+  public var unsentLowWater = UInt32.max
+  /// Of new sockets, as TCP_CONGESTION tells it.
+  public var congestionControl: String
+  /// TTL and hop limit.
+  public var hopLimit: UInt8 = 64
+
   /// The defaults of a personality.
   public init(_ personality: Personality = .linux) {
     self.personality = personality
+    switch personality {
+    case .linux:
+      (synRetries, synAckRetries) = (6, 5)
+      receiveMemory = (4096, 131_072, 6_291_456)
+      sendMemory = (4096, 16384, 4_194_304)
+      (largestReceiveBuffer, largestSendBuffer) = (212_992, 212_992)
+      keepAliveProbes = 9
+      congestionControl = "cubic"
+    case .bsd:
+      (synRetries, synAckRetries) = (12, 3)
+      dataRetries = 12
+      receiveMemory = (4096, 65536, 2_097_152)
+      sendMemory = (4096, 32768, 2_097_152)
+      (largestReceiveBuffer, largestSendBuffer) = (2_097_152, 2_097_152)
+      keepAliveProbes = 8
+      congestionControl = "cubic"
+    }
   }
 
-  /// A named setting, as the shell's `sysctl` knows it (`net.ipv4.tcp_sack`, `net.inet.tcp.sack.enable`), with
-  /// its value as it was written.
-  public mutating func apply(sysctl name: String, value: String) -> SettingOutcome {
-    .unsupported("\(name) is not known")
+  /// What the engine of a socket begins with that is made now.
+  func configuration() -> TCPConfiguration {
+    var tcp = TCPConfiguration()
+    tcp.timestamps = timestamps
+    tcp.windowScaling = windowScaling
+    tcp.selectiveAcknowledgments = selectiveAcknowledgments
+    tcp.synAttempts = synRetries
+    tcp.synAckAttempts = synAckRetries
+    tcp.retransmissionAttempts = dataRetries
+    tcp.finWait2 = .seconds(Int64(finWait2Seconds))
+    tcp.requiresTimestamps = personality == .bsd
+    return tcp
+  }
+
+  /// What a receive buffer of so many bytes offers at most: Linux keeps half of it for what its packets occupy beside
+  /// their data.
+  func window(of receiveBuffer: Int) -> Int {
+    switch personality {
+    case .linux: receiveBuffer / 2
+    case .bsd: receiveBuffer
+    }
+  }
+  /// What a socket offers at most whose buffer nobody has set. It settles the scale of the window.
+  var largestWindow: Int {
+    switch personality {
+    case .linux: receiveMemory.most
+    case .bsd: receiveMemory.initial
+    }
+  }
+  /// What a socket takes from writers whose buffer nobody has set. Linux's grows with the congestion window, from ten
+  /// segments and what they occupy on.
+  var sendLimit: Int {
+    switch personality {
+    case .linux: min(max(sendMemory.initial, 87040), sendMemory.most)
+    case .bsd: sendMemory.initial
+    }
   }
 }

@@ -29,7 +29,9 @@ public struct StreamCondition: Sendable, Hashable {
   public var received: UInt64
   /// Bytes that a write would take now.
   public var sendSpace: Int
-  /// Bytes that were submitted and not sent yet.
+  /// Bytes that were submitted and not acknowledged yet.
+  public var unacknowledged: Int
+  /// Of those, bytes that were not sent yet.
   public var unsent: Int
 }
 
@@ -55,7 +57,8 @@ extension StreamSocket {
       isSendShutdown: status.contains(.sendShutdown), isReceiveShutdown: status.contains(.receiveShutdown),
       isDelivered: status.contains(.delivered), hasEnded: status.contains(.ended),
       failure: status.contains(.failed) ? connection.failure : nil, available: connection.available,
-      received: shared.pointee.received.total, sendSpace: connection.sendSpace, unsent: connection.unsent)
+      received: shared.pointee.received.total, sendSpace: connection.sendSpace,
+      unacknowledged: Int(shared.pointee.sendLimit.load()) - connection.sendRoom, unsent: connection.unsent)
   }
 
   /// Asks the owner. The answer is nil once nobody owns the connection any more. Any thread; does not wait.

@@ -78,6 +78,8 @@ public final class ListeningSocket: AnySocket {
     }
   }
 
+  /// Connections that wait to be accepted, those included that are just being made.
+  public var waiting: Int { listener.waitingForAccept }
   /// Whether ``tryAccept()`` would not have to wait (AQ-WAKE).
   public var isAcceptable: Bool { listener.isAcceptable }
   /// What waits for accept.

@@ -1,0 +1,238 @@
+// Reading and writing.
+
+import Sockets
+import TCP
+import Wire
+
+/// What a receiving call gives back beside bytes.
+enum ReceiveExtras {
+  case none
+  case address
+  case message(controlSpace: Int)
+}
+
+extension DrillHost {
+  func read(_ descriptor: Int32, _ spaces: [IncomingSpace]) -> Step {
+    switch descriptors[descriptor] {
+    case nil: return .fail(.EBADF)
+    case .stream(let endpoint): return receive(endpoint, spaces, 0, .none)
+    case .epoll: return .fail(.EINVAL)
+    case .file(let file):
+      var result = CallResult(0)
+      result.bytes = file.read(spaces.reduce(0) { $0 + $1.count }, at: nil)
+      result.value = Int64(result.bytes.count)
+      return .done(result)
+    case .pipe(let end):
+      guard !end.isWriter else { return .fail(.EBADF) }
+      let limit = spaces.reduce(0) { $0 + $1.count }
+      return attempt(isNonblocking: end.isNonblocking, until: nil) {
+        if end.pipe.bytes.isEmpty, !end.isAlone, limit > 0 { return nil }
+        var result = CallResult(0)
+        result.bytes = end.take(limit)
+        result.value = Int64(result.bytes.count)
+        return result
+      }
+    }
+  }
+
+  // MARK: Receiving
+
+  func receive(
+    _ endpoint: Endpoint, _ spaces: [IncomingSpace], _ rawFlags: Int32, _ extras: ReceiveExtras
+  ) -> Step {
+    let flags = MessageFlags(rawValue: rawFlags)
+    if flags.contains(.outOfBand) { return .unsupported("urgent data") }
+    if flags.contains(.errorQueue) { return .done(receiveError(endpoint, extras)) }
+    guard spaces.allSatisfy({ $0.count >= 0 }) else { return .fail(.EINVAL) }
+    if endpoint.listener != nil { return .fail(.ENOTCONN) }
+    let wanted = spaces.reduce(0) { $0 + $1.count }
+    let target = max(
+      1, flags.contains(.waitAll) ? wanted : min(Int(endpoint.options.receiveLowWater), wanted))
+    let mayNotWait = endpoint.isNonblocking || flags.contains(.dontWait)
+    let isBad = spaces.contains { if case .null(let count) = $0 { count > 0 } else { false } }
+    var collected: [UInt8] = []
+
+    func end() -> CallResult {
+      var result = CallResult(Int64(collected.count))
+      // MSG_TRUNC throws the bytes away, and counts them.
+      if !flags.contains(.truncate) { result.bytes = collected }
+      describe(endpoint, extras, &result)
+      return result
+    }
+    /// Nil: it waits.
+    func look() -> CallResult? {
+      if endpoint.available > 0, wanted > 0 || isBad {
+        if isBad { return CallResult(.EFAULT) }
+        if flags.contains(.peek) { collected = [] }
+        collected += take(endpoint, wanted - collected.count, isPeek: flags.contains(.peek))
+      }
+      if collected.count >= target || wanted == 0 && endpoint.available > 0 { return end() }
+      let isOver = endpoint.isInputOver || endpoint.state == .closed
+      if !collected.isEmpty {
+        return mayNotWait || isOver || endpoint.pendingError != nil ? end() : nil
+      }
+      // The peer's FIN comes before an error that followed it (Linux).
+      if isLinux, endpoint.condition?.isAtEnd ?? false { return end() }
+      if let error = endpoint.takeError() { return CallResult(error) }
+      if endpoint.isInputOver { return end() }
+      if endpoint.stream == nil { return CallResult(.ENOTCONN) }
+      return mayNotWait ? CallResult(.EAGAIN) : nil
+    }
+    if let result = look() { return .done(result) }
+    let timeout = deadline(endpoint.options.receiveTimeout)
+    return .wait(
+      WaitingCall(until: timeout, expired: { collected.isEmpty ? CallResult(.EAGAIN) : end() }, look))
+  }
+
+  private func take(_ endpoint: Endpoint, _ limit: Int, isPeek: Bool) -> [UInt8] {
+    guard let stream = endpoint.stream else { return [] }
+    var buffer = [UInt8](repeating: 0, count: min(limit, endpoint.available))
+    let count = unsafe buffer.withUnsafeMutableBytes { memory in
+      if isPeek { return unsafe stream.peek(into: memory) }
+      switch unsafe stream.tryRead(into: memory) {
+      case .bytes(let count): return count
+      case .endOfStream, .wouldBlock, .failed: return 0
+      }
+    }
+    return Array(buffer.prefix(count))
+  }
+
+  private func describe(_ endpoint: Endpoint, _ extras: ReceiveExtras, _ result: inout CallResult) {
+    switch extras {
+    case .none, .address: break  // a stream gives no address
+    case .message(let room):
+      guard endpoint.options.tellsQueue else { return }
+      // A header of 16 bytes, and the number in 4, padded.
+      guard room >= 20 else {
+        result.messageFlags |= MessageFlags.controlTruncated.rawValue
+        return
+      }
+      // Linux counts the peer's FIN for one, so that who reads on learns of it.
+      var queued = Int32(clamping: endpoint.available)
+      if queued == 0, endpoint.condition?.isAtEnd ?? false { queued = 1 }
+      result.control.append(ControlMessage(level: 6, type: 36, value: .integer(queued)))
+    }
+  }
+
+  /// MSG_ERRQUEUE: the oldest entry, or EAGAIN.
+  private func receiveError(_ endpoint: Endpoint, _ extras: ReceiveExtras) -> CallResult {
+    guard !endpoint.errors.isEmpty else { return CallResult(.EAGAIN) }
+    let error = endpoint.errors.removeFirst()
+    var result = CallResult(0)
+    result.messageFlags = MessageFlags.errorQueue.rawValue
+    if case .message(let room) = extras {
+      // The header, the error in 16 bytes, and the address of who reported it.
+      if room >= 16 + 16 {
+        result.control.append(
+          endpoint.isIPv4
+            ? ControlMessage(level: 0, type: 11, value: .error(error))
+            : ControlMessage(level: 41, type: 25, value: .error(error)))
+      } else {
+        result.messageFlags |= MessageFlags.controlTruncated.rawValue
+      }
+    }
+    return result
+  }
+
+  // MARK: Sending
+
+  func write(_ descriptor: Int32, _ pieces: [OutgoingBytes]) -> Step {
+    switch descriptors[descriptor] {
+    case nil: return .fail(.EBADF)
+    case .stream(let endpoint): return send(endpoint, pieces, 0, to: .null)
+    case .epoll: return .fail(.EINVAL)
+    case .file: return .fail(.EBADF)  // it was opened for reading
+    case .pipe(let end):
+      guard end.isWriter else { return .fail(.EBADF) }
+      guard let bytes = flatten(pieces) else { return .fail(.EFAULT) }
+      var rest = bytes[...]
+      return attempt(isNonblocking: end.isNonblocking, until: nil) {
+        if end.isAlone { return CallResult(.EPIPE) }
+        rest = rest.dropFirst(end.put(rest))
+        let isPart = end.isNonblocking && rest.count < bytes.count
+        return rest.isEmpty || isPart ? CallResult(Int64(bytes.count - rest.count)) : nil
+      }
+    }
+  }
+
+  /// All of it in one; nil: a null pointer is said to have some.
+  private func flatten(_ pieces: [OutgoingBytes]) -> [UInt8]? {
+    var bytes: [UInt8] = []
+    for piece in pieces {
+      switch piece {
+      case .bytes(let some): bytes += some
+      case .zeros(let count): bytes += [UInt8](repeating: 0, count: max(0, count))
+      case .null(let count): if count != 0 { return nil }
+      }
+    }
+    return bytes
+  }
+
+  func send(
+    _ endpoint: Endpoint, _ pieces: [OutgoingBytes], _ rawFlags: Int32, to target: AddressArgument
+  ) -> Step {
+    let flags = MessageFlags(rawValue: rawFlags)
+    if flags.contains(.fastOpen) { return .unsupported("MSG_FASTOPEN") }
+    if flags.contains(.outOfBand) { return .unsupported("urgent data") }
+    if flags.contains(.endOfRecord) { return .unsupported("MSG_EOR") }
+    if !isLinux, case .inet = target {
+      // An address is for who is not connected, and TCP needs a connection first.
+      return .fail(endpoint.stream == nil ? .ENOTCONN : .EISCONN)
+    }
+    let bytes = flatten(pieces)
+    let asksCopies = flags.contains(.zeroCopy) && endpoint.options.zeroCopy
+    return sendStream(
+      endpoint, bytes, isPushed: !flags.contains(.more), isZeroCopy: asksCopies,
+      mayNotWait: endpoint.isNonblocking || flags.contains(.dontWait))
+  }
+
+  /// `bytes`: nil for a bad pointer. `whenDone` is told how many bytes were taken, once, if any were.
+  func sendStream(
+    _ endpoint: Endpoint, _ bytes: [UInt8]?, isPushed: Bool, isZeroCopy: Bool = false, mayNotWait: Bool,
+    whenDone: @escaping (Int) -> Void = { _ in }
+  ) -> Step {
+    let wanted = bytes?.count ?? 1
+    var sent = 0
+    func end() -> CallResult {
+      if isZeroCopy, sent > 0 { endpoint.copies.add(endingAt: endpoint.written) }
+      whenDone(sent)
+      return CallResult(Int64(sent))
+    }
+    func failure() -> CallResult {
+      if sent > 0 { return end() }
+      if let error = endpoint.takeError() { return CallResult(error) }
+      return CallResult(isLinux || endpoint.stream != nil ? .EPIPE : .ENOTCONN)
+    }
+    /// Nil: it waits.
+    func look() -> CallResult? {
+      guard let stream = endpoint.stream else { return failure() }
+      if endpoint.pendingError != nil || endpoint.isOutputOver { return failure() }
+      guard stream.isConnected else { return mayNotWait ? CallResult(.EAGAIN) : nil }
+      guard let bytes else { return CallResult(.EFAULT) }
+      if sent == wanted { return end() }
+      while sent < wanted {
+        let outcome = unsafe bytes[sent...].withUnsafeBytes {
+          unsafe stream.tryWrite($0, isPushed: isPushed && !endpoint.options.cork)
+        }
+        switch outcome {
+        case .bytes(let count):
+          sent += count
+          endpoint.written += UInt64(count)
+          continue
+        case .failed(let error): return sent > 0 ? end() : CallResult(Errno(error))
+        case .wouldBlock: break
+        }
+        break
+      }
+      if sent == wanted { return end() }
+      endpoint.wantsSpace = true
+      // What must wait for room is not kept from leaving.
+      if sent > 0 { stream.push() }
+      return mayNotWait ? (sent > 0 ? end() : CallResult(.EAGAIN)) : nil
+    }
+    if let result = look() { return .done(result) }
+    let timeout = deadline(endpoint.options.sendTimeout)
+    return .wait(
+      WaitingCall(until: timeout, expired: { sent > 0 ? end() : CallResult(.EAGAIN) }, look))
+  }
+}

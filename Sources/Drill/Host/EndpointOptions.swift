@@ -1,0 +1,107 @@
+import Sockets
+import TCP
+import Timing
+import Wire
+
+/// What socket options were set to, as `getsockopt` tells it.
+struct EndpointOptions {
+  var reuseAddress = false
+  var reusePort = false
+  var keepAlive = false
+  var outOfBandInline = false
+  var linger: Int32?
+  var lingerSeconds: Int32 = 0
+  var priority: Int32 = 0
+  var mark: Int32 = 0
+  /// As Linux tells it, that is, doubled; nil: nobody set it.
+  var sendBuffer: Int32?
+  var receiveBuffer: Int32?
+  var receiveLowWater: Int32 = 1
+  /// Zero: none.
+  var receiveTimeout = Nanoseconds.zero
+  var sendTimeout = Nanoseconds.zero
+  var zeroCopy = false
+  var isIPv6Only = false
+  var freeBind = false
+
+  var noDelay = false
+  var cork = false
+  /// 0: nobody set it.
+  var maximumSegment: Int32 = 0
+  /// Seconds.
+  var keepIdle: Int32
+  var keepInterval: Int32
+  var keepCount: Int32
+  /// BSD's TCP_KEEPINIT, in seconds.
+  var keepInit: Int32 = 75
+  /// Retransmissions of a SYN; 0: as the host has it.
+  var synCount: Int32 = 0
+  /// Seconds; 0: as the host has it.
+  var finWait2: Int32 = 0
+  /// Retransmissions of a SYN-ACK.
+  var deferAccept: UInt8 = 0
+  var windowClamp: Int32 = 0
+  /// Milliseconds.
+  var userTimeout: Int32 = 0
+  /// 0: as the host has it.
+  var unsentLowWater: UInt32 = 0
+  var tellsQueue = false
+  var congestion: String
+  var noOptions = false
+
+  var typeOfService: UInt8 = 0
+  var trafficClass: UInt8 = 0
+  /// −1: as the host has it.
+  var timeToLive: Int32 = -1
+  var hopLimit: Int32 = -1
+  var pathDiscovery: Int32 = 1
+  var pathDiscovery6: Int32 = 1
+  var receivesErrors = false
+  var receivesErrors6 = false
+
+  /// What the host's settings say.
+  init(_ settings: HostSettings) {
+    keepIdle = settings.keepAliveTime
+    keepInterval = settings.keepAliveInterval
+    keepCount = settings.keepAliveProbes
+    congestion = settings.congestionControl
+  }
+
+  /// SO_LINGER with no time: close resets.
+  var abortsOnClose: Bool { linger != nil && lingerSeconds == 0 }
+  /// Bytes that may be sent late; 2³²−1: any number.
+  func unsentLimit(_ settings: HostSettings) -> UInt32 {
+    unsentLowWater != 0 ? unsentLowWater : settings.unsentLowWater
+  }
+
+  /// What the stack is to be set to, for a socket of a host with `settings`.
+  func stream(_ settings: HostSettings, isIPv4: Bool) -> StreamOptions {
+    var options = StreamOptions(tcp: settings.configuration(), limits: limits(settings))
+    options.tcp.noDelay = noDelay
+    options.tcp.keepaliveIdle = keepAlive ? .seconds(Int64(keepIdle)) : .zero
+    options.tcp.keepaliveInterval = .seconds(Int64(keepInterval))
+    options.tcp.keepaliveProbes = UInt8(clamping: keepCount)
+    options.tcp.userTimeout = .milliseconds(Int64(userTimeout))
+    if synCount > 0 { options.tcp.synAttempts = UInt8(clamping: synCount) }
+    if finWait2 > 0 { options.tcp.finWait2 = .seconds(Int64(finWait2)) }
+    if noOptions {
+      options.tcp.windowScaling = false
+      options.tcp.timestamps = false
+      options.tcp.selectiveAcknowledgments = false
+    }
+    if maximumSegment > 0 { options.segmentLimit = UInt16(clamping: maximumSegment) }
+    let limit = unsentLimit(settings)
+    if limit != .max { options.unsentLimit = Int(limit) }
+    options.deferredAccept = deferAccept
+    options.trafficClass = TrafficClass(rawValue: isIPv4 ? typeOfService : trafficClass)
+    let hops = isIPv4 ? timeToLive : hopLimit
+    if hops > 0 { options.hopLimit = UInt8(clamping: hops) }
+    return options
+  }
+
+  private func limits(_ settings: HostSettings) -> BufferLimits {
+    var receive = receiveBuffer.map { settings.window(of: Int($0)) } ?? settings.largestWindow
+    if windowClamp > 0 { receive = min(receive, Int(windowClamp)) }
+    return BufferLimits(send: sendBuffer.map { Int($0) } ?? settings.sendLimit, receive: receive)
+  }
+}

@@ -1,0 +1,126 @@
+// Settings by the names that scripts give them.
+
+/// What became of a named setting.
+public enum SettingOutcome: Sendable, Hashable {
+  /// Sockets that are made from now on behave so.
+  case applied
+  /// It says what is so already, or is about what has no part in this host.
+  case harmless
+  /// The host cannot behave so.
+  case unsupported(String)
+}
+
+extension HostSettings {
+  /// A named setting, as the shell's `sysctl` knows it (`net.ipv4.tcp_sack`, `net.inet.tcp.sack.enable`; slashes do for
+  /// dots), with its value as it was written: a number, decimal or as `0x…`, or several.
+  public mutating func apply(sysctl name: String, value: String) -> SettingOutcome {
+    let name = String(name.map { $0 == "/" ? "." : $0 })
+    let numbers = value.split(whereSeparator: { $0 == " " || $0 == "\t" }).map { Self.number($0) }
+    if let outcome = applyText(name, value) { return outcome }
+    guard let first = numbers.first, let number = first, !numbers.contains(where: { $0 == nil }) else {
+      return .unsupported("\(name) = \(value) is no number")
+    }
+    if let outcome = applyMemory(name, numbers.compactMap { $0 }) { return outcome }
+    if let outcome = applyNumber(name, number) { return outcome }
+    if let usual = Self.fixed[name] {
+      return usual.contains(number) ? .harmless : .unsupported("\(name) can only be \(usual[0])")
+    }
+    if Self.idle.contains(name) { return .harmless }
+    return .unsupported("\(name) is not known")
+  }
+
+  private static func number(_ text: some StringProtocol) -> Int? {
+    if text.hasPrefix("0x") || text.hasPrefix("0X") { return Int(text.dropFirst(2), radix: 16) }
+    return Int(text)
+  }
+
+  private mutating func applyText(_ name: String, _ value: String) -> SettingOutcome? {
+    guard name == "net.ipv4.tcp_congestion_control" || name == "net.inet.tcp.cc.algorithm" else { return nil }
+    guard CongestionNames.isKnown(value) else { return .unsupported("congestion control \(value)") }
+    congestionControl = value
+    return .applied
+  }
+
+  private mutating func applyMemory(_ name: String, _ values: [Int]) -> SettingOutcome? {
+    switch name {
+    case "net.ipv4.tcp_rmem" where values.count == 3:
+      receiveMemory = (values[0], values[1], values[2])
+    case "net.ipv4.tcp_wmem" where values.count == 3:
+      sendMemory = (values[0], values[1], values[2])
+    case "net.inet.tcp.recvspace": receiveMemory.initial = values[0]
+    case "net.inet.tcp.sendspace": sendMemory.initial = values[0]
+    case "kern.ipc.maxsockbuf":
+      // What a buffer may be, so that its memory with all of its overhead is within the number.
+      largestReceiveBuffer = values[0] / 2304 * 2048
+      largestSendBuffer = largestReceiveBuffer
+    case "net.core.rmem_max": largestReceiveBuffer = values[0]
+    case "net.core.wmem_max": largestSendBuffer = values[0]
+    default: return nil
+    }
+    return .applied
+  }
+
+  private mutating func applyNumber(_ name: String, _ number: Int) -> SettingOutcome? {
+    switch name {
+    case "net.ipv4.tcp_timestamps": timestamps = number != 0
+    case "net.ipv4.tcp_window_scaling": windowScaling = number != 0
+    case "net.inet.tcp.rfc1323": (timestamps, windowScaling) = (number & 1 != 0, number & 1 != 0)
+    case "net.ipv4.tcp_sack", "net.inet.tcp.sack.enable": selectiveAcknowledgments = number != 0
+    case "net.ipv4.tcp_syncookies", "net.inet.tcp.syncookies":
+      // 2 sends them always, which the stack cannot.
+      guard number < 2 else { return .unsupported("\(name) = \(number)") }
+      synCookies = number != 0
+    case "net.ipv4.tcp_syn_retries": synRetries = UInt8(clamping: number)
+    case "net.ipv4.tcp_synack_retries": synAckRetries = UInt8(clamping: number)
+    case "net.ipv4.tcp_retries2": dataRetries = UInt8(clamping: number)
+    case "net.ipv4.tcp_keepalive_time": keepAliveTime = Int32(clamping: number)
+    case "net.ipv4.tcp_keepalive_intvl": keepAliveInterval = Int32(clamping: number)
+    case "net.inet.tcp.keepidle": keepAliveTime = Int32(clamping: number / 1000)
+    case "net.inet.tcp.keepintvl": keepAliveInterval = Int32(clamping: number / 1000)
+    case "net.ipv4.tcp_keepalive_probes", "net.inet.tcp.keepcnt": keepAliveProbes = Int32(clamping: number)
+    case "net.ipv4.tcp_fin_timeout": finWait2Seconds = Int32(clamping: number)
+    case "net.ipv4.tcp_notsent_lowat": unsentLowWater = UInt32(truncatingIfNeeded: number)
+    case "net.ipv4.ip_default_ttl", "net.inet.ip.ttl": hopLimit = UInt8(clamping: number)
+    default: return nil
+    }
+    return .applied
+  }
+
+  /// What is so, and cannot be otherwise; the first is what it is called by default.
+  private static let fixed: [String: [Int]] = [
+    "net.ipv4.tcp_ecn": [0, 2], "net.ipv4.tcp_ecn_option": [2], "net.inet.tcp.ecn.enable": [0, 2],
+    "net.ipv4.tcp_dsack": [1], "net.ipv4.tcp_fack": [0], "net.ipv4.tcp_frto": [2],
+    "net.ipv4.tcp_recovery": [1],
+    "net.ipv4.tcp_early_retrans": [3, 4], "net.ipv4.tcp_reordering": [3], "net.ipv4.tcp_moderate_rcvbuf": [1],
+    "net.ipv4.tcp_slow_start_after_idle": [1], "net.ipv4.tcp_mtu_probing": [0],
+    "net.ipv4.ip_no_pmtu_disc": [0], "net.ipv4.tcp_abort_on_overflow": [0], "net.ipv4.tcp_rfc1337": [0],
+    "net.ipv4.tcp_thin_linear_timeouts": [0], "net.ipv4.tcp_autocorking": [1], "net.ipv4.tcp_retries1": [3],
+    "net.ipv4.tcp_base_mss": [1024], "net.ipv4.tcp_adv_win_scale": [1], "net.ipv4.tcp_app_win": [31],
+    "net.inet.tcp.blackhole": [0], "net.inet.tcp.insecure_rst": [0], "net.inet.tcp.insecure_syn": [0],
+    "net.inet.tcp.syncookies_only": [0], "net.inet.tcp.fastopen.client_enable": [0],
+    "net.inet.tcp.fastopen.server_enable": [0], "net.inet.tcp.drop_synfin": [1],
+    "net.inet.tcp.icmp_may_rst": [1],
+    "net.inet.tcp.path_mtu_discovery": [1], "net.inet.tcp.pmtud_blackhole_detection": [0],
+    "net.inet.tcp.udp_tunneling_port": [0], "net.inet.tcp.rfc3042": [1], "net.inet.tcp.rfc3465": [1],
+  ]
+  /// About what the host does not have: queues that pace, how large merged segments are, tables of past connections.
+  private static let idle: Set<String> = [
+    "net.ipv4.tcp_tso_win_divisor", "net.ipv4.tcp_min_tso_segs", "net.ipv4.tcp_tso_rtt_log",
+    "net.ipv4.tcp_pacing_ss_ratio", "net.ipv4.tcp_pacing_ca_ratio", "net.ipv4.tcp_limit_output_bytes",
+    "net.ipv4.tcp_no_metrics_save", "net.ipv4.tcp_max_syn_backlog", "net.core.somaxconn",
+    "net.core.default_qdisc", "net.inet.tcp.hostcache.purgenow", "net.inet.tcp.hostcache.enable",
+    "net.inet.tcp.udp_tunneling_overhead", "vm.old_mlock", "net.ipv4.route.flush",
+    "net.core.optmem_max", "net.ipv4.tcp_mem", "net.inet.tcp.hostcache.purge",
+  ]
+}
+
+/// Congestion controls by the names that TCP_CONGESTION takes.
+enum CongestionNames {
+  /// What the engine controls congestion by.
+  static func isKnown(_ name: some StringProtocol) -> Bool {
+    switch name {
+    case "reno", "newreno", "cubic": true
+    default: false
+    }
+  }
+}

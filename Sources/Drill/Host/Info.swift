@@ -1,0 +1,80 @@
+// What TCP_INFO tells, in Linux's units and by Linux's names.
+
+import Sockets
+import TCP
+import Timing
+
+extension DrillHost {
+  /// What TCP_INFO tells of a socket; nil: it is none of TCP. What the stack does not keep is not there.
+  public func info(_ descriptor: Int32) -> ConnectionInfo? {
+    guard case .stream(let endpoint) = descriptors[descriptor] else { return nil }
+    return info(endpoint)
+  }
+
+  func info(_ endpoint: Endpoint) -> ConnectionInfo {
+    var info = ConnectionInfo()
+    info.values["tcpi_state"] = Int64(endpoint.state.linuxNumber)
+    if let listener = endpoint.listener {
+      info.values["tcpi_unacked"] = Int64(listener.waiting)
+      info.values["tcpi_sacked"] = Int64(endpoint.backlog)
+      return info
+    }
+    guard let stream = endpoint.stream, let told = wait(stream.info()), let told else { return info }
+    settle()
+    info.add(told)
+    return info
+  }
+}
+
+extension ConnectionInfo {
+  fileprivate mutating func add(_ info: StreamInfo) {
+    let tcp = info.tcp
+    let segment = max(1, tcp.sendSegment)
+    func segments(_ bytes: Int) -> Int64 { Int64((bytes + segment - 1) / segment) }
+    func microseconds(_ span: Nanoseconds) -> Int64 { span.count / 1000 }
+    values["tcpi_retransmits"] = Int64(tcp.backoff)
+    values["tcpi_backoff"] = Int64(tcp.backoff)
+    values["tcpi_options"] =
+      (tcp.timestamps ? 1 : 0) | (tcp.receiveWindowScale > 0 || tcp.sendWindowScale > 0 ? 4 : 0)
+    values["tcpi_snd_wscale"] = Int64(tcp.sendWindowScale)
+    values["tcpi_rcv_wscale"] = Int64(tcp.receiveWindowScale)
+    values["tcpi_rto"] = microseconds(tcp.retransmissionTimeout)
+    values["tcpi_rtt"] = microseconds(tcp.smoothedRoundTrip)
+    values["tcpi_rttvar"] = microseconds(tcp.roundTripVariation)
+    values["tcpi_min_rtt"] = microseconds(tcp.minimumRoundTrip)
+    values["tcpi_snd_mss"] = Int64(tcp.sendSegment)
+    values["tcpi_advmss"] = Int64(tcp.receiveSegment)
+    values["tcpi_unacked"] = segments(tcp.outstandingBytes)
+    values["tcpi_snd_cwnd"] = Int64(tcp.congestionWindow / segment)
+    values["tcpi_snd_ssthresh"] =
+      tcp.slowStartThreshold == .max ? 0x7FFF_FFFF : Int64(tcp.slowStartThreshold / segment)
+    values["tcpi_ca_state"] = tcp.backoff > 0 ? 4 : tcp.isRecovering ? 3 : 0
+    values["tcpi_snd_wnd"] = Int64(tcp.sendWindow)
+    values["tcpi_total_retrans"] = Int64(tcp.counters.retransmissions)
+    values["tcpi_bytes_acked"] = Int64(clamping: tcp.counters.bytesAcknowledged)
+    values["tcpi_bytes_received"] = Int64(clamping: tcp.counters.bytesReceived)
+    values["tcpi_bytes_sent"] = Int64(clamping: tcp.counters.bytesSent)
+    values["tcpi_segs_out"] = Int64(tcp.counters.segmentsSent)
+    values["tcpi_segs_in"] = Int64(tcp.counters.segmentsReceived)
+    values["tcpi_notsent_bytes"] = Int64(info.unsentBytes)
+  }
+}
+
+extension TCPState {
+  /// As Linux numbers states.
+  var linuxNumber: Int {
+    switch self {
+    case .established: 1
+    case .synSent: 2
+    case .synReceived: 3
+    case .finWait1: 4
+    case .finWait2: 5
+    case .timeWait: 6
+    case .closed: 7
+    case .closeWait: 8
+    case .lastAck: 9
+    case .listen: 10
+    case .closing: 11
+    }
+  }
+}

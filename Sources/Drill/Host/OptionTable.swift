@@ -1,0 +1,364 @@
+// Each option by its level and number: what it says, and what setting it does. Numbers are Linux's; what only BSD has
+// is numbered from 0x10000 on (``Numbers``).
+
+import Sockets
+import TCP
+import Timing
+
+extension DrillHost {
+  // MARK: Asking
+
+  func option(_ endpoint: Endpoint, _ level: Int32, _ name: Int32) -> OptionOutcome {
+    switch level {
+    case 1: socketOption(endpoint, name)
+    case 6: transportOption(endpoint, name)
+    case 0: internetOption(endpoint, name)
+    case 41: internet6Option(endpoint, name)
+    default: .refused(isLinux ? .EOPNOTSUPP : .EINVAL)
+    }
+  }
+
+  private func flag(_ isOn: Bool) -> OptionOutcome { .value(.integer(isOn ? 1 : 0)) }
+  private func number(_ value: some BinaryInteger) -> OptionOutcome {
+    .value(.integer(Int32(truncatingIfNeeded: value)))
+  }
+  private func time(_ span: Nanoseconds) -> OptionOutcome {
+    .value(.time(seconds: span.count / 1_000_000_000, microseconds: span.count % 1_000_000_000 / 1000))
+  }
+
+  private func socketOption(_ endpoint: Endpoint, _ name: Int32) -> OptionOutcome {
+    let options = endpoint.options
+    switch name {
+    case 2: return flag(options.reuseAddress)
+    case 3: return number(1)
+    case 4: return number(endpoint.takeError()?.rawValue ?? 0)
+    case 7: return number(sendBuffer(endpoint))
+    case 8: return number(receiveBuffer(endpoint))
+    case 9: return flag(options.keepAlive)
+    case 10: return flag(options.outOfBandInline)
+    case 12: return number(options.priority)
+    case 13: return .value(.linger(isOn: options.linger != nil, seconds: options.lingerSeconds))
+    case 15: return flag(options.reusePort)
+    case 18: return number(options.receiveLowWater)
+    case 19: return number(isLinux ? 1 : 2048)
+    case 20: return time(options.receiveTimeout)
+    case 21: return time(options.sendTimeout)
+    case 30: return flag(endpoint.listener != nil)
+    case 36: return number(options.mark)
+    case 38: return number(6)
+    case 39: return number(endpoint.isIPv4 ? 2 : 10)
+    case 60: return flag(options.zeroCopy)
+    case 29, 35, 37: return .unsupported("time stamps of packets")
+    default: return .unsupported("SOL_SOCKET option \(name)")
+    }
+  }
+
+  private func sendBuffer(_ endpoint: Endpoint) -> Int {
+    endpoint.options.sendBuffer.map { Int($0) } ?? endpoint.settings.sendMemory.initial
+  }
+  private func receiveBuffer(_ endpoint: Endpoint) -> Int {
+    endpoint.options.receiveBuffer.map { Int($0) } ?? endpoint.settings.receiveMemory.initial
+  }
+
+  private func transportOption(_ endpoint: Endpoint, _ name: Int32) -> OptionOutcome {
+    let options = endpoint.options
+    switch name {
+    case 1: return flag(options.noDelay)
+    case 2: return number(maximumSegment(endpoint))
+    case 3: return flag(options.cork)
+    case 4: return number(options.keepIdle)
+    case 5: return number(options.keepInterval)
+    case 6: return number(options.keepCount)
+    case 7: return number(options.synCount > 0 ? options.synCount : Int32(endpoint.settings.synRetries))
+    case 8: return number(options.finWait2 != 0 ? options.finWait2 : endpoint.settings.finWait2Seconds)
+    case 9: return number(RetransmissionTime.seconds(options.deferAccept))
+    case 10: return number(options.windowClamp)
+    case 13: return .value(.string(options.congestion))
+    case 18: return number(options.userTimeout)
+    case 25: return number(options.unsentLowWater)
+    case 36: return flag(options.tellsQueue)
+    case 0x10001: return flag(options.noOptions)
+    case 0x10002: return number(options.keepInit)
+    case 0x10004: return number(0)
+    default: return .unsupported("TCP option \(name)")
+    }
+  }
+
+  /// The payload of a full segment; what was asked for, where there is no connection (Linux).
+  private func maximumSegment(_ endpoint: Endpoint) -> Int32 {
+    switch endpoint.state {
+    case .closed, .listen:
+      if endpoint.options.maximumSegment > 0 { return endpoint.options.maximumSegment }
+      return 536
+    case .synSent, .synReceived, .established, .finWait1, .finWait2, .closeWait, .closing, .lastAck,
+      .timeWait:
+      guard let stream = endpoint.stream, let info = wait(stream.info()), let info else { return 536 }
+      return Int32(info.tcp.sendSegment)
+    }
+  }
+
+  private func internetOption(_ endpoint: Endpoint, _ name: Int32) -> OptionOutcome {
+    let options = endpoint.options
+    switch name {
+    case 1: return number(options.typeOfService)
+    case 2: return number(options.timeToLive > 0 ? options.timeToLive : Int32(settings.hopLimit))
+    case 10: return number(options.pathDiscovery)
+    case 11: return flag(options.receivesErrors)
+    case 14: return pathMTU(endpoint)
+    case 15: return flag(options.freeBind)
+    default: return .unsupported("IP option \(name)")
+    }
+  }
+
+  private func internet6Option(_ endpoint: Endpoint, _ name: Int32) -> OptionOutcome {
+    if endpoint.isIPv4 { return .refused(.ENOPROTOOPT) }
+    let options = endpoint.options
+    switch name {
+    case 16: return number(options.hopLimit > 0 ? options.hopLimit : Int32(settings.hopLimit))
+    case 23: return number(options.pathDiscovery6)
+    case 24: return pathMTU(endpoint)
+    case 25: return flag(options.receivesErrors6)
+    case 26: return flag(options.isIPv6Only)
+    case 67: return number(options.trafficClass)
+    default: return .unsupported("IPv6 option \(name)")
+    }
+  }
+
+  private func pathMTU(_ endpoint: Endpoint) -> OptionOutcome {
+    guard let stream = endpoint.stream, endpoint.state != .closed else { return .refused(.ENOTCONN) }
+    let (local, remote) = (stream.localAddress.address, stream.remoteAddress.address)
+    let route = contexts.grace.withPin { internet.route(to: remote, sourceHint: local) }
+    guard let route else { return .refused(.ENOTCONN) }
+    return number(route.mtu)
+  }
+
+  // MARK: Setting
+
+  /// Nil: it is set.
+  func setOption(
+    _ endpoint: Endpoint, _ level: Int32, _ name: Int32, _ value: OptionValue, given size: Int
+  ) -> OptionOutcome? {
+    switch level {
+    case 1: setSocketOption(endpoint, name, value, size)
+    case 6: setTransportOption(endpoint, name, value, size)
+    case 0: setInternetOption(endpoint, name, value)
+    case 41: endpoint.isIPv4 ? .refused(.ENOPROTOOPT) : setInternet6Option(endpoint, name, value)
+    default: .refused(.ENOPROTOOPT)
+    }
+  }
+
+  private func setSocketOption(
+    _ endpoint: Endpoint, _ name: Int32, _ value: OptionValue, _ size: Int
+  ) -> OptionOutcome? {
+    switch (name, value) {
+    case (13, .linger(let isOn, let seconds)):
+      guard size >= 8 else { return .refused(.EINVAL) }
+      endpoint.options.linger = isOn ? 1 : nil
+      endpoint.options.lingerSeconds = seconds
+      endpoint.stream?.setAbortOnClose(endpoint.options.abortsOnClose)
+      settle()
+      return nil
+    case (20, .time(let seconds, let microseconds)), (21, .time(let seconds, let microseconds)):
+      guard (0..<1_000_000).contains(microseconds) else { return .refused(.EDOM) }
+      let span = Nanoseconds.seconds(max(0, seconds)) + .microseconds(microseconds)
+      if name == 20 { endpoint.options.receiveTimeout = span } else { endpoint.options.sendTimeout = span }
+      return nil
+    case (13, _), (20, _), (21, _): return .refused(.EINVAL)
+    default: break
+    }
+    guard let number = value.number, size >= 4 else { return .refused(.EINVAL) }
+    switch name {
+    case 2: endpoint.options.reuseAddress = number != 0
+    case 3, 4, 30, 38, 39: return .refused(.ENOPROTOOPT)
+    case 7, 32:
+      let most = name == 32 ? Int32.max / 2 : Int32(clamping: endpoint.settings.largestSendBuffer)
+      if !isLinux, number <= 0 { return .refused(.EINVAL) }
+      endpoint.options.sendBuffer = isLinux ? max(min(max(number, 0), most) * 2, 4608) : min(number, most)
+      apply(endpoint)
+    case 8, 33:
+      let most = name == 33 ? Int32.max / 2 : Int32(clamping: endpoint.settings.largestReceiveBuffer)
+      if !isLinux, number <= 0 { return .refused(.EINVAL) }
+      endpoint.options.receiveBuffer = isLinux ? max(min(max(number, 0), most) * 2, 2304) : min(number, most)
+      apply(endpoint)
+    case 9:
+      endpoint.options.keepAlive = number != 0
+      apply(endpoint)
+    case 10: endpoint.options.outOfBandInline = number != 0
+    case 12: endpoint.options.priority = number
+    case 15: endpoint.options.reusePort = number != 0
+    case 18: endpoint.options.receiveLowWater = max(1, number < 0 ? .max : number)
+    case 19: return isLinux ? .refused(.ENOPROTOOPT) : .unsupported("SO_SNDLOWAT")
+    case 36: endpoint.options.mark = number
+    case 60:
+      guard (0...1).contains(number) else { return .refused(.EINVAL) }
+      endpoint.options.zeroCopy = number != 0
+    case 29, 35, 37: return .unsupported("time stamps of packets")
+    case 47: return .unsupported("SO_MAX_PACING_RATE")
+    case 0x10009: break  // nobody raises signals
+    default: return .unsupported("SOL_SOCKET option \(name)")
+    }
+    return nil
+  }
+
+  private func setTransportOption(
+    _ endpoint: Endpoint, _ name: Int32, _ value: OptionValue, _ size: Int
+  ) -> OptionOutcome? {
+    if name == 13 {
+      guard case .string(let congestion) = value else { return .refused(.EINVAL) }
+      guard CongestionNames.isKnown(congestion) else {
+        return .unsupported("congestion control \(congestion)")
+      }
+      endpoint.options.congestion = congestion
+      apply(endpoint)
+      return nil
+    }
+    guard let number = value.number, size >= 4 else { return .refused(.EINVAL) }
+    switch name {
+    case 1:
+      endpoint.options.noDelay = number != 0
+      apply(endpoint)
+      // What waited for company goes, corked or not.
+      if number != 0 { endpoint.stream?.push() }
+    case 2:
+      if isLinux, number != 0, !(88...32767).contains(number) { return .refused(.EINVAL) }
+      if !isLinux, number <= 0 || number > 1460 { return .refused(.EINVAL) }
+      endpoint.options.maximumSegment = number
+      apply(endpoint)
+    case 3:
+      let wasCorked = endpoint.options.cork
+      endpoint.options.cork = number != 0
+      if wasCorked, number == 0 { endpoint.stream?.push() }
+    case 4, 5, 6: return setKeepAlive(endpoint, name, number)
+    case 7:
+      guard (1...127).contains(number) else { return .refused(.EINVAL) }
+      endpoint.options.synCount = number
+      apply(endpoint)
+    case 8:
+      if number < 0 { return .unsupported("TCP_LINGER2 below zero") }
+      endpoint.options.finWait2 = min(number, 60)
+      apply(endpoint)
+    case 9:
+      endpoint.options.deferAccept = RetransmissionTime.count(number)
+      apply(endpoint)
+    case 10:
+      if number == 0, endpoint.state != .closed { return .refused(.EINVAL) }
+      endpoint.options.windowClamp = number == 0 ? 0 : max(number, 1152)
+      apply(endpoint)
+    case 18:
+      guard number >= 0 else { return .refused(.EINVAL) }
+      endpoint.options.userTimeout = number
+      apply(endpoint)
+    case 25:
+      endpoint.options.unsentLowWater = UInt32(bitPattern: number)
+      apply(endpoint)
+    case 36:
+      guard (0...1).contains(number) else { return .refused(.EINVAL) }
+      endpoint.options.tellsQueue = number != 0
+    case 0x10001:
+      endpoint.options.noOptions = number != 0
+      apply(endpoint)
+    case 0x10002:
+      guard number > 0 else { return .refused(.EINVAL) }
+      endpoint.options.keepInit = number
+    default: return .unsupported("TCP option \(name)")
+    }
+    settle()
+    return nil
+  }
+
+  private func setKeepAlive(_ endpoint: Endpoint, _ name: Int32, _ number: Int32) -> OptionOutcome? {
+    guard (1...(name == 6 ? 127 : 32767)).contains(number) else { return .refused(.EINVAL) }
+    switch name {
+    case 4: endpoint.options.keepIdle = number
+    case 5: endpoint.options.keepInterval = number
+    default: endpoint.options.keepCount = number
+    }
+    apply(endpoint)
+    return nil
+  }
+
+  private func setInternetOption(_ endpoint: Endpoint, _ name: Int32, _ value: OptionValue) -> OptionOutcome?
+  {
+    guard let number = value.number else { return .refused(.EINVAL) }
+    switch name {
+    case 1:
+      // The two bits of ECN are the protocol's.
+      endpoint.options.typeOfService = UInt8(truncatingIfNeeded: number) & 0xFC
+      apply(endpoint)
+    case 2:
+      guard number == -1 || (1...255).contains(number) else { return .refused(.EINVAL) }
+      endpoint.options.timeToLive = number
+      apply(endpoint)
+    case 10:
+      guard (0...5).contains(number) else { return .refused(.EINVAL) }
+      guard number == 1 || number == 2 else { return .unsupported("IP_MTU_DISCOVER \(number)") }
+      endpoint.options.pathDiscovery = number
+    case 11: return number == 0 ? nil : .unsupported("IP_RECVERR")
+    case 15: return number == 0 ? nil : .unsupported("IP_FREEBIND")
+    default: return .unsupported("IP option \(name)")
+    }
+    return nil
+  }
+
+  private func setInternet6Option(_ endpoint: Endpoint, _ name: Int32, _ value: OptionValue) -> OptionOutcome?
+  {
+    guard let number = value.number else { return .refused(.EINVAL) }
+    switch name {
+    case 16:
+      guard (-1...255).contains(number), number != 0 else { return .refused(.EINVAL) }
+      endpoint.options.hopLimit = number
+      apply(endpoint)
+    case 23:
+      guard (0...5).contains(number) else { return .refused(.EINVAL) }
+      guard number == 1 || number == 2 else { return .unsupported("IPV6_MTU_DISCOVER \(number)") }
+      endpoint.options.pathDiscovery6 = number
+    case 25: return number == 0 ? nil : .unsupported("IPV6_RECVERR")
+    case 26:
+      // Not once it has a name.
+      guard endpoint.name == nil, case .fresh = endpoint.phase else { return .refused(.EINVAL) }
+      endpoint.options.isIPv6Only = number != 0
+    case 67:
+      guard (-1...255).contains(number) else { return .refused(.EINVAL) }
+      endpoint.options.trafficClass = number < 0 ? 0 : UInt8(number) & 0xFC
+      apply(endpoint)
+    default: return .unsupported("IPv6 option \(name)")
+    }
+    return nil
+  }
+}
+
+extension OptionValue {
+  /// As a number.
+  fileprivate var number: Int32? {
+    switch self {
+    case .integer(let number): number
+    case .byte(let byte): Int32(byte)
+    case .linger, .time, .string, .bytes, .null: nil
+    }
+  }
+}
+
+/// Seconds as a count of retransmissions, each after twice the time of the one before, and back (TCP_DEFER_ACCEPT).
+enum RetransmissionTime {
+  /// The least count that takes so many seconds.
+  static func count(_ seconds: Int32) -> UInt8 {
+    guard seconds > 0 else { return 0 }
+    var (count, period, timeout) = (1, 1, 1)
+    while Int(seconds) > period, count < 255 {
+      count += 1
+      timeout = min(timeout * 2, 120)
+      period += timeout
+    }
+    return UInt8(count)
+  }
+  /// How long so many take.
+  static func seconds(_ count: UInt8) -> Int {
+    guard count > 0 else { return 0 }
+    var (period, timeout) = (1, 1)
+    for _ in 1..<Int(count) {
+      timeout = min(timeout * 2, 120)
+      period += timeout
+    }
+    return period
+  }
+}
