@@ -43,7 +43,7 @@ let targets: [Target] = [
   .executableTarget(
     name: "SluiceCommand",
     dependencies: [
-      "Sluice", "SoftInterrupts", "LinuxDevices", "Devices", "Buffers", "Exclusion", "CLinux", "Wire",
+      "Drill", "Sluice", "SoftInterrupts", "LinuxDevices", "Devices", "Buffers", "Exclusion", "CLinux", "Wire",
       "Timing",
       arguments,
     ],

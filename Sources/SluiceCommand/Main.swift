@@ -14,7 +14,7 @@ struct SluiceCommand: ParsableCommand {
         sluice bench timer-lateness
       """,
     version: "sluice \(Version.text)",
-    subcommands: [RunCommand.self, BenchCommand.self, FloodCommand.self])
+    subcommands: [RunCommand.self, BenchCommand.self, FloodCommand.self, DrillCommand.self])
 }
 
 /// Of this program.
