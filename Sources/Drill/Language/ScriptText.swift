@@ -170,7 +170,7 @@ extension SegmentDescription: CustomStringConvertible {
     return words.joined(separator: " ")
   }
 
-  private var flagWord: String {
+  var flagWord: String {
     let letters: [(TCPFlags, String)] = [
       (.fin, "F"), (.syn, "S"), (.rst, "R"), (.psh, "P"), (.urg, "U"), (.ece, "E"), (.cwr, "W"), (.ae, "A"),
     ]
