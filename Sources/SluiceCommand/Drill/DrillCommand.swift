@@ -6,27 +6,130 @@ import Glibc
 struct DrillCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "drill",
-    abstract: "Run packetdrill scripts against the stack, in virtual time.")
+    abstract: "Run packetdrill scripts against the stack, in virtual time.",
+    usage: "sluice drill [options] FILE.pkt …",
+    discussion: """
+      Each script runs alone in a new stack within this process; no privilege is needed, and no time passes. Folders \
+      are searched for *.pkt. Both dialects are understood, google's and that of the FreeBSD test suites. What a \
+      script asks for and is not supported makes it a skip, with the reason.
+
+      Options of packetdrill's go before what the scripts say themselves. The exit status is 0 if no script failed, \
+      and 1 if one did.
+
+      Examples:
+        sluice drill Tests/Scripts
+        sluice drill --verbose handshake.pkt
+        sluice drill --ip_version=ipv6 --define CODE=no_route scripts/
+        sluice drill --json scripts/ > result.json
+      """)
 
   @Argument(help: ArgumentHelp("Scripts, or folders with scripts.", valueName: "FILE.pkt"))
   var files: [String]
 
+  @Flag(help: "The result as JSON.")
+  var json = false
+
+  @Flag(name: [.customLong("verbose"), .customShort("v")], help: "Packets and calls as they pass.")
+  var verbose = false
+
   @Flag(name: .customLong("dry_run"), help: "Only read the scripts.")
   var dryRun = false
 
+  @OptionGroup(title: "Options of packetdrill") var packetdrill: PacketdrillOptions
+
+  mutating func validate() throws {
+    var options = DrillOptions()
+    for option in packetdrill.given where options.apply(option.name, option.value) == .invalid {
+      throw ValidationError("\(option) makes no sense.")
+    }
+  }
+
   func run() throws {
-    var failed = 0
     let paths = try ScriptFiles.find(files)
+    guard !paths.isEmpty else { throw Failure("there is no *.pkt in \(files.joined(separator: ", ")).") }
+    var summary = DrillSummary(isJSON: json, isVerbose: verbose)
     for path in paths {
-      do {
-        let script = try Script(parsing: try ScriptFiles.read(path), definitions: ["STANDARD": ""])
-        let again = try Script(parsing: Array(script.description.utf8));
-        if again.description != script.description { print("DIFFERS", path) }
-      } catch let error as ScriptError {
-        print("FAIL \(path):\(error)")
-        failed += 1
+      let bytes = try ScriptFiles.read(path)
+      if dryRun {
+        summary.add(path, Drill.read(bytes, overriding: packetdrill.given))
+      } else {
+        summary.add(path, Drill.run(bytes, overriding: packetdrill.given))
       }
     }
-    print("\(paths.count - failed) parsed, \(failed) failed")
+    summary.finish()
+    if summary.failed > 0 { throw ExitCode(1) }
+  }
+}
+
+/// packetdrill's own options, by its names.
+struct PacketdrillOptions: ParsableArguments {
+  @Option(name: .customLong("ip_version"), help: "ipv4, ipv4-mapped-ipv6 or ipv6; ipv4.")
+  var version: String?
+  @Option(name: .customLong("local_ip"), help: "The stack's address.")
+  var localAddress: String?
+  @Option(name: .customLong("remote_ip"), help: "Where packets come from.")
+  var remoteAddress: String?
+  @Option(name: .customLong("gateway_ip"), help: "The next hop.")
+  var gatewayAddress: String?
+  @Option(name: .customLong("netmask_ip"), help: "The mask of the link's network, IPv4.")
+  var mask: String?
+  @Option(name: .customLong("bind_port"), help: "What bind binds to; 8080.")
+  var bindPort: String?
+  @Option(name: .customLong("connect_port"), help: "What connect connects to; 8080.")
+  var connectPort: String?
+  @Option(name: .customLong("mtu"), help: "Largest packet of the link, 576 to 1800 bytes; 1500.")
+  var mtu: String?
+  @Option(name: .customLong("mss"), help: "Accepted; segments follow from the MTU.")
+  var mss: String?
+  @Option(name: .customLong("tolerance_usecs"), help: "How far a packet may be off its time; 4000.")
+  var tolerance: String?
+  @Option(
+    name: .customLong("tolerance_percent"), help: "The same, of the time since the event before; 12.5.")
+  var tolerancePercent: String?
+  @Option(
+    name: .customLong("tcp_ts_tick_usecs"), help: "Check time stamps, with a tick of so many microseconds.")
+  var stampTick: String?
+  @Flag(name: .customLong("tcp_ts_ecr_scaled"), help: "Inbound echoes may count from the first time stamp.")
+  var scalesEchoes = false
+  @Flag(name: .customLong("strict_segments"), help: "A segment must come as one packet.")
+  var strictSegments = false
+  @Option(name: .customLong("non_fatal"), help: "packet, syscall, or both: what fails is only noted.")
+  var nonFatal: String?
+  @Option(name: [.customLong("define"), .customShort("D")], help: "NAME=VALUE: what stands in for a word.")
+  var definitions: [String] = []
+  @Option(help: "linux or bsd: whose socket calls; as the script looks.")
+  var personality: String?
+  @Flag(
+    name: .customLong("strict_options"), inversion: .prefixedNo,
+    help: "TCP options must come in order and padded as written; for Linux's scripts they must.")
+  var strictOptions: Bool?
+
+  /// Those that were given.
+  var given: [ScriptOption] {
+    var options: [ScriptOption] = []
+    func add(_ name: String, _ value: String?) {
+      if let value { options.append(ScriptOption(name: name, value: value)) }
+    }
+    add("ip_version", version)
+    add("local_ip", localAddress)
+    add("remote_ip", remoteAddress)
+    add("gateway_ip", gatewayAddress)
+    add("netmask_ip", mask)
+    add("bind_port", bindPort)
+    add("connect_port", connectPort)
+    add("mtu", mtu)
+    add("mss", mss)
+    add("tolerance_usecs", tolerance)
+    add("tolerance_percent", tolerancePercent)
+    add("tcp_ts_tick_usecs", stampTick)
+    add("non_fatal", nonFatal)
+    add("personality", personality)
+    for definition in definitions { add("define", definition) }
+    if scalesEchoes { options.append(ScriptOption(name: "tcp_ts_ecr_scaled")) }
+    if strictSegments { options.append(ScriptOption(name: "strict_segments")) }
+    if let strictOptions {
+      options.append(ScriptOption(name: strictOptions ? "strict_options" : "any_option_order"))
+    }
+    return options
   }
 }

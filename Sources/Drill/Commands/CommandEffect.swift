@@ -1,0 +1,165 @@
+import Timing
+
+/// What a command of a script means here: nothing is given to a shell.
+enum CommandEffect: Equatable {
+  /// A named setting gets a value. `isDefault` for those of a script of defaults: what the host does not know of these
+  /// is passed over.
+  case setting(name: String, value: String, isDefault: Bool)
+  /// Time passes.
+  case sleep(Nanoseconds)
+  /// A file of so many zeros is made.
+  case file(path: String, size: Int)
+  /// Fails unless so many connections are in the state of this number of Linux.
+  case count(state: Int64, expected: Int)
+  /// What it does has no part here.
+  case harmless(String)
+  /// The script cannot be run without it.
+  case unsupported(String)
+}
+
+extension ShellCommand {
+  /// What the command means, in order.
+  var effects: [CommandEffect] {
+    var effects: [CommandEffect] = []
+    var steps = shellSteps(text)[...]
+    while let first = steps.popFirst() {
+      var pipeline = [first.words]
+      while let next = steps.first, next.link == .pipe {
+        pipeline.append(next.words)
+        steps.removeFirst()
+      }
+      // What stands behind `||` is for where the one before failed; nothing that is supported does.
+      if first.link == .orElse, case .unsupported = effects.last {
+        effects.removeLast()
+      } else if first.link == .orElse {
+        continue
+      }
+      effects += effect(of: pipeline)
+    }
+    return effects
+  }
+
+  private func effect(of pipeline: [[String]]) -> [CommandEffect] {
+    let whole = pipeline.map { $0.joined(separator: " ") }.joined(separator: " | ")
+    let words = pipeline[0]
+    let name = words[0].split(separator: "/").last.map(String.init) ?? words[0]
+    let arguments = Array(words.dropFirst())
+    if pipeline.count > 1 {
+      return [name == "sockstat" ? count(pipeline) ?? .unsupported(whole) : .unsupported(whole)]
+    }
+    switch name {
+    case "defaults.sh": return GoogleDefaults.effects
+    case "set_sysctls.py": return settings(arguments, whole: whole)
+    case "sysctl": return settings(arguments.filter { !$0.hasPrefix("-") }, whole: whole)
+    case "sleep", "usleep": return [sleep(arguments, isMicroseconds: name == "usleep") ?? .unsupported(whole)]
+    case "dd": return [file(arguments) ?? .unsupported(whole)]
+    case "echo": return [echo(arguments) ?? .unsupported(whole)]
+    case "ip": return route(arguments, whole: whole)
+    // Queues and offloads of a device that is not there; modules that are; connections of runs before.
+    case "tc", "ethtool", "kldload", "kldstat", "modprobe", "tcpdrop", "nstat", "rm", "true", ":", "ifconfig":
+      return [.harmless(whole)]
+    case _ where name.hasPrefix("sysctl_restore"): return [.harmless(whole)]
+    default: return [.unsupported(whole)]
+    }
+  }
+
+  /// `name=value` words, with dots or slashes between the parts of the names.
+  private func settings(_ words: [String], whole: String) -> [CommandEffect] {
+    guard !words.isEmpty, words.allSatisfy({ $0.contains("=") }) else { return [.unsupported(whole)] }
+    return words.map { word in
+      let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
+      return .setting(name: Self.settingName(String(parts[0])), value: String(parts[1]), isDefault: false)
+    }
+  }
+
+  /// With dots, without `/proc/sys/`.
+  private static func settingName(_ path: String) -> String {
+    let name = path.hasPrefix("/proc/sys/") ? String(path.dropFirst("/proc/sys/".count)) : path
+    return String(name.map { $0 == "/" ? "." : $0 })
+  }
+
+  private func sleep(_ arguments: [String], isMicroseconds: Bool) -> CommandEffect? {
+    guard arguments.count == 1, let time = Double(arguments[0]), time >= 0, time < 100_000_000 else {
+      return nil
+    }
+    let nanoseconds = isMicroseconds ? time * 1_000 : time * 1_000_000_000
+    return nanoseconds < 1e17 ? .sleep(Nanoseconds(Int64(nanoseconds))) : nil
+  }
+
+  /// `dd bs=1 count=5 if=/dev/zero of=PATH`.
+  private func file(_ arguments: [String]) -> CommandEffect? {
+    var values: [String: String] = [:]
+    for argument in arguments {
+      let parts = argument.split(separator: "=", maxSplits: 1)
+      if parts.count == 2 { values[String(parts[0])] = String(parts[1]) }
+    }
+    guard values["if"] == "/dev/zero", let path = values["of"], let count = Int(values["count"] ?? "1"),
+      let block = Int(values["bs"] ?? "512"), count >= 0, block >= 0, count < 1 << 20, block < 1 << 20,
+      count * block <= 16 << 20
+    else { return nil }
+    return .file(path: path, size: count * block)
+  }
+
+  /// `echo VALUE > /proc/sys/…` or `/sys/module/NAME/parameters/NAME`.
+  private func echo(_ arguments: [String]) -> CommandEffect? {
+    guard let arrow = arguments.firstIndex(of: ">") else { return .harmless("echo") }
+    guard arrow + 1 < arguments.count else { return nil }
+    let target = arguments[arrow + 1]
+    let value = arguments[..<arrow].joined(separator: " ")
+    if target.hasPrefix("/proc/sys/") {
+      return .setting(name: Self.settingName(target), value: value, isDefault: false)
+    }
+    let parts = target.split(separator: "/").map(String.init)
+    guard parts.count == 5, parts[0] == "sys", parts[1] == "module", parts[3] == "parameters" else {
+      return nil
+    }
+    return .setting(name: "module.\(parts[2]).\(parts[4])", value: value, isDefault: false)
+  }
+
+  /// `ip tcp_metrics flush`, and the metrics of `ip route change`.
+  private func route(_ arguments: [String], whole: String) -> [CommandEffect] {
+    let words = arguments.filter { !$0.hasPrefix("-") && $0 != "lock" }
+    if words.first == "tcp_metrics" || words.first == "link" { return [.harmless(whole)] }
+    guard words.count > 1, words[0] == "route" || words[0] == "ro", ["change", "replace"].contains(words[1])
+    else {
+      return [.unsupported(whole)]
+    }
+    var effects: [CommandEffect] = []
+    var rest = words.dropFirst(3)
+    while let name = rest.popFirst() {
+      guard let value = rest.popFirst() else { return [.unsupported(whole)] }
+      if name == "via" || name == "dev" { continue }
+      effects.append(.setting(name: "route.\(name)", value: value, isDefault: false))
+    }
+    return effects
+  }
+
+  /// `sockstat … | grep … | grep -c STATE | grep N`.
+  private func count(_ pipeline: [[String]]) -> CommandEffect? {
+    guard pipeline.count >= 3, let last = pipeline.last, last.count == 2, last[0] == "grep",
+      let expected = Int(last[1])
+    else { return nil }
+    let counter = pipeline[pipeline.count - 2]
+    guard counter.count == 3, counter[0] == "grep", counter[1] == "-c" else { return nil }
+    let states: [String: Int64] = [
+      "ESTABLISHED": 1, "SYN_SENT": 2, "SYN_RCVD": 3, "FIN_WAIT_1": 4, "FIN_WAIT_2": 5, "TIME_WAIT": 6,
+      "CLOSED": 7,
+      "CLOSE_WAIT": 8, "LAST_ACK": 9, "LISTEN": 10, "CLOSING": 11,
+    ]
+    guard let state = states[counter[2]] else { return nil }
+    return .count(state: state, expected: expected)
+  }
+}
+
+/// What google's scripts set before each run.
+enum GoogleDefaults {
+  static let effects: [CommandEffect] = [
+    ("tcp_rmem", "4096 540000 15728640"), ("tcp_wmem", "4096 262144 4194304"), ("tcp_timestamps", "1"),
+    ("tcp_syn_retries", "5"), ("tcp_synack_retries", "5"), ("tcp_frto", "2"), ("tcp_sack", "1"),
+    ("tcp_dsack", "1"), ("tcp_reordering", "3"), ("tcp_congestion_control", "cubic"),
+    ("tcp_slow_start_after_idle", "0"), ("tcp_early_retrans", "4"), ("tcp_recovery", "1"),
+    ("tcp_tso_win_divisor", "3"), ("tcp_ecn", "0"), ("tcp_ecn_option", "2"), ("tcp_pacing_ss_ratio", "200"),
+    ("tcp_pacing_ca_ratio", "120"), ("tcp_notsent_lowat", "4294967295"), ("tcp_fastopen", "0x70403"),
+    ("tcp_fastopen_key", "a1a1a1a1-b2b2b2b2-c3c3c3c3-d4d4d4d4"), ("tcp_syncookies", "1"),
+  ].map { .setting(name: "net.ipv4.\($0.0)", value: $0.1, isDefault: true) }
+}

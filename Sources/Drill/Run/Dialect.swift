@@ -1,0 +1,57 @@
+/// Whose scripts they are, by what is in them.
+extension Script {
+  /// BSD's where the script sets a BSD kernel's values, uses its commands, or calls that only the FreeBSD suites'
+  /// packetdrill has; else Linux's. `--personality` says otherwise.
+  var personality: Personality {
+    if options.contains(where: { ["udp_encapsulation", "tcp_md5_secret"].contains($0.name) }) { return .bsd }
+    var commands = [setUp, cleanUp].compactMap { $0 }
+    for event in events {
+      switch event.action {
+      case .shell(let command): commands.append(command)
+      case .call(let call) where call.arguments.contains(where: Self.isBSD): return .bsd
+      case .call, .packet, .code: break
+      }
+    }
+    return commands.contains(where: Self.isBSD) ? .bsd : .linux
+  }
+
+  private static func isBSD(_ argument: ScriptExpression) -> Bool {
+    guard case .word(let name) = argument else { return false }
+    return ["TCP_FUNCTION_BLK", "TCP_REMOTE_UDP_ENCAPS_PORT", "TCP_NOOPT", "TCP_KEEPINIT"].contains(name)
+      || name.hasPrefix("TCP_RACK_")
+  }
+
+  private static func isBSD(_ command: ShellCommand) -> Bool {
+    let words = ["net.inet.", "net.inet6.", "kern.ipc.", "kldload", "sockstat", "tcpdrop", "setkey"]
+    return words.contains { command.text.contains($0) }
+  }
+
+  /// What nothing here can do, wherever in the script it stands; nil if there is no such thing.
+  var obstacle: String? {
+    for event in events {
+      switch event.action {
+      case .packet(let packet):
+        if let obstacle = packet.obstacle { return "line \(event.line): \(obstacle)" }
+      case .shell(let command):
+        for case .unsupported(let what) in command.effects { return "line \(command.line): command: \(what)" }
+      case .call, .code: break
+      }
+    }
+    if let setUp {
+      for case .unsupported(let what) in setUp.effects { return "line \(setUp.line): command: \(what)" }
+    }
+    return nil
+  }
+}
+
+extension PacketDescription {
+  /// What of it is never built or compared here.
+  var obstacle: String? {
+    if carriers.contains(.psp) { return "PSP encryption" }
+    if !carriers.isEmpty { return "packets inside of other headers" }
+    if encapsulation != nil { return "TCP in UDP" }
+    if case .icmp(let message) = content, message.quotedEncapsulation != nil { return "TCP in UDP" }
+    if segment?.options?.contains(.md5Valid) == true { return "TCP MD5 signatures" }
+    return nil
+  }
+}

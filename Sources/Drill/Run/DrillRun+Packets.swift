@@ -1,0 +1,216 @@
+import Timing
+import Wire
+
+extension DrillRun {
+  // MARK: In
+
+  /// Injects a packet of the script.
+  mutating func inject(_ packet: PacketDescription, _ line: Int) throws(Stop) {
+    receive(packet)
+    guard let flow else { return }
+    let bytes: [[UInt8]]
+    do throws(PacketProblem) {
+      bytes = try pieces(packet).map { (piece) throws(PacketProblem) in
+        try PacketBuilder(flow: flow, scalesEchoes: options.scalesEchoes).build(piece)
+      }
+    } catch {
+      switch error {
+      case .unsupported(let what): throw .skipped("line \(line): \(what)")
+      case .unknownEcho, .malformed: throw .failed(failure(line, "\(error)", expected: "\(packet)"))
+      }
+    }
+    log.append("\(now.seconds) \(packet)")
+    for packet in bytes where !host.inject(packet) {
+      throw .skipped("line \(line): a packet of \(packet.count) bytes is larger than the stack's are")
+    }
+    note()
+    try lookAtBlocked()
+  }
+
+  /// What a packet from the network means for the connection that the script is about.
+  private mutating func receive(_ packet: PacketDescription) {
+    let isTCP = packet.segment != nil
+    if flow == nil || isTCP && flow?.stage == .listening {
+      let listener = flow
+      keep()
+      var passive = Flow(
+        stage: .packetReceived, transport: isTCP ? .tcp : .udp, local: translation.bindAddress,
+        remote: SocketAddress(translation.connectAddress.address, port: nextRemotePort()))
+      passive.remoteInitial = packet.segment?.sequence.start ?? 0
+      if !isTCP { passive.descriptor = listener?.descriptor }
+      flow = passive
+    } else if let segment = packet.segment, segment.flags.contains(.syn) {
+      if flow?.stage == .connecting || flow?.stage == .synSent {
+        flow?.remoteInitial = segment.sequence.start
+        flow?.stage = .open
+      }
+    }
+  }
+
+  /// A segment larger than the link's packets in as many as it takes: the stack's have no room for more.
+  private func pieces(_ packet: PacketDescription) -> [PacketDescription] {
+    guard let segment = packet.segment, let flow else { return [packet] }
+    let room = (options.mtu ?? 1500) - (flow.remote.address.isIPv4 ? 20 : 40) - 20
+    let most = max(room - (segment.options ?? []).reduce(0) { $0 + $1.byteCount + 3 }, 64)
+    guard segment.sequence.length > most else { return [packet] }
+    return stride(from: 0, to: segment.sequence.length, by: most).map { offset in
+      var piece = packet
+      var part = segment
+      part.sequence = SequenceRange(
+        start: segment.sequence.start &+ UInt32(offset), length: min(most, segment.sequence.length - offset))
+      if part.sequence.end != segment.sequence.end { part.flags.subtract([.psh, .fin]) }
+      piece.content = .tcp(part)
+      return piece
+    }
+  }
+
+  // MARK: Out
+
+  /// Waits for the packet that the script expects, and compares it.
+  mutating func expect(_ packet: PacketDescription, _ line: Int, _ due: Due) throws(Stop) {
+    prepare(packet)
+    let match = self.match(due)
+    var parts: [SentPacket] = []
+    var length = 0
+    let wanted = packet.segment?.sequence.length ?? 0
+    repeat {
+      guard let next = try nextSent(expecting: packet, line, due) else {
+        var reason = "no packet was sent up to \(now.seconds)"
+        if !parts.isEmpty { reason = "only \(length) of \(wanted) bytes were sent up to \(now.seconds)" }
+        return try fail(failure(line, reason, expected: "\(packet)"), isFatal: options.isPacketFailureFatal)
+      }
+      if let last = parts.last, let difference = match.continues(last, next) {
+        let actual = parts.map { text($0) } + [text(next)]
+        return try fail(
+          failure(line, difference, expected: "\(packet)", actual: actual.joined(separator: "\n")),
+          isFatal: options.isPacketFailureFatal)
+      }
+      parts.append(next)
+      length += next.description.segment?.sequence.length ?? 0
+    } while length < wanted && parts.last?.description.segment?.sequence.length ?? 0 > 0
+      && !options.isStrictAboutSegments
+    guard let whole = match.merged(parts) else { return }
+    try compare(packet, whole, line, due, match)
+  }
+
+  private func match(_ due: Due) -> PacketMatch {
+    let isStrict = options.isStrictAboutOptions ?? (translation.values.personality == .linux)
+    var match = PacketMatch(ignoresOptionOrder: !isStrict, stampTick: options.stampTick)
+    // Ticks add up from the start of the script, so the whole of it counts.
+    match.stampTolerance = tolerance(for: due.first, since: .zero).count / 1000
+    return match
+  }
+
+  private mutating func compare(
+    _ script: PacketDescription, _ sent: SentPacket, _ line: Int, _ due: Due, _ match: PacketMatch
+  ) throws(Stop) {
+    guard var flow else { return }
+    let actual = match.inScript(sent, expecting: script, flow: &flow)
+    var differences = match.differences(script, actual, flow: &flow)
+    self.flow = flow
+    if !sent.isPayloadZero { differences.append("the payload is not what was written") }
+    let time = sent.time - start
+    let tolerance = tolerance(for: due.first, since: lastTime)
+    if let last = due.last, time < due.first - tolerance || time > last + tolerance {
+      let range = last == due.first ? "at \(last.seconds)" : "from \(due.first.seconds) to \(last.seconds)"
+      differences.append("time: expected \(range), sent at \(time.seconds)")
+    }
+    guard !differences.isEmpty else { return }
+    try fail(
+      failure(
+        line, differences.joined(separator: "; "), expected: "\(script)", actual: "\(time.seconds) \(actual)"),
+      isFatal: options.isPacketFailureFatal)
+  }
+
+  /// What a packet that the script expects tells of the connection.
+  private mutating func prepare(_ packet: PacketDescription) {
+    guard let segment = packet.segment, segment.flags.contains(.syn) else { return }
+    switch flow?.stage {
+    case .connecting where !segment.flags.contains(.ack), .packetReceived where segment.flags.contains(.ack):
+      flow?.scriptLocalInitial = segment.sequence.start
+    case .new, .listening, .connecting, .packetReceived, .answered, .synSent, .open, nil: break
+    }
+  }
+
+  /// The next packet of the connection that the stack sent, or will send in time.
+  private mutating func nextSent(
+    expecting script: PacketDescription, _ line: Int, _ due: Due
+  ) throws(Stop) -> SentPacket? {
+    let limit = max(
+      due.last.map { $0 + tolerance(for: $0, since: lastTime) + Self.patience } ?? now + .seconds(3600), now)
+    while true {
+      while !sent.isEmpty {
+        let emission = sent.removeFirst()
+        let packet: SentPacket
+        do throws(PacketProblem) {
+          packet = try SentPacket(emission.bytes, at: emission.time)
+        } catch {
+          throw .failed(failure(line, "what the stack sent is no packet: \(error)"))
+        }
+        guard isOfFlow(packet, expecting: script) else {
+          log.append(
+            "\((packet.time - start).seconds) passed over: \(packet.source) \(packet.description) \(packet.destination)"
+          )
+          continue
+        }
+        log.append("\((packet.time - start).seconds) \(text(packet))")
+        return packet
+      }
+      guard now < limit, host.nextDeadline != nil || blocked != nil else { return nil }
+      guard host.advanceToNextEvent(limit: start + limit) || now < limit else { return nil }
+      note()
+      try lookAtBlocked()
+    }
+  }
+
+  /// Whether a packet belongs to the connection that the script is about; learns its numbers from its first.
+  private mutating func isOfFlow(_ packet: SentPacket, expecting script: PacketDescription) -> Bool {
+    guard let flow else { return false }
+    if case .icmp = script.content { return packet.transport == .icmpv4 || packet.transport == .icmpv6 }
+    if let ports = script.ports, packet.source.port == ports.source,
+      packet.destination.port == ports.destination
+    {
+      return packet.transport == flow.transport
+    }
+    guard packet.transport == flow.transport, packet.destination == flow.remote else { return false }
+    guard flow.stage != .connecting else {
+      if let segment = packet.description.segment {
+        guard segment.flags.contains(.syn), !segment.flags.contains(.ack) else { return false }
+        self.flow?.localInitial = segment.sequence.start
+        self.flow?.stage = .synSent
+      }
+      self.flow?.local = packet.source
+      return true
+    }
+    guard packet.source == flow.local else { return false }
+    if flow.stage == .packetReceived, let segment = packet.description.segment,
+      segment.flags.contains([.syn, .ack])
+    {
+      self.flow?.localInitial = segment.sequence.start
+      self.flow?.stage = .answered
+    }
+    return true
+  }
+
+  /// A packet as the script would write it.
+  func text(_ packet: SentPacket) -> String {
+    guard var flow else { return "\(packet.description)" }
+    var plain = packet
+    plain.description.typeOfService = .any
+    plain.description.timeToLive = nil
+    plain.description.flowLabel = nil
+    return "\(PacketMatch().inScript(plain, expecting: plain.description.plain, flow: &flow))"
+  }
+}
+
+extension PacketDescription {
+  /// The same without what a comparison would take for a time stamp's name.
+  fileprivate var plain: PacketDescription {
+    var packet = self
+    if var segment {
+      segment.options = nil
+      packet.content = .tcp(segment)
+    }
+    return packet
+  }
+}
