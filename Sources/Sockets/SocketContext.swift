@@ -49,6 +49,7 @@ struct SocketContext: ~Copyable {
   let contextCount: Int
   let hashKey: HashKey
   let smallQueueLimit: Int
+  let personality: TCPPersonality
   let counters = SocketCounters()
   /// (o) its share of the stack's account of memory.
   let memory: MemoryShare
@@ -75,6 +76,13 @@ struct SocketContextRef {
   @inline(__always) func withInternet<R>(_ body: (InternetLayer) -> R) -> R {
     unsafe pointer.pointee.internet._withUnsafeGuaranteedRef { body($0) }
   }
+  /// Whose habits the stack has.
+  var optionOrder: TCPOptionOrder {
+    switch unsafe pointer.pointee.personality {
+    case .linux: .linux
+    case .bsd: .bsd
+    }
+  }
   var hashKey: HashKey { unsafe pointer.pointee.hashKey }
 
   /// The home of a flow: its timers and its shard live there.
@@ -96,7 +104,8 @@ struct SocketContextRef {
       sourcePort: key.localPort, destinationPort: key.remotePort, sequence: outgoing.sequence,
       acknowledgment: outgoing.acknowledgment, flags: outgoing.flags, window: outgoing.window,
       options: outgoing.options)
-    SegmentBuilder.finish(header, from: key.localAddress, to: key.remoteAddress, into: &packet)
+    SegmentBuilder.finish(
+      header, from: key.localAddress, to: key.remoteAddress, order: optionOrder, into: &packet)
     if outgoing.flags.contains(.rst) { counters.resetsSent.increment() }
     counters.segmentsSent.increment()
     var segment: Packet? = packet

@@ -130,7 +130,8 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
         to: SocketContext(
           layer: Unmanaged.passUnretained(self), internet: Unmanaged.passUnretained(internet),
           connections: slabs[index].ref, synCache: synCaches + index, shards: shards, contextCount: count,
-          hashKey: hashKey, smallQueueLimit: configuration.smallQueueLimit, memory: MemoryShare(account.ref)))
+          hashKey: hashKey, smallQueueLimit: configuration.smallQueueLimit,
+          personality: configuration.tcp.personality, memory: MemoryShare(account.ref)))
       unsafe contexts.attach(UnsafeMutableRawPointer(records + index), .sockets, to: index)
     }
     Self.register(in: &contexts.handlers)

@@ -132,4 +132,32 @@ struct TCPOptionsTests {
     moving += 3
     #expect(moving == SequenceNumber(2))
   }
+
+  /// The order of a SYN's options as BSD has it; as many bytes as in Linux's order.
+  @Test func theOrderOfASyn() throws {
+    var options = TCPOptions()
+    options.mss = 1460
+    options.windowScale = 6
+    options.sackPermitted = true
+    options.timestamps = TCPTimestamps(value: 1, echo: 0)
+    func bytes(_ order: TCPOptionOrder) throws -> [UInt8] {
+      let storage = emitting(options.byteCount) { options.emit(into: &$0, at: 0, order: order) }
+      #expect(try reading(storage) { bytes throws(WireError) in try TCPOptions.parse(bytes) } == options)
+      return storage
+    }
+    let mss: [UInt8] = [2, 4, 0x05, 0xB4]
+    let scale: [UInt8] = [1, 3, 3, 6]
+    let stamps: [UInt8] = [8, 10, 0, 0, 0, 1, 0, 0, 0, 0]
+    #expect(try bytes(.linux) == mss + [4, 2] + stamps + scale)
+    #expect(try bytes(.bsd) == mss + scale + [4, 2] + stamps)
+    options.timestamps = nil
+    #expect(try bytes(.linux) == mss + [1, 1, 4, 2] + scale)
+    #expect(try bytes(.bsd) == mss + scale + [4, 2, 0, 0])
+    options.fastOpenCookie = InlineBytes()
+    #expect(try bytes(.bsd) == mss + scale + [4, 2, 1, 1, 34, 2, 1, 1])
+    options.fastOpenCookie = nil
+    options.sackPermitted = false
+    options.timestamps = TCPTimestamps(value: 1, echo: 0)
+    #expect(try bytes(.bsd) == mss + scale + [1, 1] + stamps)
+  }
 }

@@ -53,7 +53,8 @@ struct ConnectionSink: TCPSink, ~Copyable {
       packet.credit = connection.credit
       charge += packet.charge
     }
-    SegmentBuilder.finish(header, from: key.localAddress, to: key.remoteAddress, into: &packet)
+    SegmentBuilder.finish(
+      header, from: key.localAddress, to: key.remoteAddress, order: sockets.optionOrder, into: &packet)
     sockets.counters.segmentsSent.increment()
     let marks = unsafe connection.owned.pointee.marks
     let notification: CongestionNotification = segment.isCapable ? .capable0 : .notCapable
@@ -109,11 +110,12 @@ struct ConnectionSink: TCPSink, ~Copyable {
 enum SegmentBuilder {
   /// The header in front of what the packet holds already.
   static func finish(
-    _ header: TCPHeader, from source: IPAddress, to destination: IPAddress, into packet: inout Packet
+    _ header: TCPHeader, from source: IPAddress, to destination: IPAddress, order: TCPOptionOrder = .linux,
+    into packet: inout Packet
   ) {
     packet.prepend(header.byteCount)
     var bytes = packet.mutableBytes
-    header.emit(into: &bytes)
+    header.emit(into: &bytes, order: order)
     InternetChecksum.seal(
       &bytes, at: TCPHeader.checksumOffset, source: source, destination: destination, protocol: .tcp)
   }

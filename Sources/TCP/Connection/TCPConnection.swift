@@ -75,7 +75,8 @@ public struct TCPConnection: ~Copyable {
     send = SendSequence(initial: initial, segment: self.configuration.maximumSegment, now: now)
     receive = ReceiveSequence(
       buffer: configuration.receiveBuffer,
-      scale: configuration.windowScaling ? configuration.windowScale : 0)
+      scale: configuration.windowScaling ? configuration.windowScale : 0,
+      quantum: configuration.synWindowQuantum)
     reassembly = ReassemblyQueue(limit: Self.reassemblyLimit(buffer: configuration.receiveBuffer))
     timestamps = TimestampState(offset: timestampOffset)
     window = CongestionWindow(initial: 1, next: initial, now: now)

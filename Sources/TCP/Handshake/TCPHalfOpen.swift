@@ -64,7 +64,7 @@ import Wire
     options.sackPermitted = negotiation.selective
     return TCPOutgoing(
       sequence: initialSend, acknowledgment: initialReceive + 1, flags: [.syn, .ack],
-      window: UInt16(clamping: configuration.receiveBuffer), options: options,
+      window: UInt16(clamping: configuration.synWindow), options: options,
       isRetransmission: retransmissions > 0)
   }
 

@@ -25,4 +25,14 @@ import Wire
 extension TCPConfiguration {
   /// What our SYN announces.
   var ownSegment: UInt16 { max(maximumSegment, TCPConnection.smallestSegment) }
+
+  /// The window of a SYN is a multiple of this, in bytes: Linux offers whole segments.
+  var synWindowQuantum: Int {
+    switch personality {
+    case .linux: Int(ownSegment)
+    case .bsd: 1
+    }
+  }
+  /// The window of our SYN, in bytes.
+  var synWindow: Int { ReceiveSequence.unscaled(Int(receiveBuffer), synWindowQuantum) }
 }

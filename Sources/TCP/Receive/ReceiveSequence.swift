@@ -22,7 +22,11 @@ struct ReceiveSequence {
   /// Shift of the window fields that we send.
   var scale: UInt8
 
-  init(buffer: UInt32, scale: UInt8) {
+  /// The window of a SYN is a multiple of this, in bytes, if it is larger.
+  let quantum: Int
+
+  init(buffer: UInt32, scale: UInt8, quantum: Int = 1) {
+    self.quantum = max(1, quantum)
     // No window field can say more (RFC 7323 section 2.3), and sequence numbers could not be compared.
     self.buffer = min(buffer, 65535 << 14)
     self.scale = scale
@@ -77,10 +81,16 @@ struct ReceiveSequence {
 
   /// The window field of a SYN, which is never scaled (RFC 7323 section 2.2).
   mutating func offerUnscaled() -> UInt16 {
-    let width = min(max(free, 0), Int(buffer), 65535)
+    let width = Self.unscaled(min(max(free, 0), Int(buffer)), quantum)
     edge = SequenceNumber.later(edge, next + width)
     visibleEdge = edge
     return UInt16(width)
+  }
+
+  /// What of `bytes` the window field of a SYN offers.
+  static func unscaled(_ bytes: Int, _ quantum: Int) -> Int {
+    let width = min(bytes, 65535)
+    return width > quantum ? width - width % quantum : width
   }
 
   /// Whether room has appeared that is worth a segment of its own: two segments or half of the buffer; or,

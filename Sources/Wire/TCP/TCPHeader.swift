@@ -117,8 +117,8 @@
   @inlinable public var byteCount: Int { Self.fixedByteCount + options.byteCount }
 
   /// Writes the header to the start of `span`, with a zero checksum; `InternetChecksum.seal` fills it in when
-  /// the payload is in place.
-  public func emit(into span: inout MutableRawSpan) {
+  /// the payload is in place. `order`: of a SYN's options.
+  public func emit(into span: inout MutableRawSpan, order: TCPOptionOrder = .linux) {
     span.set(sourcePort, at: 0)
     span.set(destinationPort, at: 2)
     span.set(sequence.rawValue, at: 4)
@@ -126,6 +126,6 @@
     span.set(UInt16(byteCount / 4) &<< 12 | flags.rawValue, at: 12)
     span.set(window, at: 14)
     span.set(0 as UInt32 | UInt32(urgentPointer), at: 16)
-    options.emit(into: &span, at: Self.fixedByteCount)
+    options.emit(into: &span, at: Self.fixedByteCount, order: order)
   }
 }

@@ -43,6 +43,14 @@
   }
 }
 
+/// How the options of a SYN are ordered: by this alone some guess whose stack sent it.
+@frozen public enum TCPOptionOrder: UInt8, Hashable, Sendable {
+  /// `mss, sackOK, TS, nop, wscale`; without timestamps `mss, nop, nop, sackOK, nop, wscale`.
+  case linux
+  /// `mss, nop, wscale, sackOK, TS`; without timestamps `mss, nop, wscale, sackOK, eol, eol`.
+  case bsd
+}
+
 /// The options of a TCP header, as values of fixed size.
 ///
 /// Parsing keeps what is known and well-formed, skips what is not known (and what is known with an impossible

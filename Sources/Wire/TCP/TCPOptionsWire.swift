@@ -124,8 +124,8 @@ extension TCPOptions {
   /// Bytes that `emit` writes: a multiple of 4 in 0...40.
   @inlinable public var byteCount: Int { isEmpty ? 0 : layout.byteCount }
 
-  /// Writes `byteCount` bytes from `offset` of `span`.
-  public func emit(into span: inout MutableRawSpan, at offset: Int) {
+  /// Writes `byteCount` bytes from `offset` of `span`. `order` is that of a SYN's options; others have one order.
+  public func emit(into span: inout MutableRawSpan, at offset: Int, order: TCPOptionOrder = .linux) {
     guard !isEmpty else { return }
     let layout = layout
     let chosen = layout.present
@@ -148,19 +148,10 @@ extension TCPOptions {
       span.set(0x0204_0000 | UInt32(segmentSize), at: at)
       at += 4
     }
-    if chosen.contains(.timestamps) {
-      // Two paddings or, in a SYN, the option that fits in their place.
-      span.set(chosen.contains(.sackPermitted) ? 0x0402_080A : 0x0101_080A as UInt32, at: at)
-      span.set(stamps.value, at: at + 4)
-      span.set(stamps.echo, at: at + 8)
-      at += 12
-    } else if chosen.contains(.sackPermitted) {
-      span.set(0x0101_0402 as UInt32, at: at)
-      at += 4
-    }
-    if chosen.contains(.windowScale) {
-      span.set(0x0103_0300 | UInt32(shift), at: at)
-      at += 4
+    if order == .bsd {
+      at = emitSynBSD(chosen, into: &span, at: at)
+    } else {
+      at = emitSyn(chosen, into: &span, at: at)
     }
     if layout.sackCount > 0 {
       span.set(0x0101_0500 | UInt32(2 + 8 * layout.sackCount), at: at)
@@ -180,6 +171,47 @@ extension TCPOptions {
     if chosen.contains(.userTimeout) {
       span.set(0x1C04_0000 | UInt32(timeout.rawValue), at: at)
     }
+  }
+
+  /// SACK permitted, timestamps and window scale, as Linux orders them.
+  private func emitSyn(_ chosen: Present, into span: inout MutableRawSpan, at start: Int) -> Int {
+    var at = start
+    if chosen.contains(.timestamps) {
+      // Two paddings or, in a SYN, the option that fits in their place.
+      span.set(chosen.contains(.sackPermitted) ? 0x0402_080A : 0x0101_080A as UInt32, at: at)
+      span.set(stamps.value, at: at + 4)
+      span.set(stamps.echo, at: at + 8)
+      at += 12
+    } else if chosen.contains(.sackPermitted) {
+      span.set(0x0101_0402 as UInt32, at: at)
+      at += 4
+    }
+    if chosen.contains(.windowScale) {
+      span.set(0x0103_0300 | UInt32(shift), at: at)
+      at += 4
+    }
+    return at
+  }
+
+  /// The same as BSD orders them: as many bytes in all.
+  private func emitSynBSD(_ chosen: Present, into span: inout MutableRawSpan, at start: Int) -> Int {
+    var at = start
+    if chosen.contains(.windowScale) {
+      span.set(0x0103_0300 | UInt32(shift), at: at)
+      at += 4
+    }
+    if chosen.contains(.timestamps) {
+      span.set(chosen.contains(.sackPermitted) ? 0x0402_080A : 0x0101_080A as UInt32, at: at)
+      span.set(stamps.value, at: at + 4)
+      span.set(stamps.echo, at: at + 8)
+      at += 12
+    } else if chosen.contains(.sackPermitted) {
+      // Padded by ends of the list, if it is the last.
+      let rest: Present = [.fastOpen, .userTimeout]
+      span.set(sack.isEmpty && chosen.isDisjoint(with: rest) ? 0x0402_0000 : 0x0402_0101 as UInt32, at: at)
+      at += 4
+    }
+    return at
   }
 
   /// Fills up to a multiple of four bytes from `start` and returns where the next option begins.
