@@ -89,7 +89,7 @@ let targets: [Target] = [
       "Exclusion",
     ]),
   tests("CommandTests", ["SluiceCommand", "Sluice", "Wire"]),
-  tests("DrillTests", ["Drill", "Wire", "Timing", "Buffers", "Internet", "TCP", "Sockets"]),
+  tests("DrillTests", ["Drill", "Wire", "Timing"]),
   tests("HouseTests", []),
 ]
 

@@ -151,7 +151,7 @@ struct SocketContextRef {
         key: key, hash: hash, home: home, layer: pointer.pointee.layer, limits: limits,
         memory: withLayer { $0.memory }))
     connection.initializeCredit()
-    unsafe connection.owned.initialize(to: ConnectionOwned(engine: engine))
+    unsafe connection.owned.initialize(to: ConnectionOwned(engine: engine, receiveLimit: limits.receive))
     unsafe ObserverList.initialize(at: raw + ConnectionBlock.observersOffset)
     connection.timerRequestItem.kind = SocketKind.timerRequest
     _ = unsafe TimerRef.initialize(

@@ -193,6 +193,7 @@ extension DrillHost {
   ) -> Step {
     let wanted = bytes?.count ?? 1
     var sent = 0
+    var isWaiting = false
     func end() -> CallResult {
       if isZeroCopy, sent > 0 { endpoint.copies.add(endingAt: endpoint.written) }
       whenDone(sent)
@@ -209,6 +210,8 @@ extension DrillHost {
       if endpoint.pendingError != nil || endpoint.isOutputOver { return failure() }
       guard stream.isConnected else { return mayNotWait ? CallResult(.EAGAIN) : nil }
       guard let bytes else { return CallResult(.EFAULT) }
+      // Who waits is woken when there is room worth waking for.
+      if isWaiting, !endpoint.isWorthWriting { return nil }
       if sent == wanted { return end() }
       while sent < wanted {
         let outcome = unsafe bytes[sent...].withUnsafeBytes {
@@ -228,6 +231,7 @@ extension DrillHost {
       endpoint.wantsSpace = true
       // What must wait for room is not kept from leaving.
       if sent > 0 { stream.push() }
+      isWaiting = true
       return mayNotWait ? (sent > 0 ? end() : CallResult(.EAGAIN)) : nil
     }
     if let result = look() { return .done(result) }

@@ -29,8 +29,6 @@ extension DrillHost {
 extension ConnectionInfo {
   fileprivate mutating func add(_ info: StreamInfo) {
     let tcp = info.tcp
-    let segment = max(1, tcp.sendSegment)
-    func segments(_ bytes: Int) -> Int64 { Int64((bytes + segment - 1) / segment) }
     func microseconds(_ span: Nanoseconds) -> Int64 { span.count / 1000 }
     values["tcpi_retransmits"] = Int64(tcp.backoff)
     values["tcpi_backoff"] = Int64(tcp.backoff)
@@ -44,11 +42,18 @@ extension ConnectionInfo {
     values["tcpi_min_rtt"] = microseconds(tcp.minimumRoundTrip)
     values["tcpi_snd_mss"] = Int64(tcp.sendSegment)
     values["tcpi_advmss"] = Int64(tcp.receiveSegment)
-    values["tcpi_unacked"] = segments(tcp.outstandingBytes)
-    values["tcpi_snd_cwnd"] = Int64(tcp.congestionWindow / segment)
+    values["tcpi_unacked"] = Int64(tcp.unacknowledgedSegments)
+    values["tcpi_sacked"] = Int64(tcp.sackedSegments)
+    values["tcpi_lost"] = Int64(tcp.lostSegments)
+    values["tcpi_retrans"] = Int64(tcp.repeatingSegments)
+    values["tcpi_reordering"] = Int64(tcp.reordering)
+    values["tcpi_delivered"] = Int64(tcp.deliveredSegments)
+    values["tcpi_snd_cwnd"] = Int64(tcp.congestionWindow)
     values["tcpi_snd_ssthresh"] =
-      tcp.slowStartThreshold == .max ? 0x7FFF_FFFF : Int64(tcp.slowStartThreshold / segment)
-    values["tcpi_ca_state"] = tcp.backoff > 0 ? 4 : tcp.isRecovering ? 3 : 0
+      tcp.slowStartThreshold == .max ? 0x7FFF_FFFF : Int64(tcp.slowStartThreshold)
+    values["tcpi_ca_state"] = Int64(tcp.phase.rawValue)
+    values["tcpi_reord_seen"] = Int64(tcp.counters.reorderings)
+    values["tcpi_dsack_dups"] = Int64(tcp.counters.duplicateReports)
     values["tcpi_snd_wnd"] = Int64(tcp.sendWindow)
     values["tcpi_total_retrans"] = Int64(tcp.counters.retransmissions)
     values["tcpi_bytes_acked"] = Int64(clamping: tcp.counters.bytesAcknowledged)

@@ -128,6 +128,11 @@ struct ConnectionShared: ~Copyable {
 
 /// What only the owner of the gate may touch.
 struct ConnectionOwned: ~Copyable {
+  init(engine: consuming TCPConnection, receiveLimit: Int) {
+    self.engine = engine
+    toldReceiveLimit = UInt32(receiveLimit)
+  }
+
   /// The engine.
   var engine: TCPConnection
   /// Submitted and not yet acknowledged bytes, from SND.UNA on.
@@ -142,6 +147,8 @@ struct ConnectionOwned: ~Copyable {
   var segmentLimit: UInt16?
   /// Silence before the first keep-alive probe, once they are wanted.
   var keepaliveIdle = Nanoseconds.seconds(7200)
+  /// The receive limit that the engine was told last.
+  var toldReceiveLimit: UInt32
   /// The cached route (RT-GEN: checked against the generation at use).
   var route: RouteDecision?
   /// When the connection is aborted if what was submitted has not arrived (SO_LINGER with a time).

@@ -258,14 +258,21 @@ extension ConnectionRef {
     tcp.noDelay = options.contains(.noDelay)
     tcp.keepaliveIdle = options.contains(.keepAlive) ? unsafe owned.pointee.keepaliveIdle : .zero
     let wanted = tcp
-    let receiveLimit = unsafe UInt32(shared.pointee.receiveLimit.load())
-    unsafe owned.pointee.engine.setReceiveBuffer(receiveLimit)
     runEngine(&cx) { $0.reconfigure(wanted, now: $1, sink: &$2) }
     if options.contains(.quickAsked) {
       let (isOn, unread) = (options.contains(.quickOn), available)
       unsafe shared.pointee.options.formAnd(~ConnectionOptions.quickAsked.rawValue)
       runEngine(&cx) { $0.setQuickAcknowledgments(isOn, unread: unread, now: $1, sink: &$2) }
     }
+    tellReceiveLimit(&cx)
+  }
+
+  /// Another receive limit is told to the engine, and what that opens to the peer. The same is no news.
+  func tellReceiveLimit(_ cx: inout SoftInterrupt) {
+    let limit = unsafe UInt32(shared.pointee.receiveLimit.load())
+    guard unsafe owned.pointee.toldReceiveLimit != limit else { return }
+    unsafe owned.pointee.toldReceiveLimit = limit
+    unsafe owned.pointee.engine.setReceiveBuffer(limit)
     windowOpened(&cx)
   }
 

@@ -107,11 +107,8 @@ extension ConnectionRef {
     guard unsafe !owned.pointee.isDropped else { return }
     adopt(options, now: cx.now)
     guard unsafe !owned.pointee.isUnconnected else { return }
-    let limit = UInt32(unsafe shared.pointee.receiveLimit.load())
-    let isOther = unsafe owned.pointee.engine.receiveBuffer != limit
-    unsafe owned.pointee.engine.setReceiveBuffer(limit)
     runEngine(&cx) { $0.reconfigure(options.tcp, now: $1, sink: &$2) }
-    if isOther { windowOpened(&cx) }
+    tellReceiveLimit(&cx)
   }
 
   /// Runs `body` as the owner, behind everything that was submitted before. False: the block has no owner any more,
