@@ -69,6 +69,12 @@ struct CallCheck {
   {
     if expression == .ellipsis { return nil }
     let expected = try values.integer(expression)
+    // 0xffffffff and -1 are the same 32 bits.
+    if let got, UInt32(truncatingIfNeeded: expected) == UInt32(truncatingIfNeeded: got),
+      expected.magnitude <= UInt64(UInt32.max)
+    {
+      return nil
+    }
     return expected == got ? nil : "\(what): expected \(expression), got \(got.map(String.init) ?? "none")"
   }
 

@@ -26,6 +26,7 @@ public enum Drill {
       switch options.apply(option.name, option.value) {
       case .applied, .harmless: break
       case .unsupported: return skipped("the option \(option) is not supported")
+      case .invalid where option.name == "mtu": return skipped("an MTU of \(option.value ?? "")")
       case .invalid: return skipped("the option \(option) makes no sense")
       case .unknown: return skipped("there is no option \(option)")
       }
@@ -76,7 +77,11 @@ public enum Drill {
       definitions["CMSG_LEVEL_IP"] = "SOL_IPV6"
       definitions["CMSG_TYPE_RECVERR"] = "IPV6_RECVERR"
     }
-    if version == .ipv6 { definitions["CODE"] = "address_unreachable" }
+    if version == .ipv6 {
+      definitions["CODE"] = "address_unreachable"
+      definitions["TFO_COOKIE"] = "c1d1e9742a47a9bc"
+      definitions["MSS"] = "1440"
+    }
     definitions.merge(options.definitions) { $1 }
     return try Script(parsing: bytes, definitions: definitions)
   }
