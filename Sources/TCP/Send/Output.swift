@@ -10,19 +10,21 @@ extension TCPConnection {
     guard state.maySendText else { return }
     restartAfterIdle(now: now)
     var sent = 0
-    var isLimited = false
-    while send.unsentBytes > 0 || send.finPending {
-      isLimited = outstanding.inFlight >= window.segments
-      let count = nextSegment(isForced: isForced)
-      guard let count else { break }
+    var isLimited = outstanding.inFlight >= window.segments
+    var next = nextSegment(from: send.next, isForced: isForced)
+    while let segment = next {
       // The congestion window counts text; a FIN alone goes in any case.
-      if count.text > 0 || !count.fin {
+      if segment.text > 0 {
         guard !isLimited, pacer.mayLeave(now) else { break }
         // What is still in this host's own queues is neither sent nor lost.
         guard sink.mayTransmitText() else { break }
       }
       guard !outstanding.isFull else { break }
-      sendNew(count.text, fin: count.fin, now: now, sink: &sink)
+      isLimited = outstanding.inFlight + 1 >= window.segments
+      next = nextSegment(from: send.next + segment.text + (segment.fin ? 1 : 0), isForced: isForced)
+      // Linux's habit: a burst ends with PSH, since the next one may be long in coming.
+      let endsBurst = sent > 0 && (isLimited || next == nil) && configuration.personality == .linux
+      sendNew(segment, isPushed: endsBurst, now: now, sink: &sink)
       sent += 1
     }
     if sent > 0 { _ = armLossProbe(isProgress: false, now: now) }
@@ -30,16 +32,25 @@ extension TCPConnection {
     armSendTimers(now: now)
   }
 
-  /// What the next segment would be by the peer's window and the rules against small ones; nil: none may go.
-  private func nextSegment(isForced: Bool) -> (text: Int, fin: Bool)? {
-    let unsent = max(0, send.unsentBytes)
-    let room = send.room
+  /// A piece of the send queue that goes into one segment.
+  struct Piece {
+    /// Bytes.
+    var text: Int
+    /// The FIN follows them.
+    var fin: Bool
+  }
+
+  /// What the segment from `start` on would be by the peer's window and the rules against small ones; nil: none may go.
+  private func nextSegment(from start: SequenceNumber, isForced: Bool) -> Piece? {
+    guard send.finQueued ? start <= send.queueEnd : start < send.queueEnd else { return nil }
+    let unsent = send.queueEnd - start
+    let room = send.unacknowledged + Int(send.window) - start
     let text = max(0, min(unsent, fullTextSegment, room))
     // The FIN has a sequence number, which the peer's window must cover.
-    let fin = send.finPending && text == unsent && room > text
+    let fin = send.finQueued && text == unsent && room > text
     if text == 0, !fin { return nil }
     guard fin || isForced || maySendPart(text, of: unsent) else { return nil }
-    return (text, fin)
+    return Piece(text: text, fin: fin)
   }
 
   /// Whether a segment of `count` bytes, out of `unsent`, may go now: the sender's side of silly-window
@@ -54,20 +65,22 @@ extension TCPConnection {
     return configuration.noDelay || send.finQueued || send.smallEnd <= send.unacknowledged
   }
 
-  /// Sends the next `text` bytes for the first time, with the FIN if it follows.
+  /// Sends the next piece of the queue for the first time. `isPushed`: with PSH in any case.
   mutating func sendNew(
-    _ text: Int, fin: Bool, now: Instant, sink: inout some TCPSink & ~Copyable
+    _ piece: Piece, isPushed: Bool, now: Instant, sink: inout some TCPSink & ~Copyable
   ) {
     let start = send.next
-    let end = start + text + (fin ? 1 : 0)
+    let end = start + piece.text + (piece.fin ? 1 : 0)
     let isFirst = outstanding.isEmpty
     let (stamp, marks) = rate.stamp(inFlight: outstanding.inFlight, now: now)
     outstanding.append(
       SentSegment(start: start, end: end, sent: now, marks: marks, delivery: stamp))
     send.next = end
-    if text > 0, text < fullTextSegment { send.smallEnd = start + text }
+    if piece.text > 0, piece.text < fullTextSegment { send.smallEnd = start + piece.text }
     if recovery.isReducing { recovery.out += 1 }
-    transmitText(at: start, count: text, fin: fin, isRetransmission: false, now: now, sink: &sink)
+    transmitText(
+      at: start, count: piece.text, fin: piece.fin, isPushed: isPushed, isRetransmission: false, now: now,
+      sink: &sink)
     if isFirst || deadlines.retransmission.purpose == .lossProbe {
       restartRetransmissionTimer(isProgress: false, isFinal: true, now: now)
     }
@@ -76,9 +89,9 @@ extension TCPConnection {
   /// One new segment, whatever the congestion window and Nagle's rule say.
   mutating func sendOneNew(now: Instant, sink: inout some TCPSink & ~Copyable) {
     guard state.maySendText, send.unsentBytes > 0 || send.finPending, !outstanding.isFull,
-      sink.mayTransmitText(), let next = nextSegment(isForced: true)
+      sink.mayTransmitText(), let next = nextSegment(from: send.next, isForced: true)
     else { return }
-    sendNew(next.text, fin: next.fin, now: now, sink: &sink)
+    sendNew(next, isPushed: false, now: now, sink: &sink)
   }
 
   /// RFC 5681 section 4.1: the window says nothing any more about the path.

@@ -68,14 +68,14 @@ extension TCPConnection {
 
   /// A piece of the send queue, with the FIN if that follows it.
   mutating func transmitText(
-    at sequence: SequenceNumber, count: Int, fin: Bool, isRetransmission: Bool, now: Instant,
-    sink: inout some TCPSink & ~Copyable
+    at sequence: SequenceNumber, count: Int, fin: Bool, isPushed: Bool = false, isRetransmission: Bool,
+    now: Instant, sink: inout some TCPSink & ~Copyable
   ) {
     let end = sequence + count
     var flags: TCPFlags = .ack
     if fin { flags.insert(.fin) }
     // RFC 9293 section 3.9.1.2: PSH where the application's last push ends.
-    if sequence < send.pushed, send.pushed <= end { flags.insert(.psh) }
+    if isPushed || (sequence < send.pushed && send.pushed <= end) { flags.insert(.psh) }
     send.maximum = SequenceNumber.later(send.maximum, fin ? end + 1 : end)
     send.lastTransmission = now
     // RFC 3168 section 6.1.5: what is sent again is not marked as capable.
