@@ -16,7 +16,9 @@ extension TCPConnection {
       acknowledgment >= send.unacknowledged - Int(send.largestWindow)
     else {
       counters.rejected &+= 1
-      transmitChallenge(now: now, sink: &sink)
+      // RFC 9293 section 3.10.7.4 has an answer to the future; Linux has none while the connection is open.
+      let isUnanswered = acknowledgment > send.maximum && state == .established
+      if !isUnanswered || configuration.personality != .linux { transmitChallenge(now: now, sink: &sink) }
       return false
     }
     var report = AcknowledgmentReport(

@@ -27,6 +27,8 @@ import Timing
   /// Begin anew with a small window after a pause (`net.ipv4.tcp_slow_start_after_idle`; RFC 5681 section 4.1,
   /// RFC 7661).
   public var restartsAfterIdle = true
+  /// Segments that may leave in one burst at any rate (`net.ipv4.tcp_min_tso_segs`).
+  public var minimumBurst: UInt8 = 2
   /// Let segments leave in time with the round trip instead of in bursts.
   public var pacing = false
   /// Duplicate acknowledgments that make a loss, at first (`net.ipv4.tcp_reordering`, DupThresh of RFC 5681).

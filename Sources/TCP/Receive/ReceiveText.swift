@@ -14,7 +14,7 @@ extension TCPConnection {
     let end = sequence + count
     if isOrphan, end > receive.next, count > 0 {
       // No one will read it: the peer must know that it does not arrive (RFC 2525 section 2.17).
-      transmitReset(now: now, sink: &sink)
+      transmit(TCPResetRule.reply(to: segment, payloadCount: count), sink: &sink)
       self.end(nil, &effects)
       return
     }

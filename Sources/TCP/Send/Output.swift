@@ -10,6 +10,7 @@ extension TCPConnection {
     guard state.maySendText else { return }
     restartAfterIdle(now: now)
     var sent = 0
+    var burst = 0
     var isLimited = outstanding.inFlight >= window.segments
     var next = nextSegment(from: send.next, isForced: isForced)
     while let segment = next {
@@ -22,14 +23,29 @@ extension TCPConnection {
       guard !outstanding.isFull else { break }
       isLimited = outstanding.inFlight + 1 >= window.segments
       next = nextSegment(from: send.next + segment.text + (segment.fin ? 1 : 0), isForced: isForced)
-      // Linux's habit: a burst ends with PSH, since the next one may be long in coming.
-      let endsBurst = sent > 0 && (isLimited || next == nil) && configuration.personality == .linux
-      sendNew(segment, isPushed: endsBurst, now: now, sink: &sink)
+      burst += 1
+      let endsBurst = isLimited || next == nil || burst >= burstLimit
+      // Linux's habit: what leaves as one large segment ends with PSH, since the next one may be long in coming.
+      let isPushed = endsBurst && burst > 1 && configuration.personality == .linux
+      sendNew(segment, isPushed: isPushed, now: now, sink: &sink)
+      if endsBurst { burst = 0 }
       sent += 1
     }
     if sent > 0 { _ = armLossProbe(isProgress: false, now: now) }
     if sent > 0 || isLimited { noteWindowUse(isLimited: isLimited, now: now) }
     armSendTimers(now: now)
+  }
+
+  /// Segments that leave as one burst: as many as a millisecond takes at the present rate, more where the path is
+  /// short; at least two, and no more than half of the window, so that acknowledgments keep coming (Linux's
+  /// tcp_tso_autosize and tcp_cwnd_test).
+  private var burstLimit: Int {
+    let trip = max(roundTrip.smoothed.count, 1)
+    let perMillisecond = Int(clamping: Int64(window.segments) * 2_000_000 / trip)
+    let shift = roundTrip.minimum.count / 512_000
+    let short = shift < 16 ? (65536 >> Int(shift)) / max(1, fullSegment) : 0
+    let most = max(perMillisecond + short, Int(configuration.minimumBurst))
+    return max(1, min(most, window.segments / 2))
   }
 
   /// A piece of the send queue that goes into one segment.
