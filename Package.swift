@@ -35,6 +35,12 @@ let targets: [Target] = [
     "Sockets",
     ["Wire", "Exclusion", "Timing", "Buffers", "Devices", "SoftInterrupts", "Internet", "TCP"]),
   house(
+    "Simulation",
+    [
+      "Chance", "Wire", "Exclusion", "Timing", "Buffers", "Devices", "SoftInterrupts", "Internet", "TCP",
+      "Sockets",
+    ]),
+  house(
     "Sluice",
     [
       "CLinux", "Wire", "Exclusion", "Timing", "Buffers", "Devices", "LinuxDevices", "SoftInterrupts",
@@ -43,9 +49,8 @@ let targets: [Target] = [
   .executableTarget(
     name: "SluiceCommand",
     dependencies: [
-      "Drill", "Sluice", "SoftInterrupts", "LinuxDevices", "Devices", "Buffers", "Exclusion", "CLinux", "Wire",
-      "Timing",
-      arguments,
+      "Drill", "Simulation", "Sluice", "SoftInterrupts", "LinuxDevices", "Devices", "Buffers", "Exclusion",
+      "CLinux", "Wire", "Timing", arguments,
     ],
     swiftSettings: settings),
   house(
@@ -88,6 +93,7 @@ let targets: [Target] = [
       "Timing",
       "Exclusion",
     ]),
+  tests("SimulationTests", ["Simulation"]),
   tests("CommandTests", ["SluiceCommand", "Sluice", "Wire"]),
   tests("DrillTests", ["Drill", "Wire", "Timing"]),
   tests("HouseTests", []),

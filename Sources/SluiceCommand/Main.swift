@@ -12,9 +12,10 @@ struct SluiceCommand: ParsableCommand {
         sluice run -- ping -c 3 10.0.2.2
         sluice run --help
         sluice bench timer-lateness
+        sluice sim --seeds 1..10
       """,
     version: "sluice \(Version.text)",
-    subcommands: [RunCommand.self, BenchCommand.self, FloodCommand.self, DrillCommand.self])
+    subcommands: [RunCommand.self, BenchCommand.self, DrillCommand.self, SimCommand.self, FloodCommand.self])
 }
 
 /// Of this program.

@@ -3,7 +3,8 @@ enum HouseOrder {
   static let bottomToTop = [
     "CLinux", "CFiber", "Chance", "Wire", "Exclusion", "Timing", "Buffers", "Devices", "DeviceTesting",
     "LinuxDevices",
-    "SoftInterrupts", "Internet", "TCP", "Sockets", "Sluice", "Explorer", "SluiceExplore", "SluiceCommand",
+    "SoftInterrupts", "Internet", "TCP", "Sockets", "Simulation", "Sluice", "Explorer", "SluiceExplore",
+    "SluiceCommand",
   ]
 
   static func height(_ target: String) -> Int? {
@@ -20,7 +21,9 @@ enum HouseOrder {
       ["LinuxDevices", "SoftInterrupts", "Internet", "TCP", "Sockets", "Sluice", "SluiceCommand"],
       ["DeviceTesting"]
     ),
-    (Set(bottomToTop).subtracting(["Explorer"]), ["Chance"]),
+    (Set(bottomToTop).subtracting(["Explorer", "Simulation"]), ["Chance"]),
+    (["Simulation"], ["LinuxDevices", "CLinux", "DeviceTesting"]),
+    (["Sluice", "Explorer", "SluiceExplore"], ["Simulation"]),
   ]
 
   /// Modules that come with the toolchain, and who may import them. Whatever is not here is refused.

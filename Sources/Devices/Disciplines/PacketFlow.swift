@@ -1,9 +1,9 @@
-import Buffers
+package import Buffers
 import Exclusion
 import Wire
 
 /// What a queue discipline reads in a packet that leaves: which flow it is of, and whether it may be marked.
-enum PacketFlow {
+package enum PacketFlow {
   /// Where the IP header begins, from the packet's first byte; nil if there is none, as in ARP.
   private static func header(_ packet: borrowing Packet) -> Int? {
     let offset = Int(packet.metadata.networkOffset) - packet.startOffset
@@ -43,7 +43,7 @@ enum PacketFlow {
   }
 
   /// Marks "congestion experienced" if the transport understands it (RFC 3168 section 5). False: it does not.
-  static func markCongestion(_ packet: inout Packet) -> Bool {
+  package static func markCongestion(_ packet: inout Packet) -> Bool {
     guard let start = header(packet) else { return false }
     var bytes = packet.mutableBytes
     switch bytes.bytes.uint8(at: start) >> 4 {

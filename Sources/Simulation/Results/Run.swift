@@ -1,0 +1,202 @@
+import Chance
+import Sockets
+import Timing
+
+/// What a run can be told.
+public struct RunOptions: Sendable {
+  /// Payload of a measured transfer, in bytes; nil: the profile's.
+  public var bytes: Int?
+  /// What applications do; nil: the seed chooses.
+  public var workload: Workload?
+  /// Lines of the trace that are kept; 0: none.
+  public var traceLimit = 0
+  /// Reference senders are run in the same link.
+  public var comparesReference = true
+
+  /// The defaults.
+  public init() {}
+}
+
+/// One profile with one seed, from the first frame until everything is back where it came from.
+final class Run {
+  let profile: Profile
+  let options: RunOptions
+  let assembly: Assembly
+  let traffic: Traffic
+  let workload: Workload
+  var result: RunResult
+  private let began: UInt64
+  private var network: Network { assembly.network }
+  /// Packets of a context's pool that attacked connections may hold at most: what their buffers take.
+  var packetBound = 6000
+  /// Called after each event, while applications run.
+  var observer: (() -> Void)?
+
+  init(_ profile: Profile, seed: UInt64, _ options: RunOptions) {
+    self.profile = profile
+    self.options = options
+    var random = SeededGenerator(seed: SeededGenerator.mixed(Self.number(profile.name)) ^ seed)
+    workload = options.workload ?? profile.workloads[random.below(profile.workloads.count)]
+    var stack = StackParameters()
+    if profile.isFuzzing { stack.memory = 8 << 20 }
+    assembly = Assembly(profile, seed: seed, stack, &random)
+    let network = assembly.network
+    if options.traceLimit > 0 { network.trace = Trace(limit: options.traceLimit) }
+    traffic = Traffic(network)
+    began = network.clock.now().nanoseconds
+    result = RunResult(profile: profile.name, seed: seed, workload: workload)
+    let plans = workload.plans(
+      bytes: options.bytes ?? profile.bytes, hosts: network.hosts.count, retries: profile.retries, &random)
+    for plan in plans { traffic.add(plan) }
+    let steps = profile.timeline(&random)
+    network.timeline = { [assembly, traffic] in assembly.perform(steps[$0].step, traffic) }
+    for (index, step) in steps.enumerated() {
+      network.plan(.timeline, after: UInt64(max(0, step.after.count)), index: index)
+    }
+    if profile.isFuzzing { beginMutations(random.next()) }
+  }
+
+  /// A name as a number, the same everywhere (FNV-1a).
+  private static func number(_ name: String) -> UInt64 {
+    name.utf8.reduce(0xCBF2_9CE4_8422_2325) { ($0 ^ UInt64($1)) &* 0x100_0000_01B3 }
+  }
+
+  private var elapsed: UInt64 { network.clock.now().nanoseconds - began }
+
+  // MARK: The course
+
+  /// Runs to the end. Once.
+  func run() -> RunResult {
+    if profile.isFuzzing {
+      runFuzzing()
+    } else {
+      transfer(until: { self.traffic.isOver }, limit: began + UInt64(profile.limit.count))
+    }
+    measure()
+    if result.failure == nil { end() }
+    if result.failure != nil {
+      result.states = traffic.sessions.flatMap { $0.endpoints.map(\.state) }
+      abandon()
+    }
+    result.trace = network.trace?.inOrder ?? []
+    result.wholeTime = elapsed
+    result.frameEvents = network.frameEvents
+    result.fingerprint = network.fingerprint
+    network.loseAll()
+    return result
+  }
+
+  /// Steps stacks, applications and the network until `isOver`, a failure, or `limit`.
+  func transfer(until isOver: () -> Bool, limit: UInt64) {
+    while true {
+      repeat { network.settle() } while traffic.run()
+      observer?()
+      if let failure = traffic.failure { return fail(failure) }
+      if isOver() { return }
+      guard network.advance(limit: limit) else {
+        return fail(
+          network.nextTime == nil ? "stuck: nothing is planned any more" : "stuck: not done in time")
+      }
+    }
+  }
+
+  func fail(_ what: String) { if result.failure == nil { result.failure = what } }
+
+  /// Nothing of the applications is left; stacks end their connections, and everything must come back.
+  private func end() {
+    traffic.close()
+    // Twenty minutes: the last retransmission of a FIN that nobody acknowledges, and TIME-WAIT after it.
+    let limit = network.clock.now().nanoseconds + 1_200_000_000_000
+    repeat { network.settle() } while traffic.run()
+    while !isAllBack, network.advance(limit: limit) { network.settle() }
+    for host in network.hosts {
+      for (life, stack) in host.lives.enumerated() {
+        let remains = stack.remains
+        let name = "host \(host.number)\(host.lives.count > 1 ? " life \(life + 1)" : "")"
+        if !remains.isEmpty { fail("\(name) is left with \(remains.joined(separator: ", "))") }
+        if stack.wastedWakeups > 0 {
+          fail("SB-EXACT: \(stack.wastedWakeups) useless wake-ups of \(name)")
+        }
+      }
+    }
+    if let failure = traffic.failure { fail(failure) }
+  }
+  private var isAllBack: Bool { network.hosts.allSatisfy { $0.lives.allSatisfy(\.isAtRest) } }
+
+  /// After a failure: connections go without ceremony, so that the next run finds a clean process.
+  private func abandon() {
+    traffic.close()
+    network.loseAll()
+    for host in network.hosts { host.crash() }
+    let limit = network.clock.now().nanoseconds + 5_000_000_000
+    network.settle()
+    while !isAllBack, network.advance(limit: limit) { network.settle() }
+  }
+
+  // MARK: Numbers
+
+  private func measure() {
+    result.transferTime = elapsed
+    let endpoints = traffic.sessions.flatMap(\.endpoints)
+    result.bytes = endpoints.reduce(0) { $0 + $1.received }
+    result.timeouts = endpoints.reduce(0) { $0 + Int($1.informationNow.counters.timeouts) }
+    for host in network.hosts {
+      for stack in host.lives {
+        result.retransmissions += stack.retransmissions
+        result.checksumErrors += stack.checksumErrors
+      }
+    }
+    let narrow = [network.pipes[assembly.narrow], network.pipes[assembly.narrow + 1]]
+    result.largestQueue = narrow.map(\.statistics.largestQueue).max() ?? 0
+    for pipe in network.pipes {
+      result.queueDrops += pipe.statistics.queueDrops
+      result.losses += pipe.statistics.losses
+      result.mutations += pipe.mutator?.count ?? 0
+    }
+    if let measured = traffic.sessions.first(where: \.plan.isMeasured),
+      let receiver = measured.endpoints.last(where: { $0.received > 0 && $0.outcome == .complete })
+    {
+      let client = measured.endpoints.last { $0.isClient }
+      let time = receiver.lastArrival - min(receiver.began, client?.began ?? receiver.began)
+      let pipe = narrow[receiver.isClient ? 1 : 0]
+      result.goodput = Double(receiver.received) * 8e9 / Double(max(1, time))
+      result.limit = pipe.payloadLimit(isIPv4: measured.plan.isIPv4)
+      result.averageQueue = pipe.statistics.queueIntegral / Double(max(1, elapsed))
+    }
+    if workload == .parallel { result.fairness = fairness(endpoints) }
+  }
+
+  /// Jain's index: the square of the sum of shares over n times the sum of their squares.
+  private func fairness(_ endpoints: [Endpoint]) -> Double? {
+    let shares = endpoints.filter { !$0.isClient && $0.outcome == .complete }.map {
+      Double($0.received) / Double(max(1, $0.lastArrival - $0.began))
+    }
+    let squares = shares.reduce(0) { $0 + $1 * $1 }
+    guard squares > 0 else { return nil }
+    let sum = shares.reduce(0, +)
+    return sum * sum / (Double(shares.count) * squares)
+  }
+}
+
+extension Pipe {
+  /// Bits of TCP payload per second that fit through: full segments with timestamps, less what is lost.
+  func payloadLimit(isIPv4: Bool) -> Double? {
+    guard let rate = parameters.rate else { return nil }
+    let headers = (isIPv4 ? 20 : 40) + 20 + 12
+    let share = Double(parameters.mtu - headers) / Double(parameters.mtu + FrameLayout.linkBytes)
+    return Double(rate) * share * (1 - parameters.loss.share)
+  }
+}
+
+/// Runs profiles.
+public enum Simulation {
+  /// Runs `profile` with `seed`. A run that fails is run once more, with its trace.
+  public static func run(_ profile: Profile, seed: UInt64, _ options: RunOptions = RunOptions()) -> RunResult
+  {
+    let result = Run(profile, seed: seed, options).run()
+    guard result.failure != nil, options.traceLimit == 0 else { return result }
+    var traced = options
+    traced.traceLimit = 60
+    return Run(profile, seed: seed, traced).run()
+  }
+}

@@ -1,0 +1,98 @@
+import ArgumentParser
+import Glibc
+import Simulation
+
+/// `sluice sim`.
+struct SimCommand: ParsableCommand {
+  static let configuration = CommandConfiguration(
+    commandName: "sim",
+    abstract: "Run the stack in simulated networks, in virtual time, from seeds.",
+    usage: "sluice sim [--profile NAME …] [--seeds A..B] [options]",
+    discussion: """
+      Each seed of each profile is a network of its own: hosts with the whole stack, links, routers and switches, and \
+      applications that check every byte. Nothing waits for real time, and the same seed does the same again. At \
+      the end of a run everything that it took must be back. Exit status 1 if any run fails, with the command that \
+      repeats it.
+
+      Examples:
+        sluice sim --list
+        sluice sim --seeds 1..100
+        sluice sim --profile loss-1 --profile loss-3 --seeds 1..1000 --json
+        sluice sim --profile chaos --seeds 17 --trace 200
+        sluice sim --profile satellite --bytes 20000000 --workload upload --seeds 1..5
+      """)
+
+  @Flag(help: "The profiles, and what each is for.")
+  var list = false
+  @Option(
+    name: .customLong("profile"), help: ArgumentHelp("Which profile; may be repeated. all", valueName: "NAME")
+  )
+  var profiles: [String] = []
+  @Option(help: ArgumentHelp("Which seeds: one, or A..B.", valueName: "A..B"))
+  var seeds = SeedRange(1...10)
+  @Option(
+    help: ArgumentHelp("Payload of a measured transfer, in bytes; else the profile's.", valueName: "number"))
+  var bytes: Int?
+  @Option(
+    help: ArgumentHelp("What applications do: \(Workload.names); else the seed chooses.", valueName: "NAME"))
+  var workload: Workload?
+  @Option(help: ArgumentHelp("Print so many of the last events of each run.", valueName: "number"))
+  var trace: Int = 0
+  @Flag(help: "One JSON object for each run, on a line.")
+  var json = false
+
+  mutating func validate() throws {
+    for name in profiles where name != "all" && Profile.named(name) == nil {
+      let names = Profile.all.map(\.name).joined(separator: ", ")
+      throw ValidationError("there is no profile \"\(name)\"; there are: \(names).")
+    }
+    if let bytes, !(1024...1 << 34).contains(bytes) {
+      throw ValidationError("--bytes is from 1024 to 17179869184, not \(bytes).")
+    }
+  }
+
+  private var chosen: [Profile] {
+    profiles.isEmpty || profiles.contains("all") ? Profile.all : profiles.compactMap { Profile.named($0) }
+  }
+
+  func run() throws {
+    if list { return print(SimText.list, terminator: "") }
+    var options = RunOptions()
+    options.bytes = bytes
+    options.workload = workload
+    options.traceLimit = trace
+    var failures: [RunResult] = []
+    var tallies: [Tally] = []
+    for profile in chosen {
+      var tally = Tally(profile.name)
+      for seed in seeds.seeds {
+        RunningSeed.note(repeating(profile.name, seed))
+        let result = Simulation.run(profile, seed: seed, options)
+        tally.add(result)
+        if json {
+          print(result.json)
+        } else if trace > 0 {
+          for entry in result.trace { print(entry.text) }
+        }
+        if result.failure != nil { failures.append(result) }
+      }
+      tallies.append(tally)
+    }
+    RunningSeed.forget()
+    if !json { print(Tally.table(tallies), terminator: "") }
+    for failure in failures { complain(SimText.failure(failure, repeating(failure.profile, failure.seed))) }
+    if !failures.isEmpty { throw ExitCode(1) }
+  }
+
+  /// The command that does one run again.
+  private func repeating(_ profile: String, _ seed: UInt64) -> String {
+    var command = "sluice sim --profile \(profile) --seeds \(seed)"
+    if let bytes { command += " --bytes \(bytes)" }
+    if let workload { command += " --workload \(workload.rawValue)" }
+    return command
+  }
+}
+
+extension Workload: ExpressibleByArgument {
+  static var names: String { allCases.map(\.rawValue).joined(separator: ", ") }
+}
