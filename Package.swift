@@ -93,7 +93,7 @@ let targets: [Target] = [
       "Timing",
       "Exclusion",
     ]),
-  tests("SimulationTests", ["Simulation"]),
+  tests("SimulationTests", ["Simulation", "Timing"]),
   tests("CommandTests", ["SluiceCommand", "Sluice", "Wire"]),
   tests("DrillTests", ["Drill", "Wire", "Timing"]),
   tests("HouseTests", []),
