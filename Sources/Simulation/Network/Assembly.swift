@@ -54,7 +54,8 @@ struct Assembly {
       for side in 0..<2 {
         let link = network.connect((nodes[side], 0), (middle[side], 0), access)
         hosts[side].outgoing = link
-        both[side].ports = Self.ports(side, host: hosts[side], access: link + 1, narrow: narrow + side)
+        both[side].ports = Self.ports(
+          side, host: hosts[side], other: hosts[1 - side], access: link + 1, narrow: narrow + side)
       }
       routers = both
     }
@@ -67,19 +68,21 @@ struct Assembly {
     ]
   }
 
-  /// A router's port to its host, and the one to the other router, which knows everything else.
-  private static func ports(_ side: Int, host: Host, access: Int, narrow: Int) -> [Router.Port] {
+  /// A router's port to its host, and the one to the other router. Neither leads anywhere else: with a damaged address
+  /// a packet would go to and fro between them, and with duplication it would be very many.
+  private static func ports(
+    _ side: Int, host: Host, other: Host, access: Int, narrow: Int
+  ) -> [Router.Port] {
     func station(_ side: Int, _ port: Int) -> MACAddress {
       MACAddress(0x02_00_00_00_01_00 + UInt64(side * 16 + port))
     }
-    let everywhere = [IPPrefix(.anyIPv4, length: 0), IPPrefix(.anyIPv6, length: 0)].compactMap { $0 }
     return [
       Router.Port(
         outgoing: access, station: station(side, 0), addresses: routerAddresses(UInt8(side + 1)),
         prefixes: host.addresses, neighbors: host.addresses.map { ($0.address, host.station) }),
       Router.Port(
         outgoing: narrow, station: station(side, 1), addresses: routerAddresses(UInt8(100 + side)),
-        prefixes: everywhere, gateway: station(1 - side, 1)),
+        prefixes: other.addresses, gateway: station(1 - side, 1)),
     ]
   }
 

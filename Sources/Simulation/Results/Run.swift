@@ -26,6 +26,10 @@ final class Run {
   let workload: Workload
   var result: RunResult
   private let began: UInt64
+  /// Frame events after which a run is given up: some hundred times what an honest one needs.
+  private var frameLimit: Int { 2_000_000 + (options.bytes ?? profile.bytes) / 4 }
+  /// The network changes under way.
+  private let hasTimeline: Bool
   private var network: Network { assembly.network }
   /// Packets of a context's pool that attacked connections may hold at most: what their buffers take.
   var packetBound = 6000
@@ -50,6 +54,7 @@ final class Run {
     for plan in plans { traffic.add(plan) }
     let steps = profile.timeline(&random)
     network.timeline = { [assembly, traffic] in assembly.perform(steps[$0].step, traffic) }
+    hasTimeline = !steps.isEmpty
     for (index, step) in steps.enumerated() {
       network.plan(.timeline, after: UInt64(max(0, step.after.count)), index: index)
     }
@@ -93,6 +98,8 @@ final class Run {
       observer?()
       if let failure = traffic.failure { return fail(failure) }
       if isOver() { return }
+      // A storm of frames is no progress, however little virtual time it takes.
+      if network.frameEvents > frameLimit { return fail("endless: \(network.frameEvents) frame events") }
       guard network.advance(limit: limit) else {
         return fail(
           network.nextTime == nil ? "stuck: nothing is planned any more" : "stuck: not done in time")
@@ -162,8 +169,24 @@ final class Run {
       result.goodput = Double(receiver.received) * 8e9 / Double(max(1, time))
       result.limit = pipe.payloadLimit(isIPv4: measured.plan.isIPv4)
       result.averageQueue = pipe.statistics.queueIntegral / Double(max(1, elapsed))
+      if options.comparesReference { compare(measured.plan, pipe) }
     }
     if workload == .parallel { result.fairness = fairness(endpoints) }
+  }
+
+  /// The same transfer by reference senders. Not where the network changes under way, which they know nothing of.
+  private func compare(_ plan: SessionPlan, _ pipe: Pipe) {
+    guard !hasTimeline else { return }
+    let payload = pipe.parameters.mtu - (plan.isIPv4 ? 52 : 72)
+    let access = profile.topology == .direct ? 0 : 0.0001
+    func goodput(_ control: ReferenceControl) -> Double? {
+      var transfer = ReferenceTransfer(
+        pipe.parameters, bytes: options.bytes ?? profile.bytes, payload: payload, window: plan.limits.receive,
+        access: access, seed: result.seed, control)
+      return transfer?.goodput()
+    }
+    guard let newReno = goodput(.newReno(10)), let cubic = goodput(.cubic(10)) else { return }
+    result.reference = (newReno, cubic)
   }
 
   /// Jain's index: the square of the sum of shares over n times the sum of their squares.

@@ -30,6 +30,8 @@ final class Endpoint {
   private var hasShutDown = false
   private var isPausing = false
   private var sincePause = 0
+  /// The handshake was completed.
+  private(set) var wasConnected = false
   private(set) var outcome: Outcome?
   /// Nanoseconds: when it began, when the last byte arrived, when anything last moved.
   let began: UInt64
@@ -81,6 +83,7 @@ final class Endpoint {
         if writer.sleep(at: socket.writePoint, need: 0, isReady: { socket.isWritable(need: $0) }) { return }
         continue
       }
+      wasConnected = true
       if wasWoken || isWaitingToConnect {
         isWaitingToConnect = false
         moved()

@@ -112,7 +112,9 @@ final class Session {
       if endpoint.isClient { connectionDone() }
     case .aborted, .failed, .vanished:
       if endpoint.isClient {
-        if retries < plan.retries {
+        // Where nobody answered, applications try again: three solicitations, or all SYNs, may have been lost.
+        let isUnanswered = !endpoint.wasConnected && outcome != .vanished && retries < 5
+        if retries < plan.retries || isUnanswered {
           retries += 1
           begun -= 1
           if outcome != .vanished {

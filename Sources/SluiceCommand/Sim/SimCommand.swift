@@ -19,6 +19,7 @@ struct SimCommand: ParsableCommand {
         sluice sim --seeds 1..100
         sluice sim --profile loss-1 --profile loss-3 --seeds 1..1000 --json
         sluice sim --profile chaos --seeds 17 --trace 200
+        sluice sim --profile loss-1 --seeds 3 --plot loss.svg
         sluice sim --profile satellite --bytes 20000000 --workload upload --seeds 1..5
       """)
 
@@ -38,6 +39,8 @@ struct SimCommand: ParsableCommand {
   var workload: Workload?
   @Option(help: ArgumentHelp("Print so many of the last events of each run.", valueName: "number"))
   var trace: Int = 0
+  @Option(help: ArgumentHelp("Draw the transfer of one seed of one profile, as SVG.", valueName: "FILE.svg"))
+  var plot: String?
   @Flag(help: "One JSON object for each run, on a line.")
   var json = false
 
@@ -45,6 +48,13 @@ struct SimCommand: ParsableCommand {
     for name in profiles where name != "all" && Profile.named(name) == nil {
       let names = Profile.all.map(\.name).joined(separator: ", ")
       throw ValidationError("there is no profile \"\(name)\"; there are: \(names).")
+    }
+    if plot != nil {
+      let isOne = profiles.count == 1 && profiles != ["all"] && seeds.seeds.count == 1
+      guard isOne else { throw ValidationError("--plot draws one seed of one --profile.") }
+      guard workload == nil || workload == .upload || workload == .download else {
+        throw ValidationError("--plot draws an upload or a download.")
+      }
     }
     if let bytes, !(1024...1 << 34).contains(bytes) {
       throw ValidationError("--bytes is from 1024 to 17179869184, not \(bytes).")
@@ -62,12 +72,12 @@ struct SimCommand: ParsableCommand {
     options.workload = workload
     options.traceLimit = trace
     var failures: [RunResult] = []
-    var tallies: [Tally] = []
+    if !json { print(Tally.heading) }
     for profile in chosen {
       var tally = Tally(profile.name)
       for seed in seeds.seeds {
         RunningSeed.note(repeating(profile.name, seed))
-        let result = Simulation.run(profile, seed: seed, options)
+        let result = try runOne(profile, seed, options)
         tally.add(result)
         if json {
           print(result.json)
@@ -76,12 +86,26 @@ struct SimCommand: ParsableCommand {
         }
         if result.failure != nil { failures.append(result) }
       }
-      tallies.append(tally)
+      if !json { print(tally.row) }
+      fflush(nil)
     }
     RunningSeed.forget()
-    if !json { print(Tally.table(tallies), terminator: "") }
     for failure in failures { complain(SimText.failure(failure, repeating(failure.profile, failure.seed))) }
     if !failures.isEmpty { throw ExitCode(1) }
+  }
+
+  private func runOne(_ profile: Profile, _ seed: UInt64, _ options: RunOptions) throws -> RunResult {
+    guard let plot else { return Simulation.run(profile, seed: seed, options) }
+    let (result, svg) = Simulation.plot(profile, seed: seed, options)
+    guard let file = unsafe fopen(plot, "w") else {
+      throw Failure("cannot write \(plot): \(unsafe String(cString: strerror(errno))).")
+    }
+    let bytes = Array(svg.utf8)
+    let written = unsafe fwrite(bytes, 1, bytes.count, file)
+    guard unsafe fclose(file) == 0, written == bytes.count else {
+      throw Failure("cannot write \(plot): \(unsafe String(cString: strerror(errno))).")
+    }
+    return result
   }
 
   /// The command that does one run again.

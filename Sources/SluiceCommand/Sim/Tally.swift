@@ -43,31 +43,32 @@ struct Tally {
 
   // MARK: The table
 
-  private static let columns: [(title: String, cell: @Sendable (Tally) -> String)] = [
-    ("profile", { $0.profile }),
-    ("runs", { "\($0.runs)" }),
-    ("failed", { $0.failures == 0 ? "-" : "\($0.failures)" }),
-    ("MB", { number(Double($0.bytes) / 1e6, 1) }),
-    ("virtual s", { number($0.seconds, 1) }),
-    ("goodput Mbit/s", { number(median($0.goodputs).map { $0 / 1e6 }, 2) }),
-    ("of limit", { percent(median($0.limits)) }),
-    ("of NewReno", { percent(median($0.newReno)) }),
-    ("of CUBIC", { percent(median($0.cubic)) }),
-    ("retransmitted", { "\($0.retransmissions)" }),
-    ("timeouts", { "\($0.timeouts)" }),
-    ("queue KB", { number(Double($0.largestQueue) / 1024, 0) }),
-    ("fairness", { number(median($0.fairness), 3) }),
+  private static let columns: [(title: String, width: Int, cell: @Sendable (Tally) -> String)] = [
+    ("profile", Profile.all.map(\.name.count).max() ?? 0, { $0.profile }),
+    ("runs", 6, { "\($0.runs)" }),
+    ("failed", 6, { $0.failures == 0 ? "-" : "\($0.failures)" }),
+    ("MB", 8, { number(Double($0.bytes) / 1e6, 1) }),
+    ("virtual s", 9, { number($0.seconds, 1) }),
+    ("Mbit/s", 8, { number(median($0.goodputs).map { $0 / 1e6 }, 2) }),
+    ("of limit", 8, { percent(median($0.limits)) }),
+    ("of NewReno", 10, { percent(median($0.newReno)) }),
+    ("of CUBIC", 8, { percent(median($0.cubic)) }),
+    ("resent", 7, { "\($0.retransmissions)" }),
+    ("timeouts", 8, { "\($0.timeouts)" }),
+    ("queue KiB", 9, { number(Double($0.largestQueue) / 1024, 0) }),
+    ("fairness", 8, { number(median($0.fairness), 3) }),
   ]
 
-  static func table(_ tallies: [Tally]) -> String {
-    let rows = [columns.map(\.title)] + tallies.map { tally in columns.map { $0.cell(tally) } }
-    let widths = columns.indices.map { column in rows.map { $0[column].count }.max() ?? 0 }
-    return rows.map { row in
-      row.indices.map { column in
-        let padding = String(repeating: " ", count: widths[column] - row[column].count)
-        return column == 0 ? row[column] + padding : padding + row[column]
-      }.joined(separator: "  ") + "\n"
-    }.joined()
+  /// The titles of the columns.
+  static var heading: String { line(columns.map(\.title)) }
+  /// The profile's line: medians of measured runs, sums of all.
+  var row: String { Self.line(Self.columns.map { $0.cell(self) }) }
+
+  private static func line(_ cells: [String]) -> String {
+    zip(columns, cells).enumerated().map { index, pair in
+      let padding = String(repeating: " ", count: max(0, pair.0.width - pair.1.count))
+      return index == 0 ? pair.1 + padding : padding + pair.1
+    }.joined(separator: "  ")
   }
 
   private static func number(_ value: Double?, _ digits: Int) -> String {
