@@ -218,7 +218,7 @@ extension SocketLayer {
     case .failure(let error): return .failure(error)
     case .success(let chosen): flow = chosen
     }
-    let opening = opening(flow.key, configuration.tcp, segmentLimit: nil, limits, now: now)
+    let opening = opening(flow.key, configuration.tcp, StreamShape(), limits, now: now)
     let engine = TCPConnection.active(
       iss: opening.iss, timestampOffset: opening.timestampOffset, configuration: opening.configuration,
       now: now)
@@ -263,11 +263,11 @@ extension SocketLayer {
 
   /// What the engine of a connection that opens now begins with.
   func opening(
-    _ key: FlowKey, _ wanted: TCPConfiguration, segmentLimit: UInt16?, _ limits: BufferLimits, now: Instant
+    _ key: FlowKey, _ wanted: TCPConfiguration, _ shape: StreamShape, _ limits: BufferLimits, now: Instant
   ) -> (iss: SequenceNumber, timestampOffset: UInt32, configuration: TCPConfiguration) {
     (
       initialSequence(key, now: now), timestampOffset(key),
-      configuration(for: key, wanted, segmentLimit: segmentLimit, limits: limits)
+      configuration(for: key, wanted, shape, limits: limits)
     )
   }
 

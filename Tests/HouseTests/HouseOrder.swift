@@ -3,8 +3,8 @@ enum HouseOrder {
   static let bottomToTop = [
     "CLinux", "CFiber", "Chance", "Wire", "Exclusion", "Timing", "Buffers", "Devices", "DeviceTesting",
     "LinuxDevices",
-    "SoftInterrupts", "Internet", "TCP", "Sockets", "Simulation", "Sluice", "Explorer", "SluiceExplore",
-    "SluiceCommand",
+    "SoftInterrupts", "Internet", "TCP", "Sockets", "Drill", "Simulation", "Sluice", "Explorer",
+    "SluiceExplore", "SluiceCommand",
   ]
 
   static func height(_ target: String) -> Int? {

@@ -25,6 +25,7 @@ extension DrillHost {
     let endpoint = Endpoint(isIPv4: domain == 2, settings, options, .gone)
     guard let fresh = makeStream(endpoint) else { return .fail(.ENOBUFS) }
     endpoint.become(.fresh(fresh))
+    endpoint.wasConnected = { [unowned self] in roundBuffers($0) }
     endpoint.isNonblocking = flags & 0x800 != 0
     return opened(.stream(endpoint))
   }
@@ -52,6 +53,23 @@ extension DrillHost {
     if endpoint.options.reusePort { options.insert(.reusePort) }
     if endpoint.options.isIPv6Only { options.insert(.isIPv6Only) }
     return options
+  }
+
+  /// BSD makes buffers a whole number of segments once it knows how large those are.
+  private func roundBuffers(_ endpoint: Endpoint) {
+    guard endpoint.settings.personality == .bsd, let stream = endpoint.stream,
+      let info = wait(stream.info()), let tcp = info?.tcp
+    else { return }
+    // What the peer takes, options included.
+    let segment = tcp.sendSegment + (tcp.timestamps ? 12 : 0)
+    guard segment > 0 else { return }
+    func whole(_ bytes: Int, _ most: Int) -> Int32 {
+      Int32(clamping: max(bytes, min((bytes + segment - 1) / segment * segment, most)))
+    }
+    endpoint.options.receiveBuffer = whole(
+      receiveBuffer(endpoint), endpoint.settings.largestReceiveBuffer)
+    endpoint.options.sendBuffer = whole(sendBuffer(endpoint), endpoint.settings.largestSendBuffer)
+    stream.setOptions(endpoint.streamOptions)
   }
 
   // MARK: bind
@@ -119,6 +137,7 @@ extension DrillHost {
       child.isNonblocking = flags & 0x800 != 0 || !isLinux && endpoint.isNonblocking
       if options.abortsOnClose { stream.setAbortOnClose(true) }
       if let failure = stream.failure { child.pendingError = Errno(failure) }
+      roundBuffers(child)
       guard let number = descriptors.open(.stream(child)) else { return CallResult(.EMFILE) }
       var result = CallResult(Int64(number))
       result.address = stream.remoteAddress

@@ -4,6 +4,7 @@ import Exclusion
 import Internet
 import SoftInterrupts
 import Sockets
+import TCP
 public import Timing
 import Wire
 
@@ -180,6 +181,27 @@ public final class DrillHost {
   private func step(to instant: Instant) {
     clock.advance(to: max(instant, clock.now()))
     settle()
+  }
+
+  // MARK: Looks
+
+  /// How many TCP endpoints are in the state with this number of Linux's: 3 half open, as listeners keep them, 6 in
+  /// TIME-WAIT, 7 sockets that are not connected (any more) and not closed, 10 listeners.
+  public func connectionCount(state: Int64) -> Int {
+    let states = sockets.inventory(limit: 0).states
+    func inStack(_ state: TCPState) -> Int { states[Int(state.rawValue)] }
+    func inTable(_ state: TCPState) -> Int {
+      descriptors.numbers.count {
+        if case .stream(let endpoint) = descriptors[$0] { endpoint.protocolState == state } else { false }
+      }
+    }
+    guard let wanted = TCPState.allCases.first(where: { Int64($0.linuxNumber) == state }) else { return 0 }
+    switch wanted {
+    case .closed, .listen: return inTable(wanted)
+    case .synReceived: return inStack(wanted) + Int(sockets.withCounters(0) { $0.halfOpen.value })
+    case .synSent, .established, .finWait1, .finWait2, .closeWait, .closing, .lastAck, .timeWait:
+      return inStack(wanted)
+    }
   }
 
   // MARK: The end

@@ -41,6 +41,8 @@ final class Endpoint: Pollable {
   var errors: [ExtendedError] = []
   var copies = ZeroCopies()
 
+  /// Called once it is connected, before anybody is told.
+  var wasConnected: ((Endpoint) -> Void)?
   /// What was true when it was last looked at.
   private var last: StreamCondition?
   private var lastWaiting = 0
@@ -68,6 +70,14 @@ final class Endpoint: Pollable {
 
   // MARK: State
 
+  /// The state of the protocol's own block; closed if it has none.
+  var protocolState: TCPState {
+    switch phase {
+    case .fresh, .gone: .closed
+    case .listening: .listen
+    case .stream(let stream): stream.condition.state
+    }
+  }
   /// The state that the socket shows. TIME-WAIT is the protocol's alone: its socket is closed.
   var state: TCPState {
     switch phase {
@@ -152,6 +162,7 @@ final class Endpoint: Pollable {
     last = now
     if let failure = now.failure, before.failure == nil { fail(failure, before) }
     if now.received != before.received { notify(PollBits.input | PollBits.normalInput) }
+    if now.isConnected, !before.isConnected { wasConnected?(self) }
     if now.isConnected != before.isConnected || now.isAtEnd != before.isAtEnd
       || isOver(now) != isOver(before)
     {

@@ -96,11 +96,22 @@ struct EndpointOptions {
     options.trafficClass = TrafficClass(rawValue: isIPv4 ? typeOfService : trafficClass)
     let hops = isIPv4 ? timeToLive : hopLimit
     if hops > 0 { options.hopLimit = UInt8(clamping: hops) }
+    // A buffer that somebody set does not grow.
+    if receiveBuffer == nil, windowClamp == 0 { options.receiveCeiling = settings.windowCeiling }
+    options.windowSpan = windowSpan(settings)
     return options
   }
 
+  private func windowSpan(_ settings: HostSettings) -> Int {
+    if settings.personality == .linux {
+      if windowClamp > 0 { return Int(windowClamp) }
+      if let receiveBuffer { return settings.window(of: Int(receiveBuffer)) }
+    }
+    return settings.windowSpan
+  }
+
   private func limits(_ settings: HostSettings) -> BufferLimits {
-    var receive = receiveBuffer.map { settings.window(of: Int($0)) } ?? settings.largestWindow
+    var receive = receiveBuffer.map { settings.window(of: Int($0)) } ?? settings.firstWindow
     if windowClamp > 0 { receive = min(receive, Int(windowClamp)) }
     return BufferLimits(send: sendBuffer.map { Int($0) } ?? settings.sendLimit, receive: receive)
   }

@@ -51,7 +51,8 @@ extension HostSettings {
     case "net.inet.tcp.sendspace": sendMemory.initial = values[0]
     case "kern.ipc.maxsockbuf":
       // What a buffer may be, so that its memory with all of its overhead is within the number.
-      largestReceiveBuffer = values[0] / 2304 * 2048
+      largestBuffer = values[0]
+      largestReceiveBuffer = min(values[0], 1 << 40) * 2048 / 2304
       largestSendBuffer = largestReceiveBuffer
     case "net.core.rmem_max": largestReceiveBuffer = values[0]
     case "net.core.wmem_max": largestSendBuffer = values[0]

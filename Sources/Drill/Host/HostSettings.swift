@@ -53,6 +53,8 @@ public struct HostSettings: Sendable {
   public var sendMemory: (least: Int, initial: Int, most: Int)
   /// The most that SO_RCVBUF takes, before Linux doubles it.
   public var largestReceiveBuffer: Int
+  /// BSD: the memory that a buffer may take with all of its overhead, which is what the scale of windows spans.
+  public var largestBuffer = 2_097_152
   /// The most that SO_SNDBUF takes, likewise.
   public var largestSendBuffer: Int
   /// Seconds of silence before a keep-alive probe.
@@ -114,11 +116,25 @@ public struct HostSettings: Sendable {
     case .bsd: receiveBuffer
     }
   }
-  /// What a socket offers at most whose buffer nobody has set. It settles the scale of the window.
-  var largestWindow: Int {
+  /// What a socket offers at first whose buffer nobody has set: Linux no more than a SYN can say.
+  var firstWindow: Int {
     switch personality {
-    case .linux: receiveMemory.most
+    case .linux: min(receiveMemory.initial / 2, 65535)
     case .bsd: receiveMemory.initial
+    }
+  }
+  /// What it grows to with what arrives.
+  var windowCeiling: Int? {
+    switch personality {
+    case .linux: receiveMemory.most / 2
+    case .bsd: nil
+    }
+  }
+  /// What the scale of the window spans: the largest buffer that there may be.
+  var windowSpan: Int {
+    switch personality {
+    case .linux: max(receiveMemory.most, largestReceiveBuffer)
+    case .bsd: largestBuffer
     }
   }
   /// What a socket takes from writers whose buffer nobody has set. Linux's grows with the congestion window, from ten

@@ -53,10 +53,10 @@ extension DrillHost {
     }
   }
 
-  private func sendBuffer(_ endpoint: Endpoint) -> Int {
+  func sendBuffer(_ endpoint: Endpoint) -> Int {
     endpoint.options.sendBuffer.map { Int($0) } ?? endpoint.settings.sendMemory.initial
   }
-  private func receiveBuffer(_ endpoint: Endpoint) -> Int {
+  func receiveBuffer(_ endpoint: Endpoint) -> Int {
     endpoint.options.receiveBuffer.map { Int($0) } ?? endpoint.settings.receiveMemory.initial
   }
 

@@ -131,6 +131,7 @@ struct ConnectionOwned: ~Copyable {
   init(engine: consuming TCPConnection, receiveLimit: Int) {
     self.engine = engine
     toldReceiveLimit = UInt32(receiveLimit)
+    self.engine.setReceiveBuffer(toldReceiveLimit)
   }
 
   /// The engine.
@@ -141,13 +142,9 @@ struct ConnectionOwned: ~Copyable {
   var sendAccounted = 0
   /// The owner's half of `received`.
   var receiveEnd = ReceiveEnd()
-  /// How packets are marked.
-  var marks = PacketMarks()
-  /// The most that a segment carries; nil: what the route takes.
-  var segmentLimit: UInt16?
-  /// Silence before the first keep-alive probe, once they are wanted.
-  var keepaliveIdle = Nanoseconds.seconds(7200)
-  /// The receive limit that the engine was told last.
+  /// What it was set to beside the engine's own settings.
+  var shape = StreamShape()
+  /// The receive limit that the engine was told last. Its window may be scaled for more.
   var toldReceiveLimit: UInt32
   /// The cached route (RT-GEN: checked against the generation at use).
   var route: RouteDecision?

@@ -133,7 +133,7 @@ extension ConnectionRef {
   private func transmit(_ packets: inout PacketQueue, _ cx: inout SoftInterrupt) {
     guard !packets.isEmpty else { return }
     let key = unsafe shared.pointee.key
-    let marks = unsafe owned.pointee.marks
+    let marks = unsafe owned.pointee.shape.marks
     let sockets = SocketContextRef(cx)
     sockets.withInternet { internet in
       if unsafe owned.pointee.route?.generation != internet.generation {
@@ -163,6 +163,7 @@ extension ConnectionRef {
     if unsafe owned.pointee.isInserting { return keepEarly(packet, &cx) }
     guard let header = SocketInput.parsedAgain(&packet) else { return }  // payload only from here on
     let shared = unsafe shared
+    growReceiveLimit(packet.totalCount)
     let free = freeReceiveSpace()
     unsafe owned.pointee.engine.noteReceiveSpace(free, unread: available, now: cx.now)
     let segment = TCPSegment(
@@ -256,7 +257,7 @@ extension ConnectionRef {
     }
     var tcp = unsafe owned.pointee.engine.configuration
     tcp.noDelay = options.contains(.noDelay)
-    tcp.keepaliveIdle = options.contains(.keepAlive) ? unsafe owned.pointee.keepaliveIdle : .zero
+    tcp.keepaliveIdle = options.contains(.keepAlive) ? unsafe owned.pointee.shape.keepaliveIdle : .zero
     let wanted = tcp
     runEngine(&cx) { $0.reconfigure(wanted, now: $1, sink: &$2) }
     if options.contains(.quickAsked) {
@@ -265,6 +266,18 @@ extension ConnectionRef {
       runEngine(&cx) { $0.setQuickAcknowledgments(isOn, unread: unread, now: $1, sink: &$2) }
     }
     tellReceiveLimit(&cx)
+  }
+
+  /// Text arrives: a buffer that grows is larger by twice as much, or by two segments, before the window is said.
+  private func growReceiveLimit(_ text: Int) {
+    let (ceiling, told) = unsafe (owned.pointee.shape.receiveCeiling, owned.pointee.toldReceiveLimit)
+    let limit = unsafe UInt32(shared.pointee.receiveLimit.load())
+    guard text > 0, limit < ceiling, limit == told else { return }
+    let step = unsafe max(text, Int(owned.pointee.engine.configuration.maximumSegment)) * 2
+    let grown = min(limit + UInt32(clamping: step), ceiling)
+    unsafe shared.pointee.receiveLimit.store(UInt64(grown))
+    unsafe owned.pointee.toldReceiveLimit = grown
+    unsafe owned.pointee.engine.setReceiveBuffer(grown)
   }
 
   /// Another receive limit is told to the engine, and what that opens to the peer. The same is no news.
@@ -392,13 +405,15 @@ extension ConnectionRef {
       unsafe shared.pointee.placement.store(FlowPlacement.word(home: home))
       gate.move(to: sockets.withLayer { $0.contexts.port(home) })  // PCB-MOVE: nothing is armed or deferred
       let now = cx.now
-      let wanted = unsafe (owned.pointee.engine.configuration, owned.pointee.segmentLimit)
+      let wanted = unsafe (owned.pointee.engine.configuration, owned.pointee.shape)
       let opening = sockets.withLayer {
-        $0.opening(flow.key, wanted.0, segmentLimit: wanted.1, limits, now: now)
+        $0.opening(flow.key, wanted.0, wanted.1, limits, now: now)
       }
       unsafe owned.pointee.engine = TCPConnection.active(
         iss: opening.iss, timestampOffset: opening.timestampOffset, configuration: opening.configuration,
         now: now)
+      unsafe owned.pointee.engine.setReceiveBuffer(UInt32(limits.receive))
+      unsafe owned.pointee.toldReceiveLimit = UInt32(limits.receive)
       unsafe owned.pointee.isPortFixed = flow.isPortFixed
       reconfigure(&cx)
       unsafe owned.pointee.isInserting = true
@@ -430,6 +445,7 @@ extension ConnectionRef {
     let (iss, offset) = sockets.withLayer { ($0.initialSequence(key, now: now), $0.timestampOffset(key)) }
     unsafe owned.pointee.engine = TCPConnection.active(
       iss: iss, timestampOffset: offset, configuration: configuration, now: now)
+    unsafe owned.pointee.engine.setReceiveBuffer(owned.pointee.toldReceiveLimit)
     unsafe owned.pointee.isInserting = true
     sockets.insert(self, &cx)
     return true

@@ -18,6 +18,11 @@ public struct StreamOptions: Sendable {
   public var segmentLimit: UInt16?
   /// What is buffered each way.
   public var limits: BufferLimits
+  /// What the scale of our window spans, in bytes, if that is more than ``limits`` have: for a receive buffer that is
+  /// made larger later (RFC 7323 section 2.3).
+  public var windowSpan = 0
+  /// The receive buffer grows with what arrives, by twice as much, up to so many bytes; nil: it stays.
+  public var receiveCeiling: Int?
   /// IP_TTL, IPV6_UNICAST_HOPS: 1...255; nil: the stack's.
   public var hopLimit: UInt8?
   /// IP_TOS, IPV6_TCLASS. The two bits of ECN are the protocol's.
@@ -35,11 +40,24 @@ public struct StreamOptions: Sendable {
   }
 }
 
-/// How a connection's packets are marked; what the owner keeps of ``StreamOptions`` beside the engine.
+/// How a connection's packets are marked.
 struct PacketMarks: Sendable {
   /// Nil: the stack's.
   var hopLimit: UInt8?
   var trafficClass = TrafficClass.bestEffort
+}
+
+/// What the owner of a connection keeps of ``StreamOptions`` beside the engine.
+struct StreamShape: Sendable {
+  var marks = PacketMarks()
+  /// The most that a segment carries; nil: what the route takes.
+  var segmentLimit: UInt16?
+  /// What the scale of the window spans beyond the receive buffer.
+  var windowSpan: UInt32 = 0
+  /// Where the receive buffer ends to grow; 0: it does not grow.
+  var receiveCeiling: UInt32 = 0
+  /// Silence before the first keep-alive probe, once they are wanted.
+  var keepaliveIdle = Nanoseconds.seconds(7200)
 }
 
 /// A listener's options, as every context reads them.
@@ -50,6 +68,13 @@ final class ListenerOptions: Sendable {
 
 extension StreamOptions {
   var marks: PacketMarks { PacketMarks(hopLimit: hopLimit, trafficClass: trafficClass) }
+  var shape: StreamShape {
+    var shape = StreamShape(marks: marks, segmentLimit: segmentLimit)
+    shape.windowSpan = UInt32(clamping: max(windowSpan, receiveCeiling ?? 0))
+    shape.receiveCeiling = receiveCeiling.map { UInt32(BufferLimits.clamp($0)) } ?? 0
+    if tcp.keepaliveIdle > .zero { shape.keepaliveIdle = tcp.keepaliveIdle }
+    return shape
+  }
 }
 
 extension SocketLayer {
@@ -60,17 +85,17 @@ extension SocketLayer {
 
   /// How a connection to `key` behaves: segment sizes follow from the route.
   func configuration(
-    for key: FlowKey, _ wanted: TCPConfiguration, segmentLimit: UInt16?, limits: BufferLimits
+    for key: FlowKey, _ wanted: TCPConfiguration, _ shape: StreamShape, limits: BufferLimits
   ) -> TCPConfiguration {
     var tcp = wanted
     let isIPv4 = key.remoteAddress.isIPv4
     let mtu =
       internet.route(to: key.remoteAddress, sourceHint: key.localAddress)?.mtu ?? (isIPv4 ? 576 : 1280)
     let segment = UInt16(clamping: min(mtu, Packet.capacity - 64) - (isIPv4 ? 40 : 60))
-    tcp.maximumSegment = min(segment, segmentLimit ?? .max)
+    tcp.maximumSegment = min(segment, shape.segmentLimit ?? .max)
     tcp.peerSegmentDefault = isIPv4 ? 536 : 1220
     tcp.receiveBuffer = UInt32(limits.receive)
-    tcp.receiveBufferMaximum = UInt32(limits.receiveMaximum)
+    tcp.receiveBufferMaximum = max(UInt32(limits.receiveMaximum), shape.windowSpan)
     return tcp
   }
 }
@@ -92,11 +117,7 @@ extension ConnectionRef {
   /// Owner: the rest of `options`.
   func adopt(_ options: StreamOptions, now: Instant) {
     let owned = unsafe owned
-    unsafe owned.pointee.marks = options.marks
-    unsafe owned.pointee.segmentLimit = options.segmentLimit
-    if options.tcp.keepaliveIdle > .zero {
-      unsafe owned.pointee.keepaliveIdle = options.tcp.keepaliveIdle
-    }
+    unsafe owned.pointee.shape = options.shape
     if unsafe owned.pointee.isUnconnected {
       unsafe owned.pointee.engine = TCPConnection.idle(configuration: options.tcp, now: now)
     }

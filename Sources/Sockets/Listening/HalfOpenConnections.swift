@@ -21,8 +21,7 @@ extension SocketContextRef {
     withLayer { layer in
       listener.withOptions { options in
         layer.configuration(
-          for: key, options.value.tcp, segmentLimit: options.value.segmentLimit,
-          limits: options.value.limits)
+          for: key, options.value.tcp, options.value.shape, limits: options.value.limits)
       }
     }
   }
