@@ -41,6 +41,10 @@ struct Flow {
   private var stamps: [UInt32: UInt32] = [:]
   /// The first time stamp: what it is on the wire and what the script calls it.
   private var firstStamp: (script: UInt32, wire: UInt32)?
+  /// The last time stamp in a packet of which the script took any options, and gave it no name.
+  private var unnamedStamp: UInt32?
+  /// A reset came: the next SYN starts anew.
+  var wasReset = false
   /// The flow label that the script knows last, and what it is on the wire.
   private var label: (script: UInt32, wire: UInt32)?
 
@@ -71,12 +75,17 @@ struct Flow {
     return firstStamp.script &+ (wire &- firstStamp.wire)
   }
 
-  /// The time stamp on the wire that the script means; nil if the stack sent none that it calls so.
+  /// Remembers a time stamp that the script has no name for.
+  mutating func learn(unnamed wire: UInt32) { unnamedStamp = wire }
+
+  /// The time stamp on the wire that the script means; nil if the stack sent none that it calls so. Where the script
+  /// never named one it is the last.
   ///
   /// - Parameter isScaled: counts from the first time stamp where none has this name: `--tcp_ts_ecr_scaled`.
   func stamp(script: UInt32, isScaled: Bool) -> UInt32? {
     if let known = stamps[script] { return known }
-    guard isScaled, let firstStamp else { return nil }
+    guard let firstStamp else { return unnamedStamp }
+    guard isScaled else { return nil }
     return script &- firstStamp.script &+ firstStamp.wire
   }
 

@@ -67,15 +67,21 @@ struct PacketMatch {
       segment.acknowledgedMarks = segment.flags.marks
       segment.flags.subtract([.ae, .cwr, .ece])
     }
+    let isAnyOption = script.segment.map { $0.options == nil } ?? false
     let expected = script.segment?.options?.compactMap {
       if case .timestamps(let value, _) = $0 { value } else { nil as UInt32? }
     }
     segment.options = segment.options?.map { option in
       switch option {
-      case .sack(let blocks): .sack(blocks.map { SequencePair($0.left &- offset, $0.right &- offset) })
+      case .sack(let blocks):
+        return .sack(blocks.map { SequencePair($0.left &- offset, $0.right &- offset) })
+      case .timestamps(let value, _) where isAnyOption:
+        flow.learn(unnamed: value)
+        return option
       case .timestamps(let value, let echo):
-        expected?.first.map { .timestamps(value: flow.learn(stamp: value, script: $0), echo: echo) } ?? option
-      default: option
+        guard let name = expected?.first else { return option }
+        return .timestamps(value: flow.learn(stamp: value, script: name), echo: echo)
+      default: return option
       }
     }
     actual.content = .tcp(segment)

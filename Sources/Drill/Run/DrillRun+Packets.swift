@@ -44,7 +44,8 @@ extension DrillRun {
   /// What a packet from the network means for the connection that the script is about.
   private mutating func receive(_ packet: PacketDescription) {
     let isTCP = packet.segment != nil
-    if flow == nil || isTCP && flow?.stage == .listening {
+    // A socket that neither listens nor connects answers nothing: the packet is for a port without a socket.
+    if flow == nil || isTCP && (flow?.stage == .listening || flow?.stage == .new) {
       let listener = flow
       keep()
       var passive = Flow(
@@ -57,8 +58,13 @@ extension DrillRun {
       if flow?.stage == .connecting || flow?.stage == .synSent {
         flow?.remoteInitial = segment.sequence.start
         flow?.stage = .open
+      } else if flow?.wasReset == true, !segment.flags.contains(.ack) {
+        flow?.remoteInitial = segment.sequence.start
+        flow?.stage = .packetReceived
+        flow?.wasReset = false
       }
     }
+    if packet.segment?.flags.contains(.rst) == true { flow?.wasReset = true }
   }
 
   /// A segment larger than the link's packets in as many as it takes, an even number, as receivers acknowledge every
