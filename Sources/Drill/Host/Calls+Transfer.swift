@@ -215,7 +215,7 @@ extension DrillHost {
       if sent == wanted { return end() }
       while sent < wanted {
         let outcome = unsafe bytes[sent...].withUnsafeBytes {
-          unsafe stream.tryWrite($0, isPushed: isPushed && !endpoint.options.cork)
+          unsafe stream.tryWrite($0, isPushed: isPushed)
         }
         switch outcome {
         case .bytes(let count):

@@ -78,6 +78,8 @@ struct EndpointOptions {
   func stream(_ settings: HostSettings, isIPv4: Bool) -> StreamOptions {
     var options = StreamOptions(tcp: settings.configuration(), limits: limits(settings))
     options.tcp.noDelay = noDelay
+    options.tcp.corked = cork
+    options.tcp.congestionControl = congestion == "cubic" ? .cubic : .newReno
     options.tcp.keepaliveIdle = keepAlive ? .seconds(Int64(keepIdle)) : .zero
     options.tcp.keepaliveInterval = .seconds(Int64(keepInterval))
     options.tcp.keepaliveProbes = UInt8(clamping: keepCount)

@@ -79,6 +79,25 @@ extension HostSettings {
     case "net.inet.tcp.keepidle": keepAliveTime = Int32(clamping: number / 1000)
     case "net.inet.tcp.keepintvl": keepAliveInterval = Int32(clamping: number / 1000)
     case "net.ipv4.tcp_keepalive_probes", "net.inet.tcp.keepcnt": keepAliveProbes = Int32(clamping: number)
+    case "net.ipv4.tcp_dsack": transport.duplicateReports = number != 0
+    case "net.ipv4.tcp_frto": transport.forwardRecovery = number != 0
+    case "net.ipv4.tcp_recovery": transport.recentAcknowledgment = number & 1 != 0
+    case "net.ipv4.tcp_early_retrans": transport.tailLossProbe = number >= 3
+    case "net.ipv4.tcp_reordering": transport.duplicateThreshold = UInt8(clamping: number)
+    case "net.ipv4.tcp_slow_start_after_idle": transport.restartsAfterIdle = number != 0
+    case "net.ipv4.tcp_min_tso_segs": transport.minimumBurst = UInt8(clamping: number)
+    case "net.ipv4.tcp_invalid_ratelimit": transport.refusalInterval = .milliseconds(Int64(number))
+    case "module.tcp_cubic.hystart": leavesSlowStartEarly = number != 0
+    case "module.tcp_cubic.hystart_detect":
+      guard number == 3 || number == 0 else { return .unsupported("\(name) can only be 3 or 0") }
+      leavesSlowStartEarly = number != 0
+    case "net.ipv4.tcp_ecn", "net.inet.tcp.ecn.enable":
+      switch number {
+      case 0: transport.congestionNotification = .off
+      case 1: transport.congestionNotification = .request
+      case 2: transport.congestionNotification = .accept
+      default: return .unsupported("\(name) can only be 0, 1 or 2")
+      }
     case "net.ipv4.tcp_fin_timeout": finWait2Seconds = Int32(clamping: number)
     case "net.ipv4.tcp_notsent_lowat": unsentLowWater = UInt32(truncatingIfNeeded: number)
     case "net.ipv4.ip_default_ttl", "net.inet.ip.ttl": hopLimit = UInt8(clamping: number)
@@ -89,11 +108,8 @@ extension HostSettings {
 
   /// What is so, and cannot be otherwise; the first is what it is called by default.
   private static let fixed: [String: [Int]] = [
-    "net.ipv4.tcp_ecn": [0, 2], "net.ipv4.tcp_ecn_option": [2], "net.inet.tcp.ecn.enable": [0, 2],
-    "net.ipv4.tcp_dsack": [1], "net.ipv4.tcp_fack": [0], "net.ipv4.tcp_frto": [2],
-    "net.ipv4.tcp_recovery": [1],
-    "net.ipv4.tcp_early_retrans": [3, 4], "net.ipv4.tcp_reordering": [3], "net.ipv4.tcp_moderate_rcvbuf": [1],
-    "net.ipv4.tcp_slow_start_after_idle": [1], "net.ipv4.tcp_mtu_probing": [0],
+    "net.ipv4.tcp_ecn_option": [2], "net.ipv4.tcp_fack": [0], "net.ipv4.tcp_moderate_rcvbuf": [1],
+    "net.ipv4.tcp_mtu_probing": [0],
     "net.ipv4.ip_no_pmtu_disc": [0], "net.ipv4.tcp_abort_on_overflow": [0], "net.ipv4.tcp_rfc1337": [0],
     "net.ipv4.tcp_thin_linear_timeouts": [0], "net.ipv4.tcp_autocorking": [1], "net.ipv4.tcp_retries1": [3],
     "net.ipv4.tcp_base_mss": [1024], "net.ipv4.tcp_adv_win_scale": [1], "net.ipv4.tcp_app_win": [31],
@@ -106,7 +122,7 @@ extension HostSettings {
   ]
   /// About what the host does not have: queues that pace, how large merged segments are, tables of past connections.
   private static let idle: Set<String> = [
-    "net.ipv4.tcp_tso_win_divisor", "net.ipv4.tcp_min_tso_segs", "net.ipv4.tcp_tso_rtt_log",
+    "net.ipv4.tcp_tso_win_divisor", "net.ipv4.tcp_tso_rtt_log",
     "net.ipv4.tcp_pacing_ss_ratio", "net.ipv4.tcp_pacing_ca_ratio", "net.ipv4.tcp_limit_output_bytes",
     "net.ipv4.tcp_no_metrics_save", "net.ipv4.tcp_max_syn_backlog", "net.core.somaxconn",
     "net.core.default_qdisc", "net.inet.tcp.hostcache.purgenow", "net.inet.tcp.hostcache.enable",

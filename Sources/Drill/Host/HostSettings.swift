@@ -33,6 +33,10 @@ public struct HostSettings: Sendable {
   /// Seeds hashes, sequence numbers and ports.
   public var seed: UInt64 = 1
 
+  /// What the settings say of the protocol that have no field of their own here.
+  public var transport = TCPConfiguration()
+  /// CUBIC leaves the first slow start before it loses something.
+  public var leavesSlowStartEarly = true
   /// RFC 7323: offer and answer timestamps.
   public var timestamps = true
   /// RFC 7323: offer and answer the scale of the window.
@@ -96,7 +100,7 @@ public struct HostSettings: Sendable {
 
   /// What the engine of a socket begins with that is made now.
   func configuration() -> TCPConfiguration {
-    var tcp = TCPConfiguration()
+    var tcp = transport
     tcp.timestamps = timestamps
     tcp.windowScaling = windowScaling
     tcp.selectiveAcknowledgments = selectiveAcknowledgments
@@ -105,6 +109,10 @@ public struct HostSettings: Sendable {
     tcp.retransmissionAttempts = dataRetries
     tcp.finWait2 = .seconds(Int64(finWait2Seconds))
     tcp.requiresTimestamps = personality == .bsd
+    tcp.probesWithData = personality == .bsd
+    // Linux has HyStart as it was before RFC 9406, and FreeBSD none unless asked.
+    tcp.slowStartExit = personality == .linux && leavesSlowStartEarly ? .hyStart : .loss
+    tcp.personality = personality == .linux ? .linux : .bsd
     return tcp
   }
 

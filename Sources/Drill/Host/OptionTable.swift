@@ -225,9 +225,8 @@ extension DrillHost {
       endpoint.options.maximumSegment = number
       apply(endpoint)
     case 3:
-      let wasCorked = endpoint.options.cork
       endpoint.options.cork = number != 0
-      if wasCorked, number == 0 { endpoint.stream?.push() }
+      apply(endpoint)
     case 4, 5, 6: return setKeepAlive(endpoint, name, number)
     case 7:
       guard (1...127).contains(number) else { return .refused(.EINVAL) }

@@ -56,9 +56,10 @@ struct ConnectionSink: TCPSink, ~Copyable {
     SegmentBuilder.finish(
       header, from: key.localAddress, to: key.remoteAddress, order: sockets.optionOrder, into: &packet)
     sockets.counters.segmentsSent.increment()
-    let marks = unsafe connection.owned.pointee.marks
+    let marks = unsafe connection.owned.pointee.shape.marks
     let notification: CongestionNotification = segment.isCapable ? .capable0 : .notCapable
-    packet.metadata.trafficClass = TrafficClass(dscp: marks.trafficClass.dscp, notification: notification).rawValue
+    packet.metadata.trafficClass =
+      TrafficClass(dscp: marks.trafficClass.dscp, notification: notification).rawValue
     if segment.isRetransmission { sockets.counters.segmentsRetransmitted.increment() }
     outgoing.append(packet)
   }

@@ -169,7 +169,7 @@ extension TCPConnection {
     case .lost: retransmitLost(now: now, sink: &sink)
     case .new:
       // RFC 5682 section 2.1, step 2b: what is new tells whether the timeout was spurious.
-      output(isForced: true, now: now, sink: &sink)
+      output(.flushing, now: now, sink: &sink)
       if send.next <= recovery.end {
         recovery.isProbingTimeout = false
         retransmitLost(now: now, sink: &sink)

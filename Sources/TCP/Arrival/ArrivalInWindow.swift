@@ -65,6 +65,7 @@ extension TCPConnection {
       timestamps.take(
         stamps.value, sequence: segment.sequence, lastAcknowledgment: receive.lastAcknowledgment, now: now)
     }
+    if ecn.isOn { takeNotification(segment, count) }
     // Urgent data is data (RFC 6093): the sixth step has nothing to do.
     receiveText(
       segment, at: segment.sequence, count: count, payload, now: now, sink: &sink, &effects)
@@ -78,6 +79,20 @@ extension TCPConnection {
     policy.hurry(window: receive.offered, configuration)
     let end = segment.sequence + segment.length(payload: count)
     selective.repeated(segment.sequence, SequenceNumber.earlier(end, receive.next))
+  }
+
+  /// RFC 3168 section 6.1.3: what met congestion is echoed until the sender says that it slows down, who may then have
+  /// little out, and should not wait for our acknowledgments.
+  private mutating func takeNotification(_ segment: TCPSegment, _ count: Int) {
+    if segment.flags.contains(.cwr) {
+      ecn.echoes = false
+      if count > 0 { policy.now = true }
+    }
+    if segment.congestionExperienced, count > 0 {
+      if !ecn.echoes { policy.hurry(window: receive.offered, configuration) }
+      ecn.echoes = true
+      counters.congestionMarks &+= 1
+    }
   }
 
   /// A reset that was believed.

@@ -1,3 +1,13 @@
+/// What a connection does about explicit congestion notification (RFC 3168 section 6.1.1).
+@frozen public enum CongestionNotificationUse: UInt8, Sendable {
+  /// It is neither offered nor taken (`net.ipv4.tcp_ecn` = 0).
+  case off
+  /// It is offered, and taken where it is offered (1).
+  case request
+  /// It is taken where it is offered (2).
+  case accept
+}
+
 /// Explicit congestion notification, RFC 3168: both sides of one connection.
 struct ECNState {
   /// Both SYNs agreed on it.

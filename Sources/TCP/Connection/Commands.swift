@@ -35,7 +35,9 @@ extension TCPConnection {
       bytes >= 0 && send.queuedBytes + bytes < 1 << 30, "the send queue outgrew the sequence space")
     send.queueEnd += bytes
     if push { send.pushed = send.queueEnd }
-    if state.isSynchronized { output(now: now, sink: &sink) }
+    if state.isSynchronized {
+      output(bytes == 0 ? .flushing : push ? .usual : .holding, now: now, sink: &sink)
+    }
     return effects
   }
 

@@ -55,6 +55,11 @@ import Timing
   public var requiresTimestamps = true
   /// Send small segments at once: switches the Nagle algorithm off (RFC 9293 section 3.7.4).
   public var noDelay = false
+  /// Nothing goes but full segments, until this is taken back or `enqueue` is called with nothing (TCP_CORK); at most
+  /// for a retransmission timeout once nothing is out.
+  public var corked = false
+  /// What of explicit congestion notification is offered and taken (`net.ipv4.tcp_ecn`; RFC 3168).
+  public var congestionNotification = CongestionNotificationUse.accept
   /// An ICMP error that says the destination cannot be reached now ends a connection that is not yet open
   /// (RFC 5461 section 4.1). False: it waits and tries again (RFC 9293 section 3.9.2.2).
   public var softErrorsEndHandshake = true

@@ -38,6 +38,8 @@ import Timing
   public var rejected: UInt32 = 0
   /// Probes sent: of the window and of an idle peer.
   public var probes: UInt32 = 0
+  /// Segments that arrived with a mark of congestion (RFC 3168).
+  public var congestionMarks: UInt32 = 0
   /// Segments found lost.
   public var lost: UInt32 = 0
   /// Times that losses were found and repaired without a timeout.

@@ -44,7 +44,7 @@ import Wire
   ) {
     initialSend = iss
     initialReceive = syn.sequence
-    negotiation = TCPNegotiation(syn.options, configuration)
+    negotiation = TCPNegotiation(syn, configuration)
     window = syn.window
     self.timestampOffset = timestampOffset
     recentTimestamp = syn.options.timestamps?.value ?? 0
@@ -63,7 +63,8 @@ import Wire
     }
     options.sackPermitted = negotiation.selective
     return TCPOutgoing(
-      sequence: initialSend, acknowledgment: initialReceive + 1, flags: [.syn, .ack],
+      sequence: initialSend, acknowledgment: initialReceive + 1,
+      flags: negotiation.notification ? [.syn, .ack, .ece] : [.syn, .ack],
       window: UInt16(clamping: configuration.synWindow), options: options,
       isRetransmission: retransmissions > 0)
   }

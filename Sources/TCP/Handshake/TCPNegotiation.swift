@@ -11,6 +11,8 @@ import Wire
   public var timestamps: Bool
   /// Selective acknowledgments may be sent.
   public var selective: Bool
+  /// Congestion is notified, not only found by losses (RFC 3168 section 6.1.1).
+  public var notification = false
 
   /// What comes of a SYN's options under our configuration. Pure.
   public init(_ options: TCPOptions, _ configuration: TCPConfiguration) {
@@ -19,6 +21,16 @@ import Wire
     scale = configuration.windowScaling ? options.windowScale.map { min($0, 14) } : nil
     timestamps = configuration.timestamps && options.timestamps != nil
     selective = configuration.selectiveAcknowledgments && options.sackPermitted
+  }
+
+  /// What comes of a SYN, alone or with an ACK, under our configuration. Pure.
+  public init(_ syn: TCPSegment, _ configuration: TCPConfiguration) {
+    self.init(syn.options, configuration)
+    let flags = syn.flags.intersection([.ece, .cwr, .ae])
+    notification =
+      syn.flags.contains(.ack)
+      ? configuration.congestionNotification == .request && flags == .ece
+      : configuration.congestionNotification != .off && flags == [.ece, .cwr]
   }
 }
 

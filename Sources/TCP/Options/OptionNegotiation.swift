@@ -36,7 +36,7 @@ extension TCPConnection {
   /// The peer's SYN, alone or with an ACK: sequence numbers, options and the window, which a SYN does not scale.
   mutating func takeSyn(_ segment: TCPSegment, now: Instant) {
     receive.synchronize(segment.sequence)
-    agree(TCPNegotiation(segment.options, configuration))
+    agree(TCPNegotiation(segment, configuration))
     if timestamps.isEnabled, let stamps = segment.options.timestamps {
       timestamps.set(stamps.value, now: now)
     }
@@ -52,6 +52,7 @@ extension TCPConnection {
     if !isScaled { receive.scale = 0 }
     timestamps.isEnabled = negotiation.timestamps
     isSelective = negotiation.selective
+    ecn.isOn = negotiation.notification
   }
 
   /// The options of our SYN, or of the SYN-ACK, where only what the peer offered is answered.

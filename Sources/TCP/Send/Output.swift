@@ -3,16 +3,26 @@ import Timing
 import Wire
 
 extension TCPConnection {
+  /// What is done with text that does not fill a segment.
+  enum PartialText {
+    /// Nagle's rule decides, and the cork.
+    case usual
+    /// It waits: there is more to come (MSG_MORE).
+    case holding
+    /// It goes.
+    case flushing
+  }
+
   /// Sends what is new, as far as the windows permit and the rules of `maySendPart` want, then sets the timers.
-  ///
-  /// `isForced`: the wait for a better segment is over (RFC 9293 section 3.8.6.2.1, the override timeout).
-  mutating func output(isForced: Bool = false, now: Instant, sink: inout some TCPSink & ~Copyable) {
+  mutating func output(
+    _ partial: PartialText = .usual, now: Instant, sink: inout some TCPSink & ~Copyable
+  ) {
     guard state.maySendText else { return }
     restartAfterIdle(now: now)
     var sent = 0
     var burst = 0
     var isLimited = outstanding.inFlight >= window.segments
-    var next = nextSegment(from: send.next, isForced: isForced)
+    var next = nextSegment(from: send.next, partial)
     while let segment = next {
       // The congestion window counts text; a FIN alone goes in any case.
       if segment.text > 0 {
@@ -22,7 +32,7 @@ extension TCPConnection {
       }
       guard !outstanding.isFull else { break }
       isLimited = outstanding.inFlight + 1 >= window.segments
-      next = nextSegment(from: send.next + segment.text + (segment.fin ? 1 : 0), isForced: isForced)
+      next = nextSegment(from: send.next + segment.text + (segment.fin ? 1 : 0), partial)
       burst += 1
       let endsBurst = isLimited || next == nil || burst >= burstLimit
       // Linux's habit: what leaves as one large segment ends with PSH, since the next one may be long in coming.
@@ -57,7 +67,7 @@ extension TCPConnection {
   }
 
   /// What the segment from `start` on would be by the peer's window and the rules against small ones; nil: none may go.
-  private func nextSegment(from start: SequenceNumber, isForced: Bool) -> Piece? {
+  private func nextSegment(from start: SequenceNumber, _ partial: PartialText) -> Piece? {
     guard send.finQueued ? start <= send.queueEnd : start < send.queueEnd else { return nil }
     let unsent = send.queueEnd - start
     let room = send.unacknowledged + Int(send.window) - start
@@ -65,7 +75,7 @@ extension TCPConnection {
     // The FIN has a sequence number, which the peer's window must cover.
     let fin = send.finQueued && text == unsent && room > text
     if text == 0, !fin { return nil }
-    guard fin || isForced || maySendPart(text, of: unsent) else { return nil }
+    guard fin || maySendPart(text, of: unsent, partial) else { return nil }
     return Piece(text: text, fin: fin)
   }
 
@@ -74,10 +84,15 @@ extension TCPConnection {
   ///
   /// Nagle's rule is taken as Linux takes it (Minshall): what holds a small segment back is another small one
   /// that is not acknowledged, not any segment.
-  private func maySendPart(_ count: Int, of unsent: Int) -> Bool {
+  private func maySendPart(_ count: Int, of unsent: Int, _ partial: PartialText) -> Bool {
     if count >= fullTextSegment { return true }
+    switch partial {
+    case .flushing: return true
+    case .holding: return false
+    case .usual: break
+    }
     if count < unsent { return count * 2 >= Int(send.largestWindow) }
-    if send.pushed < send.queueEnd { return false }
+    if configuration.corked, !send.finQueued { return false }
     return configuration.noDelay || send.finQueued || send.smallEnd <= send.unacknowledged
   }
 
@@ -103,11 +118,11 @@ extension TCPConnection {
   }
 
   /// One new segment, whatever the congestion window and Nagle's rule say.
-  mutating func sendOneNew(now: Instant, sink: inout some TCPSink & ~Copyable) {
+  mutating func sendOneNew(isPushed: Bool = false, now: Instant, sink: inout some TCPSink & ~Copyable) {
     guard state.maySendText, send.unsentBytes > 0 || send.finPending, !outstanding.isFull,
-      sink.mayTransmitText(), let next = nextSegment(from: send.next, isForced: true)
+      sink.mayTransmitText(), let next = nextSegment(from: send.next, .flushing)
     else { return }
-    sendNew(next, isPushed: false, now: now, sink: &sink)
+    sendNew(next, isPushed: isPushed, now: now, sink: &sink)
   }
 
   /// RFC 5681 section 4.1: the window says nothing any more about the path.

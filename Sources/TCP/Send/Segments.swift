@@ -48,9 +48,18 @@ extension TCPConnection {
     sink.send(
       TCPOutgoing(
         sequence: send.initial, acknowledgment: isAnswer ? receive.next : SequenceNumber(0),
-        flags: isAnswer ? [.syn, .ack] : .syn, window: receive.offerUnscaled(),
+        flags: synFlags(isAnswer: isAnswer, isRetransmission: isRetransmission),
+        window: receive.offerUnscaled(),
         options: synOptions(isAnswer: isAnswer, now: now), isRetransmission: isRetransmission))
     armSendTimers(now: now)
+  }
+
+  /// The flags of our SYN: RFC 3168 section 6.1.1. One that was not answered goes again without the offer, which some
+  /// box on the way may not have borne (section 6.1.1.1).
+  private func synFlags(isAnswer: Bool, isRetransmission: Bool) -> TCPFlags {
+    if isAnswer { return ecn.isOn ? [.syn, .ack, .ece] : [.syn, .ack] }
+    let offers = configuration.congestionNotification == .request && !isRetransmission
+    return offers ? [.syn, .ece, .cwr] : .syn
   }
 
   /// The bookkeeping of a SYN-ACK that was sent in our place, `retransmissions` times beyond the first.

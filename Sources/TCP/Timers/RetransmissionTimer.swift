@@ -80,7 +80,7 @@ extension TCPConnection {
   /// small to be worth a segment, the override timeout of 0.1 to 1 second.
   private var persistInterval: Nanoseconds {
     send.window > 0
-      ? .milliseconds(200)
+      ? min(max(roundTrip.base(configuration), .milliseconds(200)), .seconds(1))
       : RoundTripEstimator.backedOff(
         roundTrip.base(configuration), probeBackoff, configuration.maximumTimeout)
   }

@@ -121,7 +121,9 @@ extension TCPConnection {
   ) {
     deadlines.persist.disarm()
     if send.window > 0 {
-      output(isForced: true, now: now, sink: &sink)
+      // The wait for a better segment is over (RFC 9293 section 3.8.6.2.1, the override timeout).
+      sendOneNew(isPushed: configuration.personality == .linux, now: now, sink: &sink)
+      output(now: now, sink: &sink)
     } else {
       probe(now: now, sink: &sink, &effects)
     }
