@@ -98,6 +98,11 @@ extension HostSettings {
       case 2: transport.congestionNotification = .accept
       default: return .unsupported("\(name) can only be 0, 1 or 2")
       }
+    case "net.inet.tcp.insecure_rst": transport.strictResets = number == 0
+    case "net.inet.tcp.insecure_syn": transport.strictSyns = number == 0
+    case "net.inet.tcp.rexmit_initial": transport.initialTimeout = .milliseconds(Int64(number))
+    case "net.inet.tcp.rexmit_slop": transport.minimumTimeout = .milliseconds(Int64(number))
+    case "net.inet.tcp.delacktime": transport.delayedAcknowledgment = .milliseconds(Int64(number))
     case "net.ipv4.tcp_fin_timeout": finWait2Seconds = Int32(clamping: number)
     case "net.ipv4.tcp_notsent_lowat": unsentLowWater = UInt32(truncatingIfNeeded: number)
     case "net.ipv4.ip_default_ttl", "net.inet.ip.ttl": hopLimit = UInt8(clamping: number)
@@ -113,7 +118,7 @@ extension HostSettings {
     "net.ipv4.ip_no_pmtu_disc": [0], "net.ipv4.tcp_abort_on_overflow": [0], "net.ipv4.tcp_rfc1337": [0],
     "net.ipv4.tcp_thin_linear_timeouts": [0], "net.ipv4.tcp_autocorking": [1], "net.ipv4.tcp_retries1": [3],
     "net.ipv4.tcp_base_mss": [1024], "net.ipv4.tcp_adv_win_scale": [1], "net.ipv4.tcp_app_win": [31],
-    "net.inet.tcp.blackhole": [0], "net.inet.tcp.insecure_rst": [0], "net.inet.tcp.insecure_syn": [0],
+    "net.inet.tcp.blackhole": [0], 
     "net.inet.tcp.syncookies_only": [0], "net.inet.tcp.fastopen.client_enable": [0],
     "net.inet.tcp.fastopen.server_enable": [0], "net.inet.tcp.drop_synfin": [1],
     "net.inet.tcp.icmp_may_rst": [1],

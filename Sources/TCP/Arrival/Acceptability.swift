@@ -15,6 +15,8 @@ enum Verdict {
   case reset
   /// A SYN in the window of a passive connection that is not yet open: back to LISTEN.
   case abandon
+  /// A SYN in the window ends the connection, which is answered with a reset, as before RFC 5961.
+  case destroy
 }
 
 extension TCPConnection {
@@ -39,7 +41,10 @@ extension TCPConnection {
       return refusal
     }
     if isReset { return isBelieved(reset: segment) ? .reset : .challenge }
-    if segment.flags.contains(.syn) { return state == .synReceived && isPassive ? .abandon : .challenge }
+    if segment.flags.contains(.syn) {
+      if state == .synReceived, isPassive { return .abandon }
+      return configuration.strictSyns ? .challenge : .destroy
+    }
     return segment.flags.contains(.ack) ? .accept : .drop
   }
 
@@ -65,6 +70,10 @@ extension TCPConnection {
   /// FIN, before that.
   private func isBelieved(reset segment: TCPSegment) -> Bool {
     if segment.sequence == receive.next { return true }
+    if !configuration.strictResets {
+      let begin = segment.sequence - receive.next
+      return begin >= 0 && begin < receive.window
+    }
     guard configuration.personality == .linux else { return false }
     if isSelective, let highest = selective.highest, segment.sequence == highest { return true }
     switch state {

@@ -44,6 +44,10 @@ extension TCPConnection {
     case .abandon:
       end(.reset, &effects)
       return
+    case .destroy:
+      transmitReset(now: now, sink: &sink)
+      end(.reset, &effects)
+      return
     }
 
     if state == .synReceived {

@@ -104,6 +104,12 @@ import Timing
   public var keepaliveInterval: Nanoseconds = .seconds(75)
   /// Keep-alive probes without answer before the connection is given up.
   public var keepaliveProbes: UInt8 = 9
+  /// Only a reset that stands exactly at RCV.NXT is believed (RFC 5961 section 3.2). False: any in the window, as
+  /// before it (FreeBSD: net.inet.tcp.insecure_rst).
+  public var strictResets = true
+  /// A SYN within an open connection is answered with a challenge (RFC 5961 section 4.2). False: in the window it ends
+  /// the connection (FreeBSD: net.inet.tcp.insecure_syn).
+  public var strictSyns = true
   /// Challenge ACKs per connection in five seconds, RFC 5961 section 7.
   public var challengeLimit: UInt8 = 10
 

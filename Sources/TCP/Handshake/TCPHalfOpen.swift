@@ -120,7 +120,7 @@ import Wire
       var reply = OneSegment()
       connection.transmitAcknowledgment(now: now, sink: &reply)
       return reply.segment.map { .answer($0) } ?? .ignore
-    case .reset, .abandon:
+    case .reset, .abandon, .destroy:
       return .remove
     }
   }

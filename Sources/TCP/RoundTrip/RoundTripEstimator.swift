@@ -87,8 +87,8 @@ struct RoundTripEstimator {
     backoff = 0
   }
 
-  /// RTO, backed off and bounded. The variation counts at least `minimumTimeout`, as in Linux: it stands for
-  /// the clock granularity G of section 2, and covers the peer's delayed acknowledgments.
+  /// RTO, backed off and bounded. With Linux's habits the variation counts at least `minimumTimeout`: it
+  /// stands for the clock granularity G of section 2, and covers the peer's delayed acknowledgments. BSD adds it.
   func timeout(_ configuration: borrowing TCPConfiguration) -> Nanoseconds {
     Self.backedOff(base(configuration), backoff, configuration.maximumTimeout)
   }
@@ -96,7 +96,9 @@ struct RoundTripEstimator {
   /// RTO before any doubling.
   func base(_ configuration: borrowing TCPConfiguration) -> Nanoseconds {
     isMeasured
-      ? smoothed + max(deviation * 4, configuration.minimumTimeout)
+      ? configuration.personality == .bsd
+        ? smoothed + variation * 4 + configuration.minimumTimeout
+        : smoothed + max(deviation * 4, configuration.minimumTimeout)
       : configuration.initialTimeout * (isCautious ? 3 : 1)
   }
 

@@ -18,7 +18,9 @@ extension TCPConnection {
       options.timestamps = timestamps.option(now: now, acknowledges: acknowledges)
     }
     if isSelective, acknowledges { options.sack = selectiveBlocks(besides: payloadCount) }
-    let window = receive.offer(segment: Int(configuration.maximumSegment))
+    // Who resets has no room any more, says BSD.
+    let isOver = flags.contains(.rst) && configuration.personality == .bsd
+    let window = isOver ? 0 : receive.offer(segment: Int(configuration.maximumSegment))
     if acknowledges {
       receive.lastAcknowledgment = receive.next
       policy.sent(withText: payloadCount > 0, now: now, configuration)
