@@ -59,6 +59,20 @@ public struct SocketCounters: ~Copyable, Sendable {
   public let cookiesAccepted = Counter()
   /// ACKs that carried no valid cookie where one could have been.
   public let cookiesRefused = Counter()
+  /// Fast Open cookies given to clients.
+  public let fastOpenCookiesSent = Counter()
+  /// SYNs with a Fast Open cookie that was not the client's.
+  public let fastOpenCookiesRefused = Counter()
+  /// SYNs with a Fast Open cookie under the key before.
+  public let fastOpenOldCookies = Counter()
+  /// Connections that a SYN opened before its handshake was complete.
+  public let fastOpenPassive = Counter()
+  /// SYNs that could have, but for the listener's limit.
+  public let fastOpenOverflows = Counter()
+  /// Connections made whose peer took text from the SYN.
+  public let fastOpenActive = Counter()
+  /// Connections made whose peer did not.
+  public let fastOpenActiveFailed = Counter()
   /// Handshakes completed.
   public let handshakesCompleted = Counter()
   /// Half-open connections whose peer gave up, or began anew.
@@ -106,6 +120,11 @@ public struct SocketCounters: ~Copyable, Sendable {
       ("syns_kept", synsKept.value), ("half_open", halfOpen.value), ("syn_cache_full", synCacheFull.value),
       ("syn_cache_evictions", synCacheEvictions.value), ("cookies_sent", cookiesSent.value),
       ("cookies_accepted", cookiesAccepted.value), ("cookies_refused", cookiesRefused.value),
+      ("fast_open_cookies_sent", fastOpenCookiesSent.value),
+      ("fast_open_cookies_refused", fastOpenCookiesRefused.value),
+      ("fast_open_old_cookies", fastOpenOldCookies.value), ("fast_open_passive", fastOpenPassive.value),
+      ("fast_open_overflows", fastOpenOverflows.value), ("fast_open_active", fastOpenActive.value),
+      ("fast_open_active_failed", fastOpenActiveFailed.value),
       ("handshakes_completed", handshakesCompleted.value), ("handshakes_reset", handshakesReset.value),
       ("handshakes_refused", handshakesRefused.value), ("handshakes_timed_out", handshakesTimedOut.value),
       ("handshakes_deferred", handshakesDeferred.value),

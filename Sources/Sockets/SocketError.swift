@@ -55,6 +55,9 @@ public enum SocketError: Int32, Error, Sendable, CaseIterable {
   /// The family knows the protocol for sockets of another type.
   case protocolWrongType = 91  // EPROTOTYPE
 
+  /// The configuration does not have it.
+  case operationNotSupported = 95  // EOPNOTSUPP
+
   /// The number that the C API reports.
   public var errno: Int32 { rawValue }
 
@@ -95,6 +98,7 @@ extension SocketError: CustomStringConvertible {
     case .familyNotSupported: "Address family not supported"
     case .typeNotSupported: "Socket type not supported"
     case .protocolNotSupported: "Protocol not supported"
+    case .operationNotSupported: "Operation not supported"
     case .protocolWrongType: "Protocol wrong type for socket"
     }
   }

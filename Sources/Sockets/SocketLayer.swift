@@ -65,6 +65,8 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
   let hashKey: HashKey
   private let sequences: InitialSequenceGenerator
   let cookies: SynCookies
+  let fastOpenCache: FastOpenCache
+  let fastOpenKeys: FastOpenKeys
   let ports: EphemeralPorts
   private let records: UnsafeMutablePointer<SocketContext>
   private let slabs: UnsafeMutablePointer<SlotPool>
@@ -94,6 +96,10 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
     ports = EphemeralPorts(
       configuration.ephemeralPorts, key: seed.map { HashKey(seed: $0 &+ 2) } ?? HashKey())
     cookies = SynCookies(key: seed.map { HashKey(seed: $0 &+ 3) } ?? HashKey())
+    fastOpenCache = FastOpenCache(key: hashKey)
+    fastOpenKeys = FastOpenKeys(
+      TCPFastOpenCookies(
+        current: TCPFastOpenCookies.Key(low: keyedHash(hashKey, 0x464F), high: keyedHash(hashKey, 0x464E))))
     bindings = PortBindings(hashKey: hashKey, grace: contexts.grace)
     let (count, all) = (contexts.count, contexts.coreCount)
     let packets = (0..<all).reduce(configuration.applicationPackets) {

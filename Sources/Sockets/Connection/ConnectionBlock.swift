@@ -176,6 +176,12 @@ struct ConnectionOwned: ~Copyable {
   var isInserting = true
   /// The application chose the local port: none other is tried when the 4-tuple is taken.
   var isPortFixed = true
+  /// The listener that it has a Fast Open place of, with a reference, until the handshake is complete or it ends.
+  var fastOpenListener: ListenerRef?
+  /// The option that answers its SYN.
+  var fastOpenAnswer: TCPFastOpenAttempt?
+  /// What came of opening fast was taken note of.
+  var fastOpenNoted = false
   /// Ports tried because the 4-tuple was taken meanwhile.
   var portAttempts = 0
 }
@@ -212,6 +218,10 @@ struct ConnectRequest: Sendable {
   let remote: SocketAddress
   /// The name that it was bound to.
   let local: SocketAddress?
+  /// Fast Open is tried, and with what.
+  var fastOpen: TCPFastOpenAttempt?
+  /// What was written before there was a connection: a chain, the owner's to take.
+  var chain: ItemRef?
 }
 
 /// Options that the application sets; the owner reads them when told by `.options`, which also says that credit came

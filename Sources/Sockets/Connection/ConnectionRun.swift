@@ -75,7 +75,7 @@ extension ConnectionRef {
     apply(effects, sink, &cx)
   }
 
-  private func apply(_ effects: TCPEffects, _ sink: consuming ConnectionSink, _ cx: inout SoftInterrupt) {
+  func apply(_ effects: TCPEffects, _ sink: consuming ConnectionSink, _ cx: inout SoftInterrupt) {
     let shared = unsafe shared
     let owned = unsafe owned
     unsafe shared.pointee.publishedState.store(UInt64(owned.pointee.engine.state.rawValue))
@@ -122,6 +122,7 @@ extension ConnectionRef {
     } else if !edges.isEmpty {
       wake(edges) { cx.wake($0) }
     }
+    settleFastOpen(&cx)
     if effects.connected { becomeAcceptable(&cx) }
     if effects.closed {
       drop(&cx)
@@ -333,9 +334,13 @@ extension ConnectionRef {
     #endif
     // Closed before it began: the end that waited for the shard's answer.
     if unsafe owned.pointee.isDropped { return SocketContextRef(cx).finish(self, &cx) }
-    runEngine(&cx) { engine, now, sink in
-      engine.start(now: now, sink: &sink)
-      return TCPEffects()
+    if unsafe owned.pointee.fastOpenListener != nil {
+      startFast(&cx)
+    } else {
+      runEngine(&cx) { engine, now, sink in
+        engine.start(now: now, sink: &sink)
+        return TCPEffects()
+      }
     }
     while let item = unsafe owned.pointee.early.popFirst() { arrive(Packet(item: item), &cx) }
   }
@@ -348,6 +353,7 @@ extension ConnectionRef {
       // Somebody has the 4-tuple (AQ-DUP): this child was never visible, nobody is told.
       sockets.counters.duplicateSyns.increment()
       leaveListener()
+      leaveFastOpen(wasReset: false, now: cx.now)
       discardEarly()
       unsafe owned.pointee.isDropped = true
       set(.ended)
@@ -363,6 +369,7 @@ extension ConnectionRef {
     unsafe shared.pointee.error.store(error.code)
     set([.failed, .ended])
     unsafe owned.pointee.isDropped = true
+    dropEarlyText(SocketContextRef(cx))
     giveClaimBack(&cx)
     wake(.all) { cx.wake($0) }
     release()
@@ -372,6 +379,7 @@ extension ConnectionRef {
   fileprivate func endUnconnected(_ cx: inout SoftInterrupt) {
     guard unsafe owned.pointee.isUnconnected, unsafe !owned.pointee.isDropped else { return }
     unsafe owned.pointee.isDropped = true
+    dropEarlyText(SocketContextRef(cx))
     set(.ended)
     giveClaimBack(&cx)
     release()
@@ -411,9 +419,10 @@ extension ConnectionRef {
       }
       unsafe owned.pointee.engine = TCPConnection.active(
         iss: opening.iss, timestampOffset: opening.timestampOffset, configuration: opening.configuration,
-        now: now)
+        fastOpen: request.fastOpen, now: now)
       unsafe owned.pointee.engine.setReceiveBuffer(UInt32(limits.receive))
       unsafe owned.pointee.toldReceiveLimit = UInt32(limits.receive)
+      takeEarlyText(&cx)
       unsafe owned.pointee.isPortFixed = flow.isPortFixed
       reconfigure(&cx)
       unsafe owned.pointee.isInserting = true
@@ -443,9 +452,12 @@ extension ConnectionRef {
     unsafe shared.pointee.hash = key.hash(sockets.hashKey)
     let configuration = unsafe owned.pointee.engine.configuration
     let (iss, offset) = sockets.withLayer { ($0.initialSequence(key, now: now), $0.timestampOffset(key)) }
+    let fastOpen = unsafe shared.pointee.request?.fastOpen
     unsafe owned.pointee.engine = TCPConnection.active(
-      iss: iss, timestampOffset: offset, configuration: configuration, now: now)
+      iss: iss, timestampOffset: offset, configuration: configuration, fastOpen: fastOpen, now: now)
     unsafe owned.pointee.engine.setReceiveBuffer(owned.pointee.toldReceiveLimit)
+    let early = unsafe owned.pointee.sendChain.count
+    if early > 0 { runEngine(&cx) { $0.enqueue(early, now: $1, sink: &$2) } }
     unsafe owned.pointee.isInserting = true
     sockets.insert(self, &cx)
     return true
@@ -461,6 +473,7 @@ extension ConnectionRef {
     unsafe owned.pointee.route = nil
     discardEarly()
     leaveListener()
+    leaveFastOpen(wasReset: false, now: cx.now)
     giveClaimBack(&cx)
     leaveCredit()
     if unsafe !owned.pointee.isInserting { SocketContextRef(cx).finish(self, &cx) }

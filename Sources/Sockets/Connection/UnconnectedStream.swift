@@ -24,7 +24,7 @@ public final class UnconnectedStream: AnySocket {
   /// The control block went to a connection's handle.
   private let isSpent = AtomicWord(0)
   let connection: ConnectionRef
-  private let layer: SocketLayer
+  let layer: SocketLayer
   private let family: AddressFamily?
 
   /// Takes over a reference to a control block that is in no table. `family` bounds the addresses it takes; nil:
@@ -78,6 +78,11 @@ public final class UnconnectedStream: AnySocket {
   /// then look at its failure. Never waits. Fails with `.alreadyInProgress`, `.alreadyConnected`,
   /// `.invalidAddress`, `.closed`, and without a change.
   public func connect(to remote: SocketAddress) -> Result<StreamSocket, SocketError> {
+    connect(to: remote, ConnectExtras())
+  }
+
+  /// The same, with what goes with it. On failure what it was to bring is the caller's.
+  func connect(to remote: SocketAddress, _ extras: ConnectExtras) -> Result<StreamSocket, SocketError> {
     guard remote.port != 0, !remote.address.isMulticast, !remote.address.isUnspecified,
       family?.contains(remote.address) ?? true
     else { return .failure(.invalidAddress) }
@@ -93,7 +98,11 @@ public final class UnconnectedStream: AnySocket {
     }
     return local.map { local in
       // Alone with it: who is first gets here, once. The owner reads it after the post.
-      unsafe connection.shared.pointee.request = ConnectRequest(remote: remote, local: local)
+      unsafe connection.shared.pointee.sendCredit.subtract(UInt64(extras.bytes))
+      unsafe connection.shared.pointee.sendOccupied.add(UInt64(extras.occupied))
+      unsafe connection.shared.pointee.submitted.add(UInt64(extras.bytes))
+      unsafe connection.shared.pointee.request = ConnectRequest(
+        remote: remote, local: local, fastOpen: extras.fastOpen, chain: extras.chain)
       isSpent.store(1)
       connection.retain()
       let socket = StreamSocket(connection, layer: layer)

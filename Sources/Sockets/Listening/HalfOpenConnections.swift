@@ -151,7 +151,22 @@ extension SocketContextRef {
     let changed = handshake
     unsafe synCache.pointee.rearm(index, at: handshake.deadline(configuration)) { $0 = changed }
     counters.segmentsRetransmitted.increment()
-    send(handshake.synAck(configuration, now: now), key, marks: listener.marks, &cx)
+    sendSynAck(handshake, configuration, key, marks: listener.marks, &cx)
+  }
+
+  /// Sends the SYN-ACK of a half-open connection, with the Fast Open cookie that the client asked for.
+  func sendSynAck(
+    _ handshake: TCPHalfOpen, _ configuration: TCPConfiguration, _ key: FlowKey, marks: PacketMarks,
+    _ cx: inout SoftInterrupt
+  ) {
+    var cookie = InlineBytes<16>()
+    if handshake.fastOpen != .none {
+      cookie = withLayer {
+        $0.fastOpenKeys.cookies.cookie(local: key.localAddress, remote: key.remoteAddress)
+      }
+      counters.fastOpenCookiesSent.increment()
+    }
+    send(handshake.synAck(configuration, cookie: cookie, now: cx.now), key, marks: marks, &cx)
   }
 
   // MARK: Errors

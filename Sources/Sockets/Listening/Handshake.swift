@@ -50,7 +50,7 @@ enum Handshake {
     }
     switch TCPListenRule.examine(arrived.segment) {
     case .ignore: return
-    case .open: open(arrived, listener, &cx)
+    case .open: open(packet, arrived, listener, &cx)
     case .reset(let reply):
       guard let (handshake, configuration) = takeCookie(arrived, listener, &cx) else {
         sockets.counters.segmentsWithoutSocket.increment()
@@ -73,9 +73,7 @@ enum Handshake {
       arrived.segment, payloadCount: arrived.payloadCount, configuration, now: cx.now)
     switch decision {
     case .ignore: break
-    case .resend:
-      sockets.send(
-        handshake.synAck(configuration, now: cx.now), arrived.key, marks: listener.marks, &cx)
+    case .resend: sockets.sendSynAck(handshake, configuration, arrived.key, marks: listener.marks, &cx)
     case .answer(let reply):
       unsafe entry.pointee.handshake.challenges += 1
       sockets.send(reply, arrived.key, marks: listener.marks, &cx)
@@ -122,7 +120,10 @@ enum Handshake {
   // MARK: A SYN
 
   /// A SYN for a listener. Its accept queue is full: dropped, it comes again (Q4).
-  static func open(_ arrived: HandshakeSegment, _ listener: ListenerRef, _ cx: inout SoftInterrupt) {
+  static func open(
+    _ packet: consuming Packet?, _ arrived: HandshakeSegment, _ listener: ListenerRef,
+    _ cx: inout SoftInterrupt
+  ) {
     let sockets = SocketContextRef(cx)
     guard !listener.isClosed, listener.retainIfAlive() else {
       return SocketInput.refuse(arrived.segment, payloadCount: arrived.payloadCount, arrived.key, &cx)
@@ -132,20 +133,29 @@ enum Handshake {
       return listener.release()
     }
     let configuration = sockets.configuration(arrived.key, listener)
+    var answers = TCPFastOpenForm.none
+    switch fastOpen(arrived, listener, configuration, &cx) {
+    case .no: break
+    case .cookie(let form): answers = form
+    case .yes(let answer):
+      if let syn = packet.take(), openFast(syn, arrived, answer, configuration, listener, &cx) {
+        return listener.release()
+      }
+    }
     guard makeRoom(arrived, listener, &cx) else {
       if sockets.sendsCookies { sendCookie(arrived, listener, configuration, &cx) }
       return listener.release()
     }
     let (iss, offset) = sockets.numbers(arrived.key, now: cx.now)
-    let handshake = TCPHalfOpen(
+    var handshake = TCPHalfOpen(
       syn: arrived.segment, iss: iss, timestampOffset: offset, configuration: configuration, now: cx.now)
+    handshake.fastOpen = answers
     sockets.keep(
       HalfOpenEntry(
         key: arrived.key, hash: arrived.hash, listener: listener, handshake: handshake, child: nil,
         deadline: handshake.deadline(configuration)), &cx)
     sockets.counters.synsKept.increment()
-    sockets.send(
-      handshake.synAck(configuration, now: cx.now), arrived.key, marks: listener.marks, &cx)
+    sockets.sendSynAck(handshake, configuration, arrived.key, marks: listener.marks, &cx)
   }
 
   /// A place with the listener and one in the table.
@@ -208,6 +218,19 @@ enum Handshake {
     return (kept, configuration)
   }
 
+  /// A child with what its listener is set to; nil: there is no room for it. No table has it yet.
+  static func makeChild(
+    _ key: FlowKey, _ engine: consuming TCPConnection, _ listener: ListenerRef, _ cx: inout SoftInterrupt
+  ) -> ConnectionRef? {
+    let limits = listener.withOptions { $0.value.limits }
+    guard let child = SocketContextRef(cx).make(key, limits: limits, engine: engine) else { return nil }
+    listener.withOptions { options in
+      child.share(options.value)
+      child.adopt(options.value, now: cx.now)
+    }
+    return child
+  }
+
   /// The ACK that completes a handshake: the child, once (AQ-DUP). The caller holds a reference to the listener,
   /// or its entry does. Without a place in the accept queue the ACK
   /// is dropped and the entry stays: it comes again with the peer's data, or with our next SYN-ACK (Q4).
@@ -218,14 +241,7 @@ enum Handshake {
     let sockets = SocketContextRef(cx)
     guard listener.takePlace() else { return sockets.counters.acceptQueueFull.increment() }
     let engine = handshake.connection(configuration, now: cx.now)
-    let limits = listener.withOptions { $0.value.limits }
-    guard let child = sockets.make(arrived.key, limits: limits, engine: engine) else {
-      return listener.leavePlace()
-    }
-    listener.withOptions { options in
-      child.share(options.value)
-      child.adopt(options.value, now: cx.now)
-    }
+    guard let child = makeChild(arrived.key, engine, listener, &cx) else { return listener.leavePlace() }
     listener.retain()
     #if Explore
       if Mutation.childPublishedUnfinished.isOn { sockets.insert(child, &cx) }

@@ -28,6 +28,13 @@ struct ListenerState: ~Copyable {
   /// (a) Places in the accept queue that are taken: by children that wait, and by those that are being made.
   /// Taken only while there are fewer than `backlog` (AQ-BOUND).
   let places = AtomicWord(0)
+  /// (a) Children opened fast, whose handshakes are not complete, that there may be; 0: the listener does not open fast.
+  let fastOpenLimit = AtomicWord(0)
+  /// (a) How many there are, those included that were reset and count on for a while.
+  let fastOpenPlaces = AtomicWord(0)
+  /// (a) How many of these were reset, and when the last one was, in nanoseconds.
+  let fastOpenResets = AtomicWord(0)
+  let fastOpenResetAt = AtomicWord(0)
   /// (a) 1 once closed.
   let isClosed = AtomicWord(0)
   /// (a) When a SYN cookie was sent last, in nanoseconds; 0: never.
@@ -84,6 +91,9 @@ struct ListenerRef: Equatable, @unchecked Sendable {  // every field behind it s
       to: ListenerState(
         layer: Unmanaged.passUnretained(layer), options: Published(ListenerOptions(options)),
         backlog: AtomicWord(UInt64(ListenerState.clamp(backlog))), shards: shards, shardCount: count))
+      if layer.configuration.tcp.fastOpen.isSuperset(of: [.server, .everyListener]) {
+        unsafe listener.state.pointee.fastOpenLimit.store(UInt64(ListenerState.clamp(backlog)))
+      }
     return listener
   }
 
@@ -136,6 +146,23 @@ struct ListenerRef: Equatable, @unchecked Sendable {  // every field behind it s
   func leaveHalfOpenPlace() { unsafe state.pointee.halfOpen.subtract(1) }
   /// A place in the accept queue, before the child is made (AQ-BOUND).
   func takePlace() -> Bool { unsafe take(state.pointee.places, Int(state.pointee.backlog.load())) }
+  /// A place for a child that is opened fast. When there is none, those that were reset a minute ago are let go.
+  func takeFastOpenPlace(now: Instant) -> Bool {
+    let limit = unsafe Int(clamping: state.pointee.fastOpenLimit.load())
+    if unsafe take(state.pointee.fastOpenPlaces, limit) { return true }
+    let last = unsafe Instant(nanoseconds: state.pointee.fastOpenResetAt.load())
+    guard limit > 0, now - last >= .seconds(60) else { return false }
+    let resets = unsafe state.pointee.fastOpenResets.exchange(0)
+    guard resets > 0 else { return false }
+    unsafe state.pointee.fastOpenPlaces.subtract(resets)
+    return unsafe take(state.pointee.fastOpenPlaces, limit)
+  }
+  func leaveFastOpenPlace() { unsafe state.pointee.fastOpenPlaces.subtract(1) }
+  /// The child was reset before its handshake was complete: its place is kept for a minute.
+  func keepFastOpenPlace(now: Instant) {
+    unsafe state.pointee.fastOpenResetAt.store(now.nanoseconds)
+    unsafe state.pointee.fastOpenResets.add(1)
+  }
   /// The child was accepted, or is dead.
   func leavePlace() { unsafe state.pointee.places.subtract(1) }
   /// Children that wait for accept, those that are just being made included.

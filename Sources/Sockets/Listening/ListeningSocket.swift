@@ -46,6 +46,13 @@ public final class ListeningSocket: AnySocket {
     return .success(StreamSocket(ConnectionRef.fromAccept(item), layer: layer))
   }
 
+  /// TCP_FASTOPEN: so many connections at a time are given to ``tryAccept()`` with the text of their SYNs before their
+  /// handshakes are complete (RFC 7413); what comes beyond that opens in the ordinary way. 0: none. Without
+  /// `TCPFastOpen.server` in the configuration it has no effect.
+  public func setFastOpen(limit: Int) {
+    unsafe listener.state.pointee.fastOpenLimit.store(UInt64(max(0, min(limit, 65_535))))
+  }
+
   /// Stops listening: when this returns nothing can be queued any more, every child that nobody accepted is
   /// being aborted, with nothing held (AQ-CLOSE), and whoever asks for the port after this gets it. Cannot
   /// fail; again it does nothing.

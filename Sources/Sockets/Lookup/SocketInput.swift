@@ -135,7 +135,7 @@ enum SocketInput {
     let home = sockets.home(hash: hash)
     if home == cx.index {
       let arrived = HandshakeSegment(segment: segment, payloadCount: 0, key: key, hash: hash)
-      Handshake.open(arrived, listener, &cx)
+      Handshake.open(nil, arrived, listener, &cx)
     } else if var packet = cx.pool.allocateReserve() {
       // The owner has trimmed its header away: what the home needs of it is written again.
       let header = TCPHeader(

@@ -42,7 +42,7 @@ extension TCPConnection {
     }
     if isReset { return isBelieved(reset: segment) ? .reset : .challenge }
     if segment.flags.contains(.syn) {
-      if state == .synReceived, isPassive { return .abandon }
+      if state == .synReceived, isPassive, !isFastOpened { return .abandon }
       return configuration.strictSyns ? .challenge : .destroy
     }
     return segment.flags.contains(.ack) ? .accept : .drop

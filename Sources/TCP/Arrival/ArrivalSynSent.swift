@@ -33,7 +33,9 @@ extension TCPConnection {
       transmitSyn(now: now, sink: &sink)
       return
     }
+    let attempts = attempts
     takeHandshakeAcknowledgment(segment)
+    takeFastSynAck(segment, attempts: attempts, &effects)
     establish(now: now, &effects)
     policy.now = true
     receiveText(
@@ -64,7 +66,8 @@ extension TCPConnection {
   /// ESTABLISHED is entered; or FIN-WAIT-1 at once, if the sending side was shut down meanwhile.
   mutating func establish(now: Instant, _ effects: inout TCPEffects) {
     state = send.finQueued ? .finWait1 : .established
-    effects.events.insert(.connected)
+    // One that was opened fast was said to be connected when it began.
+    if !isFastOpened { effects.events.insert(.connected) }
     if configuration.keepaliveIdle > .zero { deadlines.keepalive.arm(now + configuration.keepaliveIdle) }
   }
 }

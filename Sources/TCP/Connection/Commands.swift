@@ -11,7 +11,11 @@ extension TCPConnection {
   ///   - sink: where it goes.
   public mutating func start(now: Instant, sink: inout some TCPSink & ~Copyable) {
     guard send.maximum == send.initial, state == .synSent || state == .synReceived else { return }
-    transmitSyn(now: now, sink: &sink)
+    if fastOpen != nil, state == .synSent {
+      transmitFastSyn(now: now, sink: &sink)
+    } else {
+      transmitSyn(now: now, sink: &sink)
+    }
   }
 
   /// The send queue grew by `bytes`; sends what may go.
@@ -35,7 +39,7 @@ extension TCPConnection {
       bytes >= 0 && send.queuedBytes + bytes < 1 << 30, "the send queue outgrew the sequence space")
     send.queueEnd += bytes
     if push { send.pushed = send.queueEnd }
-    if state.isSynchronized {
+    if state.isSynchronized || exchangesText {
       output(bytes == 0 ? .flushing : push ? .usual : .holding, now: now, sink: &sink)
     }
     return effects

@@ -18,6 +18,8 @@ import Timing
   /// (dynamic right-sizing). Not more than `receiveBuffer`: it does not grow. Linux: the third value of
   /// net.ipv4.tcp_rmem; 0 stands for net.ipv4.tcp_moderate_rcvbuf being 0.
   public var receiveBufferMaximum: UInt32 = 0
+  /// What the stack does of Fast Open. Linux: net.ipv4.tcp_fastopen.
+  public var fastOpen: TCPFastOpen = .client
   /// Initial congestion window in segments, RFC 6928.
   public var initialWindowSegments: UInt8 = 10
   /// Who rules the congestion window (`net.ipv4.tcp_congestion_control`).

@@ -29,6 +29,12 @@ public struct TCPConnection: ~Copyable {
   var isScaled = false
   /// Both SYNs permitted selective acknowledgments.
   var isSelective = false
+  /// A SYN with a good cookie opened it: text comes and goes before the handshake is complete.
+  var isFastOpened = false
+  /// The SYN brought text that was taken.
+  var synDataTaken = false
+  /// The attempt to open fast, as client; the answer to one, as server.
+  var fastOpen: FastOpenClient?
   /// Retransmissions of the same sequence number in a row.
   var attempts: UInt8 = 0
   /// Window probes in a row without answer.
@@ -98,13 +104,18 @@ public struct TCPConnection: ~Copyable {
   ///   - iss: the initial sequence number, from `InitialSequenceGenerator`.
   ///   - timestampOffset: where the timestamp clock begins, from the same.
   ///   - configuration: how it behaves.
+  ///   - fastOpen: what is known of Fast Open with the peer; what is enqueued before `start` then goes with the SYN.
+  ///     Nil: it is not tried.
   ///   - now: the time.
   public static func active(
-    iss: SequenceNumber, timestampOffset: UInt32 = 0, configuration: TCPConfiguration, now: Instant
+    iss: SequenceNumber, timestampOffset: UInt32 = 0, configuration: TCPConfiguration,
+    fastOpen: TCPFastOpenAttempt? = nil, now: Instant
   ) -> TCPConnection {
-    TCPConnection(
+    var connection = TCPConnection(
       state: .synSent, isPassive: false, initial: iss, timestampOffset: timestampOffset,
       configuration: configuration, now: now)
+    connection.fastOpen = fastOpen.map { FastOpenClient(attempt: $0) }
+    return connection
   }
 
   /// A connection that a SYN opens, for which `TCPListenRule` said `open`: SYN-RECEIVED; `start` sends the
@@ -224,6 +235,7 @@ public struct TCPConnection: ~Copyable {
     info.outOfOrderBytes = reassembly.bytes
     info.sendWindowScale = send.scale
     info.receiveWindowScale = isScaled ? receive.scale : 0
+    info.synData = synDataTaken || fastOpen?.outcome?.dataTaken ?? false
     info.timestamps = timestamps.isEnabled
     info.counters = counters
     return info

@@ -147,6 +147,8 @@ import Timing
   public var sendWindowScale: UInt8 = 0
   /// Shift of our window field.
   public var receiveWindowScale: UInt8 = 0
+  /// Text went with the SYN and was acknowledged with it, or came with it (TCPI_OPT_SYN_DATA).
+  public var synData = false
   /// Timestamps are in use.
   public var timestamps = false
   /// What has been counted.

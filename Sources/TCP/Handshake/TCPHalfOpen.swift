@@ -28,6 +28,8 @@ import Wire
   public var retransmissions: UInt8 = 0
   /// Challenges sent since the last SYN-ACK (RFC 5961 section 7).
   public var challenges: UInt8 = 0
+  /// The form in which the SYN-ACK gives a Fast Open cookie, which is not kept: it can be computed again.
+  public var fastOpen = TCPFastOpenForm.none
 
   /// The beginning of a connection that `syn` opens, for which `TCPListenRule` said `open`. Data in the SYN is
   /// left to be sent again (RFC 9293 section 3.10.7.2).
@@ -53,7 +55,11 @@ import Wire
   }
 
   /// The SYN-ACK, to be sent now.
-  public func synAck(_ configuration: TCPConfiguration, now: Instant) -> TCPOutgoing {
+  ///
+  /// `cookie`: the Fast Open cookie that goes with it, if ``fastOpen`` says that one does.
+  public func synAck(
+    _ configuration: TCPConfiguration, cookie: InlineBytes<16> = InlineBytes(), now: Instant
+  ) -> TCPOutgoing {
     var options = TCPOptions()
     options.mss = configuration.ownSegment
     if negotiation.scale != nil { options.windowScale = configuration.windowScale }
@@ -62,6 +68,10 @@ import Wire
       options.timestamps = TCPTimestamps(value: clock, echo: recentTimestamp)
     }
     options.sackPermitted = negotiation.selective
+    if fastOpen != .none {
+      options.fastOpenCookie = cookie
+      options.fastOpenIsExperimental = fastOpen == .experimental
+    }
     return TCPOutgoing(
       sequence: initialSend, acknowledgment: initialReceive + 1,
       flags: negotiation.notification ? [.syn, .ack, .ece] : [.syn, .ack],

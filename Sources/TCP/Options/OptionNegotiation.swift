@@ -64,6 +64,7 @@ extension TCPConnection {
       options.timestamps = timestamps.option(now: now, acknowledges: isAnswer)
     }
     options.sackPermitted = isAnswer ? isSelective : configuration.selectiveAcknowledgments
+    if isAnswer { addFastOpenAnswer(to: &options) }
     return options
   }
 

@@ -17,7 +17,7 @@ extension TCPConnection {
   mutating func output(
     _ partial: PartialText = .usual, now: Instant, sink: inout some TCPSink & ~Copyable
   ) {
-    guard state.maySendText else { return }
+    guard state.maySendText || exchangesText else { return }
     restartAfterIdle(now: now)
     var sent = 0
     var burst = 0
@@ -119,7 +119,7 @@ extension TCPConnection {
 
   /// One new segment, whatever the congestion window and Nagle's rule say.
   mutating func sendOneNew(isPushed: Bool = false, now: Instant, sink: inout some TCPSink & ~Copyable) {
-    guard state.maySendText, send.unsentBytes > 0 || send.finPending, !outstanding.isFull,
+    guard state.maySendText || exchangesText, send.unsentBytes > 0 || send.finPending, !outstanding.isFull,
       sink.mayTransmitText(), let next = nextSegment(from: send.next, .flushing)
     else { return }
     sendNew(next, isPushed: isPushed, now: now, sink: &sink)

@@ -58,7 +58,7 @@ extension TCPConnection {
 
   /// The flags of our SYN: RFC 3168 section 6.1.1. One that was not answered goes again without the offer, which some
   /// box on the way may not have borne (section 6.1.1.1).
-  private func synFlags(isAnswer: Bool, isRetransmission: Bool) -> TCPFlags {
+  func synFlags(isAnswer: Bool, isRetransmission: Bool) -> TCPFlags {
     if isAnswer { return ecn.isOn ? [.syn, .ack, .ece] : [.syn, .ack] }
     let offers = configuration.congestionNotification == .request && !isRetransmission
     return offers ? [.syn, .ece, .cwr] : .syn

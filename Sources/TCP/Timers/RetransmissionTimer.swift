@@ -58,7 +58,7 @@ extension TCPConnection {
       }
     } else {
       deadlines.retransmission.disarm()
-      if state.maySendText, send.unsentBytes > 0 || send.finPending {
+      if state.maySendText || exchangesText, send.unsentBytes > 0 || send.finPending {
         if !deadlines.persist.isArmed { deadlines.persist.arm(now + persistInterval) }
       } else {
         deadlines.persist.disarm()

@@ -59,8 +59,8 @@
 /// what finds no room is left out, SACK blocks last first.
 @frozen public struct TCPOptions: Hashable, Sendable {
   @frozen @usableFromInline struct Present: OptionSet, Hashable, Sendable {
-    @usableFromInline var rawValue: UInt8
-    @inlinable init(rawValue: UInt8) { self.rawValue = rawValue }
+    @usableFromInline var rawValue: UInt16
+    @inlinable init(rawValue: UInt16) { self.rawValue = rawValue }
     @inlinable static var mss: Self { .init(rawValue: 1) }
     @inlinable static var windowScale: Self { .init(rawValue: 2) }
     @inlinable static var sackPermitted: Self { .init(rawValue: 4) }
@@ -69,6 +69,7 @@
     @inlinable static var userTimeout: Self { .init(rawValue: 32) }
     @inlinable static var digest: Self { .init(rawValue: 64) }
     @inlinable static var authentication: Self { .init(rawValue: 128) }
+    @inlinable static var experiment: Self { .init(rawValue: 256) }
   }
 
   // A field whose bit is not in `present` holds zero, so that the synthesised equality is right.
@@ -136,7 +137,16 @@
     set {
       mark(.fastOpen, newValue != nil)
       cookie = newValue ?? InlineBytes()
+      if newValue == nil { mark(.experiment, false) }
     }
+  }
+
+  /// The Fast Open cookie is in the form of the experiment before RFC 7413: kind 254 and 0xF989 (RFC 6994), which old
+  /// hosts understand alone. Means something with ``fastOpenCookie``, and goes with it.
+  @inlinable
+  public var fastOpenIsExperimental: Bool {
+    get { present.contains(.experiment) }
+    set { mark(.experiment, newValue && present.contains(.fastOpen)) }
   }
 
   /// User timeout (RFC 5482).

@@ -11,6 +11,9 @@
   @inlinable static var userTimeout: UInt8 { 28 }
   @inlinable static var authentication: UInt8 { 29 }
   @inlinable static var fastOpen: UInt8 { 34 }
+  @inlinable static var experiment: UInt8 { 254 }
+  /// The identifier of the Fast Open experiment.
+  @inlinable static var fastOpenExperiment: UInt16 { 0xF989 }
 }
 
 extension TCPOptions {
@@ -66,6 +69,11 @@ extension TCPOptions {
     case (TCPOptionKind.fastOpen, 0), (TCPOptionKind.fastOpen, 4...16):
       guard data.byteCount & 1 == 0 else { break }
       fastOpenCookie = InlineBytes(data)
+      fastOpenIsExperimental = false
+    case (TCPOptionKind.experiment, 2), (TCPOptionKind.experiment, 6...18):
+      guard data.uint16(at: 0) == TCPOptionKind.fastOpenExperiment, data.byteCount & 1 == 0 else { break }
+      fastOpenCookie = InlineBytes(data.extracting(2..<data.byteCount))
+      fastOpenIsExperimental = true
     case (TCPOptionKind.digest, 16):
       guard !present.contains(.authentication) else { return false }
       md5Digest = InlineBytes(data)
@@ -113,7 +121,9 @@ extension TCPOptions {
       layout.sackCount = max(0, min(sack.count, (40 - layout.byteCount - 4) / 8))
       if layout.sackCount > 0 { layout.byteCount += 4 + 8 * layout.sackCount }
     }
-    if present.contains(.fastOpen) { layout.place(.fastOpen, padded(2 + cookie.count)) }
+    if present.contains(.fastOpen) {
+      layout.place(.fastOpen, padded((fastOpenIsExperimental ? 4 : 2) + cookie.count))
+    }
     if present.contains(.userTimeout) { layout.place(.userTimeout, 4) }
     return layout
   }
@@ -163,10 +173,12 @@ extension TCPOptions {
       }
     }
     if chosen.contains(.fastOpen) {
-      span.set(TCPOptionKind.fastOpen, at: at)
-      span.set(UInt8(2 + cookie.count), at: at + 1)
-      cookie.emit(into: &span, at: at + 2)
-      at = pad(&span, from: at + 2 + cookie.count, since: at)
+      let header = fastOpenIsExperimental ? 4 : 2
+      span.set(fastOpenIsExperimental ? TCPOptionKind.experiment : TCPOptionKind.fastOpen, at: at)
+      span.set(UInt8(header + cookie.count), at: at + 1)
+      if fastOpenIsExperimental { span.set(TCPOptionKind.fastOpenExperiment, at: at + 2) }
+      cookie.emit(into: &span, at: at + header)
+      at = pad(&span, from: at + header + cookie.count, since: at)
     }
     if chosen.contains(.userTimeout) {
       span.set(0x1C04_0000 | UInt32(timeout.rawValue), at: at)

@@ -57,13 +57,14 @@ final class Script {
   }
 
   init(
-    active configuration: TCPConfiguration, iss: UInt32 = 0x1000_0000, irs: UInt32 = 0x7000_0000,
-    now: Instant = Instant(milliseconds: 5000)
+    active configuration: TCPConfiguration, fastOpen: TCPFastOpenAttempt? = nil, enqueue early: Int = 0,
+    iss: UInt32 = 0x1000_0000, irs: UInt32 = 0x7000_0000, now: Instant = Instant(milliseconds: 5000)
   ) {
     self.iss = SequenceNumber(iss)
     self.irs = SequenceNumber(irs)
     self.now = now
-    connection = .active(iss: self.iss, configuration: configuration, now: now)
+    connection = .active(iss: self.iss, configuration: configuration, fastOpen: fastOpen, now: now)
+    if early > 0 { enqueue(early) }
     run { script, sink in
       script.connection.start(now: script.now, sink: &sink)
       return TCPEffects()
@@ -84,6 +85,23 @@ final class Script {
     run { script, sink in
       script.connection.start(now: script.now, sink: &sink)
       return TCPEffects()
+    }
+  }
+
+  /// A passive connection that a SYN with text opens fast.
+  init(
+    fast configuration: TCPConfiguration, syn options: TCPOptions, _ payload: [UInt8],
+    answer: TCPFastOpenAttempt? = nil, admits: ((Int, Bool) -> Bool)? = nil,
+    now: Instant = Instant(milliseconds: 5000)
+  ) {
+    iss = SequenceNumber(0x1000_0000)
+    irs = SequenceNumber(0x7000_0000)
+    self.now = now
+    self.admits = admits
+    let syn = TCPSegment(sequence: irs, flags: .syn, window: 65535, options: options, arrival: now)
+    connection = .passive(syn: syn, iss: iss, configuration: configuration, now: now)
+    run { script, sink in
+      script.connection.startFast(script.pool.packet(payload), answer: answer, now: script.now, sink: &sink)
     }
   }
 
@@ -113,6 +131,7 @@ final class Script {
   var nextDeadline: Instant? { connection.nextDeadline }
   var canEnqueue: Bool { connection.canEnqueue }
   var queuedBytes: Int { connection.queuedBytes }
+  var fastOpenOutcome: TCPFastOpenOutcome? { connection.fastOpenOutcome }
   var acknowledgesWhenRead: Bool { connection.acknowledgesWhenRead }
   var usefulSendBuffer: Int { connection.usefulSendBuffer }
   var softError: TCPError? { connection.softError }

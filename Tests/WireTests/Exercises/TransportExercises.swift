@@ -20,6 +20,7 @@ extension SeededGenerator {
       options.sackPermitted = bool()
       if bool() { options.timestamps = TCPTimestamps(value: any(), echo: any()) }
       if bool() { options.fastOpenCookie = inlineBytes(bool() ? 0 : 4 + 2 * below(7)) }
+      options.fastOpenIsExperimental = bool()
     case 2:
       if bool() { options.timestamps = TCPTimestamps(value: any(), echo: any()) }
       for _ in 0..<below(options.timestamps == nil ? 5 : 4) {
