@@ -1,11 +1,10 @@
 import Buffers
-import Chance
 import Wire
 
 /// Changes frames of running connections as an attacker on the path might: field by field, checksums repaired, so that
 /// what is behind the checksums is reached.
 struct FrameMutator {
-  private var random: SeededGenerator
+  private var random: Decisions
   /// The share of frames that is changed, 0...1.
   var share: Double
   /// Frames changed so far.
@@ -24,16 +23,22 @@ struct FrameMutator {
 
   /// Changes `share` of the frames, in the ways named.
   init(seed: UInt64, share: Double, only mutations: [Mutation] = Mutation.allCases) {
-    random = SeededGenerator(seed: seed)
+    random = Decisions(seed: seed)
     self.share = share
     self.mutations = mutations
+  }
+  /// Does what `script` says, a byte or some for each decision, until it ends.
+  init(script: [UInt8]) {
+    random = Decisions(script: script)
+    share = 1
+    mutations = Mutation.allCases
   }
 
   /// Looks at a frame that leaves the line of `pipe`.
   mutating func work(on packet: inout Packet, of pipe: Pipe) {
     guard let layout = FrameLayout(packet.bytes), layout.isTCP(packet.bytes) else { return }
     remember(packet)
-    guard share > 0, random.chance(share) else { return }
+    guard share > 0, !random.isExhausted, random.chance(share) else { return }
     count += 1
     // Several at once, now and then.
     repeat { mutate(&packet, pipe) } while random.chance(percent: 20)

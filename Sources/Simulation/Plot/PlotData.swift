@@ -41,7 +41,8 @@ struct PlotData {
         case .sent where entry.pipe == outgoing:
           if from < highest {
             resent.append((time, from, to))
-            sentAt[to] = nil
+            // What waits behind a hole is acknowledged late, which is no round trip.
+            sentAt.removeAll(keepingCapacity: true)
           } else {
             sent.append((time, from, to))
             sentAt[to] = time

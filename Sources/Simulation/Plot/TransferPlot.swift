@@ -6,7 +6,7 @@ struct TransferPlot {
     static let roundTrip = "#b0447c", queue = "#c98a1b"
     static let grid = "#e9edf2", frame = "#c3cad4", title = "#1d2530"
   }
-  private static let left = 74.0, right = 24.0, width = 960.0, gap = 42.0, top = 66.0
+  private static let left = 74.0, right = 24.0, width = 960.0, gap = 42.0, top = 74.0
   private static let heights = [300.0, 150, 110, 110]
 
   private var svg: SVG
@@ -67,7 +67,7 @@ struct TransferPlot {
     svg.write(name, Self.left, y - 7, "font-weight=\"600\" fill=\"\(Ink.title)\"")
     var x = end
     for entry in legend.reversed() {
-      x -= Double(entry.name.count) * 6.1
+      x -= Double(entry.name.count) * 6.4 + 4
       svg.write(entry.name, x, y - 7)
       x -= 22
       let dash = entry.isDashed ? " stroke-dasharray=\"4 3\"" : ""
@@ -96,7 +96,9 @@ struct TransferPlot {
     svg.path(strokes(data.sent), "stroke=\"\(Ink.sent)\" stroke-width=\"1.6\"")
     svg.path(strokes(data.resent), "stroke=\"\(Ink.resent)\" stroke-width=\"2.2\"")
     svg.path(
-      SVG.crosses(data.lost.map { (time.place($0.time), axis.place($0.at / 1024)) }, size: 2.6),
+      SVG.crosses(
+        data.lost.map { (time.place($0.time), axis.place($0.at / 1024)) },
+        size: data.lost.count > 150 ? 1.6 : 2.6),
       "fill=\"none\" stroke=\"\(Ink.lost)\" stroke-width=\"1.3\"")
   }
 
@@ -118,9 +120,18 @@ struct TransferPlot {
       line(\.outstanding), "fill=\"none\" stroke=\"\(Ink.outstanding)\" stroke-width=\"0.8\" opacity=\"0.65\""
     )
     svg.path(
-      line(\.threshold),
+      threshold(axis),
       "fill=\"none\" stroke=\"\(Ink.threshold)\" stroke-width=\"1.2\" stroke-dasharray=\"4 3\"")
     svg.path(line(\.window), "fill=\"none\" stroke=\"\(Ink.window)\" stroke-width=\"1.6\"")
+  }
+
+  /// The threshold, once there is one.
+  private func threshold(_ axis: Axis) -> String {
+    let known = data.samples.filter { $0.threshold < 1 << 40 }
+    return SVG.steps(
+      known.map {
+        (time.place($0.time), axis.place(min(Double($0.threshold) / 1024, axis.range.upperBound)))
+      }, to: time.place(data.end))
   }
 
   private mutating func drawRoundTrip(_ y: Double, _ height: Double) {

@@ -21,9 +21,12 @@ extension Workload {
     switch self {
     case .upload:
       transfer(&up, &down, bytes)
+      // The receiver ends last, so that the sender is there to be asked how it went.
+      down.bursts = [Script.Burst(bytes: 0, afterReceived: bytes, afterEnd: true)]
       plan.isMeasured = true
     case .download:
       transfer(&down, &up, bytes)
+      up.bursts = [Script.Burst(bytes: 0, afterReceived: bytes, afterEnd: true)]
       plan.isMeasured = true
     case .both:
       transfer(&up, &down, bytes / 2)

@@ -6,6 +6,7 @@ struct ReferenceTransfer {
   /// Seconds and bytes.
   private let sendingTime: Double
   private let roundTrip: Double
+  private let handshakes: Int
   private let jitter: Double
   private let queueLimit: Double
   private let segments: Int
@@ -24,15 +25,18 @@ struct ReferenceTransfer {
     var isDetected = false
   }
 
-  /// `window` is the receiver's, in bytes; `access` what other links add to a round trip, in seconds.
+  /// `window` is the receiver's, in bytes; `access` what other links add to a round trip, in seconds; `handshakes` the
+  /// round trips before data, with the one that finds the neighbour.
   init?(
-    _ link: LinkParameters, bytes: Int, payload: Int, window: Int, access: Double, seed: UInt64,
+    _ link: LinkParameters, bytes: Int, payload: Int, window: Int, access: Double, handshakes: Int,
+    seed: UInt64,
     _ control: ReferenceControl
   ) {
     guard let rate = link.rate else { return nil }
     let wire = Double(link.mtu + FrameLayout.linkBytes)
     sendingTime = wire * 8 / Double(rate)
     roundTrip = Double(link.delay.count) * 2 / 1e9 + access
+    self.handshakes = handshakes
     jitter = Double(link.jitter.count) / 1e9
     switch link.queueing {
     case .dropTail(let bytes): queueLimit = Double(bytes) / wire * sendingTime
@@ -49,7 +53,7 @@ struct ReferenceTransfer {
 
   /// Bits of payload per second, from the SYN to the arrival of the last segment.
   mutating func goodput() -> Double {
-    let handshake = roundTrip
+    let handshake = roundTrip * Double(handshakes)
     var (now, lineFree, lastArrival) = (handshake, 0.0, 0.0)
     var sent: [Sent] = []
     var (next, toRepeat, inFlight, delivered) = (0, 0, 0, 0)

@@ -182,7 +182,7 @@ final class Run {
     func goodput(_ control: ReferenceControl) -> Double? {
       var transfer = ReferenceTransfer(
         pipe.parameters, bytes: options.bytes ?? profile.bytes, payload: payload, window: plan.limits.receive,
-        access: access, seed: result.seed, control)
+        access: access, handshakes: profile.topology == .routed ? 1 : 2, seed: result.seed, control)
       return transfer?.goodput()
     }
     guard let newReno = goodput(.newReno(10)), let cubic = goodput(.cubic(10)) else { return }

@@ -20,6 +20,7 @@ struct SimCommand: ParsableCommand {
         sluice sim --profile loss-1 --profile loss-3 --seeds 1..1000 --json
         sluice sim --profile chaos --seeds 17 --trace 200
         sluice sim --profile loss-1 --seeds 3 --plot loss.svg
+        sluice sim --relay --tap simA --tap simB --profile loss-1 --seeds 1
         sluice sim --profile satellite --bytes 20000000 --workload upload --seeds 1..5
       """)
 
@@ -41,6 +42,10 @@ struct SimCommand: ParsableCommand {
   var trace: Int = 0
   @Option(help: ArgumentHelp("Draw the transfer of one seed of one profile, as SVG.", valueName: "FILE.svg"))
   var plot: String?
+  @Flag(help: "Put the link of a profile between two TAPs, in real time, for other hosts' TCP.")
+  var relay = false
+  @Option(name: .customLong("tap"), help: ArgumentHelp("A TAP for --relay; give two.", valueName: "NAME"))
+  var taps: [String] = []
   @Flag(help: "One JSON object for each run, on a line.")
   var json = false
 
@@ -48,6 +53,13 @@ struct SimCommand: ParsableCommand {
     for name in profiles where name != "all" && Profile.named(name) == nil {
       let names = Profile.all.map(\.name).joined(separator: ", ")
       throw ValidationError("there is no profile \"\(name)\"; there are: \(names).")
+    }
+    guard relay == !taps.isEmpty else { throw ValidationError("--relay and --tap go together.") }
+    if relay {
+      let isOne = profiles.count == 1 && profiles != ["all"] && seeds.seeds.count == 1 && taps.count == 2
+      guard isOne else {
+        throw ValidationError("--relay needs one --profile, one of --seeds, and two --tap.")
+      }
     }
     if plot != nil {
       let isOne = profiles.count == 1 && profiles != ["all"] && seeds.seeds.count == 1
@@ -67,6 +79,9 @@ struct SimCommand: ParsableCommand {
 
   func run() throws {
     if list { return print(SimText.list, terminator: "") }
+    if relay {
+      return try TapRelay(profile: chosen[0], seed: seeds.seeds.lowerBound, taps: taps).run()
+    }
     var options = RunOptions()
     options.bytes = bytes
     options.workload = workload
