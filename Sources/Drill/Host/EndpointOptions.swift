@@ -46,6 +46,7 @@ struct EndpointOptions {
   /// 0: as the host has it.
   var unsentLowWater: UInt32 = 0
   var tellsQueue = false
+  var quick = true
   var congestion: String
   var noOptions = false
 
@@ -79,7 +80,7 @@ struct EndpointOptions {
     var options = StreamOptions(tcp: settings.configuration(), limits: limits(settings))
     options.tcp.noDelay = noDelay
     options.tcp.corked = cork
-    options.tcp.congestionControl = congestion == "cubic" ? .cubic : .newReno
+    options.tcp.congestionControl = CongestionNames.algorithm(congestion) ?? .cubic
     options.tcp.keepaliveIdle = keepAlive ? .seconds(Int64(keepIdle)) : .zero
     options.tcp.keepaliveInterval = .seconds(Int64(keepInterval))
     options.tcp.keepaliveProbes = UInt8(clamping: keepCount)
@@ -98,8 +99,6 @@ struct EndpointOptions {
     options.trafficClass = TrafficClass(rawValue: isIPv4 ? typeOfService : trafficClass)
     let hops = isIPv4 ? timeToLive : hopLimit
     if hops > 0 { options.hopLimit = UInt8(clamping: hops) }
-    // A buffer that somebody set does not grow.
-    if receiveBuffer == nil, windowClamp == 0 { options.receiveCeiling = settings.windowCeiling }
     options.windowSpan = windowSpan(settings)
     return options
   }
@@ -112,9 +111,16 @@ struct EndpointOptions {
     return settings.windowSpan
   }
 
+  /// A buffer that somebody set does not grow.
   private func limits(_ settings: HostSettings) -> BufferLimits {
     var receive = receiveBuffer.map { settings.window(of: Int($0)) } ?? settings.firstWindow
-    if windowClamp > 0 { receive = min(receive, Int(windowClamp)) }
-    return BufferLimits(send: sendBuffer.map { Int($0) } ?? settings.sendLimit, receive: receive)
+    var receiveMost = receiveBuffer == nil ? settings.receiveMemory.most : 0
+    if windowClamp > 0 {
+      receive = min(receive, Int(windowClamp))
+      receiveMost = min(receiveMost, Int(windowClamp))
+    }
+    return BufferLimits(
+      send: sendBuffer.map { Int($0) } ?? settings.sendLimit,
+      upTo: sendBuffer == nil ? settings.sendMemory.most : 0, receive: receive, upTo: receiveMost)
   }
 }

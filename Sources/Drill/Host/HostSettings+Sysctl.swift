@@ -1,5 +1,7 @@
 // Settings by the names that scripts give them.
 
+import TCP
+
 /// What became of a named setting.
 public enum SettingOutcome: Sendable, Hashable {
   /// Sockets that are made from now on behave so.
@@ -36,7 +38,7 @@ extension HostSettings {
 
   private mutating func applyText(_ name: String, _ value: String) -> SettingOutcome? {
     guard name == "net.ipv4.tcp_congestion_control" || name == "net.inet.tcp.cc.algorithm" else { return nil }
-    guard CongestionNames.isKnown(value) else { return .unsupported("congestion control \(value)") }
+    guard CongestionNames.algorithm(value) != nil else { return .unsupported("congestion control \(value)") }
     congestionControl = value
     return .applied
   }
@@ -138,11 +140,12 @@ extension HostSettings {
 
 /// Congestion controls by the names that TCP_CONGESTION takes.
 enum CongestionNames {
-  /// What the engine controls congestion by.
-  static func isKnown(_ name: some StringProtocol) -> Bool {
+  /// What the engine has under the name; nil: nothing.
+  static func algorithm(_ name: some StringProtocol) -> CongestionAlgorithm? {
     switch name {
-    case "reno", "newreno", "cubic": true
-    default: false
+    case "cubic": .cubic
+    case "reno", "newreno": .newReno
+    default: nil
     }
   }
 }

@@ -131,13 +131,6 @@ public struct HostSettings: Sendable {
     case .bsd: receiveMemory.initial
     }
   }
-  /// What it grows to with what arrives.
-  var windowCeiling: Int? {
-    switch personality {
-    case .linux: receiveMemory.most / 2
-    case .bsd: nil
-    }
-  }
   /// What the scale of the window spans: the largest buffer that there may be.
   var windowSpan: Int {
     switch personality {

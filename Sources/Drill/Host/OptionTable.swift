@@ -73,6 +73,7 @@ extension DrillHost {
     case 8: return number(options.finWait2 != 0 ? options.finWait2 : endpoint.settings.finWait2Seconds)
     case 9: return number(RetransmissionTime.seconds(options.deferAccept))
     case 10: return number(options.windowClamp)
+    case 12: return flag(options.quick)
     case 13: return .value(.string(options.congestion))
     case 18: return number(options.userTimeout)
     case 25: return number(options.unsentLowWater)
@@ -205,7 +206,7 @@ extension DrillHost {
   ) -> OptionOutcome? {
     if name == 13 {
       guard case .string(let congestion) = value else { return .refused(.EINVAL) }
-      guard CongestionNames.isKnown(congestion) else {
+      guard CongestionNames.algorithm(congestion) != nil else {
         return .unsupported("congestion control \(congestion)")
       }
       endpoint.options.congestion = congestion
@@ -243,6 +244,9 @@ extension DrillHost {
       if number == 0, endpoint.state != .closed { return .refused(.EINVAL) }
       endpoint.options.windowClamp = number == 0 ? 0 : max(number, 1152)
       apply(endpoint)
+    case 12:
+      endpoint.options.quick = number != 0
+      endpoint.stream?.setQuickAcknowledgments(number != 0)
     case 18:
       guard number >= 0 else { return .refused(.EINVAL) }
       endpoint.options.userTimeout = number

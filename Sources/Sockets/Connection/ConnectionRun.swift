@@ -164,7 +164,6 @@ extension ConnectionRef {
     if unsafe owned.pointee.isInserting { return keepEarly(packet, &cx) }
     guard let header = SocketInput.parsedAgain(&packet) else { return }  // payload only from here on
     let shared = unsafe shared
-    growReceiveLimit(packet.totalCount)
     let free = freeReceiveSpace()
     unsafe owned.pointee.engine.noteReceiveSpace(free, unread: available, now: cx.now)
     let segment = TCPSegment(
@@ -267,18 +266,6 @@ extension ConnectionRef {
       runEngine(&cx) { $0.setQuickAcknowledgments(isOn, unread: unread, now: $1, sink: &$2) }
     }
     tellReceiveLimit(&cx)
-  }
-
-  /// Text arrives: a buffer that grows is larger by twice as much, or by two segments, before the window is said.
-  private func growReceiveLimit(_ text: Int) {
-    let (ceiling, told) = unsafe (owned.pointee.shape.receiveCeiling, owned.pointee.toldReceiveLimit)
-    let limit = unsafe UInt32(shared.pointee.receiveLimit.load())
-    guard text > 0, limit < ceiling, limit == told else { return }
-    let step = unsafe max(text, Int(owned.pointee.engine.configuration.maximumSegment)) * 2
-    let grown = min(limit + UInt32(clamping: step), ceiling)
-    unsafe shared.pointee.receiveLimit.store(UInt64(grown))
-    unsafe owned.pointee.toldReceiveLimit = grown
-    unsafe owned.pointee.engine.setReceiveBuffer(grown)
   }
 
   /// Another receive limit is told to the engine, and what that opens to the peer. The same is no news.

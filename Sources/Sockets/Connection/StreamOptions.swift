@@ -16,13 +16,11 @@ public struct StreamOptions: Sendable {
   /// TCP_MAXSEG: the most that a segment carries either way, in bytes before options, where the route would take more;
   /// nil: what the route takes.
   public var segmentLimit: UInt16?
-  /// What is buffered each way.
+  /// What is buffered each way. On a socket that is in use, limits other than those it began with do not grow.
   public var limits: BufferLimits
   /// What the scale of our window spans, in bytes, if that is more than ``limits`` have: for a receive buffer that is
   /// made larger later (RFC 7323 section 2.3).
   public var windowSpan = 0
-  /// The receive buffer grows with what arrives, by twice as much, up to so many bytes; nil: it stays.
-  public var receiveCeiling: Int?
   /// IP_TTL, IPV6_UNICAST_HOPS: 1...255; nil: the stack's.
   public var hopLimit: UInt8?
   /// IP_TOS, IPV6_TCLASS. The two bits of ECN are the protocol's.
@@ -54,8 +52,6 @@ struct StreamShape: Sendable {
   var segmentLimit: UInt16?
   /// What the scale of the window spans beyond the receive buffer.
   var windowSpan: UInt32 = 0
-  /// Where the receive buffer ends to grow; 0: it does not grow.
-  var receiveCeiling: UInt32 = 0
   /// Silence before the first keep-alive probe, once they are wanted.
   var keepaliveIdle = Nanoseconds.seconds(7200)
 }
@@ -70,8 +66,7 @@ extension StreamOptions {
   var marks: PacketMarks { PacketMarks(hopLimit: hopLimit, trafficClass: trafficClass) }
   var shape: StreamShape {
     var shape = StreamShape(marks: marks, segmentLimit: segmentLimit)
-    shape.windowSpan = UInt32(clamping: max(windowSpan, receiveCeiling ?? 0))
-    shape.receiveCeiling = receiveCeiling.map { UInt32(BufferLimits.clamp($0)) } ?? 0
+    shape.windowSpan = UInt32(clamping: windowSpan)
     if tcp.keepaliveIdle > .zero { shape.keepaliveIdle = tcp.keepaliveIdle }
     return shape
   }
@@ -111,7 +106,21 @@ extension ConnectionRef {
     unsafe shared.pointee.options.formAnd(~ConnectionOptions.inherited.rawValue)
     unsafe shared.pointee.options.formOr(bits.rawValue)
     unsafe shared.pointee.unsentLimit.store(UInt64(max(0, options.unsentLimit ?? 0)))
-    unsafe shared.pointee.receiveLimit.store(UInt64(BufferLimits.clamp(options.limits.receive)))
+  }
+
+  /// What is buffered each way: what the socket did not begin with is the application's word, and does not grow. The
+  /// same as in the beginning is no news, however far it has grown since. As ``setSendLimit(_:_:)`` otherwise.
+  func setLimits(_ limits: BufferLimits, _ deliver: (WakeTarget) -> Void) {
+    let shared = unsafe shared
+    let began = unsafe shared.pointee.limits
+    if limits.send != began.send || limits.sendMaximum != began.sendMaximum {
+      unsafe shared.pointee.options.formOr(ConnectionOptions.sendLimitSet.rawValue)
+      setSendLimit(limits.send, deliver)
+    }
+    if limits.receive != began.receive || limits.receiveMaximum != began.receiveMaximum {
+      unsafe shared.pointee.options.formOr(ConnectionOptions.receiveLimitSet.rawValue)
+      unsafe shared.pointee.receiveLimit.store(UInt64(BufferLimits.clamp(limits.receive)))
+    }
   }
 
   /// Owner: the rest of `options`.
@@ -150,7 +159,7 @@ extension ConnectionRef {
 extension UnconnectedStream {
   /// Replaces what the socket is set to. What it becomes begins with it. Any thread; does not wait.
   public func setOptions(_ options: StreamOptions) {
-    connection.setSendLimit(options.limits.send) { _ in }
+    connection.setLimits(options.limits) { _ in }
     connection.share(options)
     connection.call { connection, cx in connection.change(to: options, &cx) }
   }
@@ -160,7 +169,7 @@ extension StreamSocket {
   /// Replaces what the connection is set to, in order with what was written before. What the handshake has settled
   /// stays: segment sizes, the scale of the window, timestamps, selective acknowledgments. Any thread; does not wait.
   public func setOptions(_ options: StreamOptions) {
-    if options.limits.send != limits.send { setSendLimit(options.limits.send) }
+    deliverWakeups { connection.setLimits(options.limits, $0) }
     connection.share(options)
     connection.call { connection, cx in connection.change(to: options, &cx) }
   }
