@@ -95,7 +95,7 @@ let targets: [Target] = [
     ]),
   tests("SimulationTests", ["Simulation", "Timing"]),
   tests("CommandTests", ["SluiceCommand", "Sluice", "Wire"]),
-  tests("DrillTests", ["Drill", "Wire", "Timing"]),
+  tests("DrillTests", ["Chance", "Drill", "Wire", "Timing"]),
   tests("HouseTests", []),
 ]
 

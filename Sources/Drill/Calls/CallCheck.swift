@@ -14,6 +14,8 @@ struct CallCheck {
 
   /// What is not as expected, in words; nil if nothing is.
   func difference(_ call: ScriptCall, _ result: CallResult) throws(CallProblem) -> String? {
+    let expectedError = call.errorName.flatMap { Errno(name: $0) }
+    if let name = call.errorName, expectedError == nil { throw .unsupported("the error \(name)") }
     if call.result != .ellipsis {
       let expected = try values.integer(call.result)
       let isDescriptor = Self.returnsDescriptor(call.name) && expected >= 0
@@ -22,11 +24,8 @@ struct CallCheck {
         return "expected \(outcome(expected, call.errorName)), got \(outcome(value, result.errno?.name))"
       }
     }
-    if let name = call.errorName {
-      guard let expected = Errno(name: name) else { throw .unsupported("the error \(name)") }
-      guard result.errno == expected else {
-        return "expected \(name), got \(result.errno?.name ?? "no error")"
-      }
+    if let expectedError, result.errno != expectedError {
+      return "expected \(expectedError.name), got \(result.errno?.name ?? "no error")"
     }
     guard result.value >= 0 || call.name == "recvmsg" else { return nil }
     return try written(call, result)

@@ -206,6 +206,9 @@ struct Lexer {
     if value.hasPrefix("0x"), let number = Int64(value.dropFirst(2), radix: 16) {
       return .hexadecimal(number)
     }
+    guard !value.isEmpty, value.utf8.allSatisfy(\.isWord) else {
+      throw ScriptError(.badDefinition(name: word, value: value), at: place)
+    }
     return .word(value)
   }
 

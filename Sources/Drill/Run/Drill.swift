@@ -64,7 +64,7 @@ public enum Drill {
   ) throws(ScriptError) -> Script {
     var definitions = [
       "CMSG_LEVEL_IP": "SOL_IP", "CMSG_TYPE_RECVERR": "IP_RECVERR", "CODE": "host_unreachable",
-      "STANDARD": "1",
+      "STANDARD": "1", "TFO_COOKIE": "3021b9d889017eeb", "MSS": "1460",
     ]
     var version = options.version
     // Which version it is may be said by the script itself, whose names depend on it.
