@@ -100,6 +100,7 @@ extension HostSettings {
       case 2: transport.congestionNotification = .accept
       default: return .unsupported("\(name) can only be 0, 1 or 2")
       }
+    case "net.inet.tcp.drop_synfin": transport.dropsSynFin = number != 0
     case "net.inet.tcp.insecure_rst": transport.strictResets = number == 0
     case "net.inet.tcp.insecure_syn": transport.strictSyns = number == 0
     case "net.inet.tcp.rexmit_initial": transport.initialTimeout = .milliseconds(Int64(number))
@@ -122,7 +123,7 @@ extension HostSettings {
     "net.ipv4.tcp_base_mss": [1024], "net.ipv4.tcp_adv_win_scale": [1], "net.ipv4.tcp_app_win": [31],
     "net.inet.tcp.blackhole": [0], 
     "net.inet.tcp.syncookies_only": [0], "net.inet.tcp.fastopen.client_enable": [0],
-    "net.inet.tcp.fastopen.server_enable": [0], "net.inet.tcp.drop_synfin": [1],
+    "net.inet.tcp.fastopen.server_enable": [0],
     "net.inet.tcp.icmp_may_rst": [1],
     "net.inet.tcp.path_mtu_discovery": [1], "net.inet.tcp.pmtud_blackhole_detection": [0],
     "net.inet.tcp.udp_tunneling_port": [0], "net.inet.tcp.rfc3042": [1], "net.inet.tcp.rfc3465": [1],

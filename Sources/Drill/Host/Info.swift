@@ -33,7 +33,8 @@ extension ConnectionInfo {
     values["tcpi_retransmits"] = Int64(tcp.backoff)
     values["tcpi_backoff"] = Int64(tcp.backoff)
     values["tcpi_options"] =
-      (tcp.timestamps ? 1 : 0) | (tcp.receiveWindowScale > 0 || tcp.sendWindowScale > 0 ? 4 : 0)
+      (tcp.timestamps ? 1 : 0) | (tcp.selectiveAcknowledgments ? 2 : 0)
+      | (tcp.congestionNotification ? 8 : 0) | (tcp.synData ? 32 : 0) | (tcp.receiveWindowScale > 0 || tcp.sendWindowScale > 0 ? 4 : 0)
     values["tcpi_snd_wscale"] = Int64(tcp.sendWindowScale)
     values["tcpi_rcv_wscale"] = Int64(tcp.receiveWindowScale)
     values["tcpi_rto"] = microseconds(tcp.retransmissionTimeout)
@@ -42,6 +43,7 @@ extension ConnectionInfo {
     values["tcpi_min_rtt"] = microseconds(tcp.minimumRoundTrip)
     values["tcpi_snd_mss"] = Int64(tcp.sendSegment)
     values["tcpi_advmss"] = Int64(tcp.receiveSegment)
+    values["tcpi_probes"] = Int64(tcp.windowProbes)
     values["tcpi_unacked"] = Int64(tcp.unacknowledgedSegments)
     values["tcpi_sacked"] = Int64(tcp.sackedSegments)
     values["tcpi_lost"] = Int64(tcp.lostSegments)

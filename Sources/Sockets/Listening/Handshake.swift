@@ -48,7 +48,7 @@ enum Handshake {
       #endif
       return arrive(packet, arrived, at: index, &cx)
     }
-    switch TCPListenRule.examine(arrived.segment) {
+    switch TCPListenRule.examine(arrived.segment, listener.withOptions { $0.value.tcp }) {
     case .ignore: return
     case .open: open(packet, arrived, listener, &cx)
     case .reset(let reply):

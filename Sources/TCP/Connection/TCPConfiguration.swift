@@ -106,6 +106,8 @@ import Timing
   public var keepaliveInterval: Nanoseconds = .seconds(75)
   /// Keep-alive probes without answer before the connection is given up.
   public var keepaliveProbes: UInt8 = 9
+  /// A SYN that carries a FIN opens nothing (FreeBSD: net.inet.tcp.drop_synfin).
+  public var dropsSynFin = true
   /// Only a reset that stands exactly at RCV.NXT is believed (RFC 5961 section 3.2). False: any in the window, as
   /// before it (FreeBSD: net.inet.tcp.insecure_rst).
   public var strictResets = true

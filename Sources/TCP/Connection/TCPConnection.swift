@@ -237,6 +237,8 @@ public struct TCPConnection: ~Copyable {
     info.receiveWindowScale = isScaled ? receive.scale : 0
     info.synData = synDataTaken || fastOpen?.outcome?.dataTaken ?? false
     info.timestamps = timestamps.isEnabled
+    info.selectiveAcknowledgments = isSelective
+    info.windowProbes = Int(probes)
     info.counters = counters
     return info
   }

@@ -149,6 +149,10 @@ import Timing
   public var receiveWindowScale: UInt8 = 0
   /// Text went with the SYN and was acknowledged with it, or came with it (TCPI_OPT_SYN_DATA).
   public var synData = false
+  /// Selective acknowledgments are in use.
+  public var selectiveAcknowledgments = false
+  /// Window probes in a row that were not answered (`tcpi_probes`).
+  public var windowProbes = 0
   /// Timestamps are in use.
   public var timestamps = false
   /// What has been counted.

@@ -61,9 +61,16 @@ struct ReceiveSequence {
   /// 3.8.6.2.2. It never moves back (section 3.8.6.2.1). A scaled field is rounded up, so that the peer does not
   /// see it move back either, while that offers less than one unit of the field more than there is room;
   /// beyond that the field falls short by less than a unit (RFC 7323 section 2.4).
-  mutating func offer(segment: Int) -> UInt16 {
-    let step = min(Int(buffer) / 2, segment)
-    if advance >= max(step, 1) { edge = edge + advance }
+  ///
+  /// BSD says all of the room that there is, but for the last, which would be a silly window.
+  mutating func offer(segment: Int, _ personality: TCPPersonality) -> UInt16 {
+    let room = min(max(free, 0), Int(buffer))
+    let isWorthwhile =
+      switch personality {
+      case .linux: advance >= max(min(Int(buffer) / 2, segment), 1)
+      case .bsd: advance > 0 && (room >= Int(buffer) / 4 || room >= segment)
+      }
+    if isWorthwhile { edge = edge + advance }
     let width = window
     guard scale > 0 else {
       visibleEdge = next + min(width, 65535)

@@ -16,14 +16,22 @@ public enum TCPListenRule {
   ///
   /// A SYN with further flags is a SYN: with ECE and CWR (RFC 3168), with PSH or URG or bits to come (P7). With
   /// FIN as well it is no valid opening, and is dropped.
-  public static func examine(_ segment: TCPSegment) -> Decision {
+  /// - Parameters:
+  ///   - segment: what arrived.
+  ///   - configuration: how the listener behaves. BSD says nothing to a SYN with an ACK, and may be told to take one
+  ///     with a FIN.
+  public static func examine(
+    _ segment: TCPSegment, _ configuration: TCPConfiguration = TCPConfiguration()
+  ) -> Decision {
     if segment.flags.contains(.rst) { return .ignore }
     if segment.flags.contains(.ack) {
+      if segment.flags.contains(.syn), configuration.personality == .bsd { return .ignore }
       return .reset(
         TCPOutgoing(
           sequence: segment.acknowledgment, acknowledgment: SequenceNumber(0), flags: .rst, window: 0))
     }
-    guard segment.flags.contains(.syn), !segment.flags.contains(.fin) else { return .ignore }
+    guard segment.flags.contains(.syn) else { return .ignore }
+    if segment.flags.contains(.fin), configuration.dropsSynFin { return .ignore }
     return .open
   }
 }
