@@ -122,7 +122,7 @@ extension HostSettings {
     "net.ipv4.tcp_thin_linear_timeouts": [0], "net.ipv4.tcp_autocorking": [1], "net.ipv4.tcp_retries1": [3],
     "net.ipv4.tcp_base_mss": [1024], "net.ipv4.tcp_adv_win_scale": [1], "net.ipv4.tcp_app_win": [31],
     "net.inet.tcp.blackhole": [0], 
-    "net.inet.tcp.syncookies_only": [0], "net.inet.tcp.fastopen.client_enable": [0],
+    "net.inet.tcp.syncookies_only": [0], "net.inet.tcp.rexmit_drop_options": [0], "net.inet.tcp.fastopen.client_enable": [0],
     "net.inet.tcp.fastopen.server_enable": [0],
     "net.inet.tcp.icmp_may_rst": [1],
     "net.inet.tcp.path_mtu_discovery": [1], "net.inet.tcp.pmtud_blackhole_detection": [0],

@@ -40,7 +40,12 @@ extension TCPConnection {
       if isReset { return isBelieved(reset: segment) ? .reset : .drop }
       return refusal
     }
-    if isReset { return isBelieved(reset: segment) ? .reset : .challenge }
+    if isReset {
+      if isBelieved(reset: segment) { return .reset }
+      // The right edge is out of the window (RFC 5961 section 3.2); Linux is less strict.
+      let isOutside = segment.sequence - receive.next >= max(receive.window, 1)
+      return isOutside && configuration.personality == .bsd ? .drop : .challenge
+    }
     if segment.flags.contains(.syn) {
       if state == .synReceived, isPassive, !isFastOpened { return .abandon }
       return configuration.strictSyns ? .challenge : .destroy

@@ -25,13 +25,13 @@ extension TCPConnection {
       transmitAcknowledgment(now: now, sink: &sink)
       return
     }
-    let isStale =
-      timestamps.isEnabled
-      && (segment.options.timestamps.map { timestamps.isStale($0.value, now: now) } ?? false)
-    if isStale || flags.contains(.syn) || payloadCount > 0
-      || !isAcceptable(segment.sequence, length: length)
-    {
-      counters.rejected &+= 1
+    // The last acknowledgment again says nothing; anything else is told where we stand.
+    if length == 0, segment.sequence == receive.next, segment.acknowledgment == send.maximum { return }
+    counters.rejected &+= 1
+    if flags.contains(.syn), !configuration.strictSyns, isAcceptable(segment.sequence, length: length) {
+      transmitReset(now: now, sink: &sink)
+      end(.reset, &effects)
+    } else {
       transmitChallenge(now: now, sink: &sink)
     }
   }
@@ -39,6 +39,7 @@ extension TCPConnection {
   /// Whether a SYN is newer than everything of this connection: by its timestamp (RFC 6191), or by its sequence
   /// number (RFC 9293 section 3.6.1).
   private func mayReopen(_ syn: TCPSegment) -> Bool {
+    if syn.flags.contains(.fin), configuration.dropsSynFin { return false }
     if timestamps.isEnabled, let stamps = syn.options.timestamps {
       let ticks = Int32(bitPattern: stamps.value &- timestamps.recent)
       if ticks != 0 { return ticks > 0 }

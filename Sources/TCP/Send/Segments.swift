@@ -109,14 +109,26 @@ extension TCPConnection {
 
   /// A segment that only acknowledges.
   mutating func transmitAcknowledgment(now: Instant, sink: inout some TCPSink & ~Copyable) {
-    transmit(at: acceptableSequence, .ack, now: now, sink: &sink)
+    if configuration.personality == .bsd, repeatsFin {
+      transmit(at: send.queueEnd, [.fin, .ack], isRetransmission: true, now: now, sink: &sink)
+    } else {
+      transmit(at: acceptableSequence, .ack, now: now, sink: &sink)
+    }
+  }
+
+  /// BSD's habit: while our FIN is out, every acknowledgment has it again.
+  private var repeatsFin: Bool {
+    switch state {
+    case .finWait1, .closing, .lastAck: send.next == send.queueEnd + 1 && send.next == send.maximum
+    case .closed, .listen, .synSent, .synReceived, .established, .finWait2, .closeWait, .timeWait: false
+    }
   }
 
   /// RFC 5961: says where we stand to a peer, or an attacker, whose segment was not accepted.
   mutating func transmitChallenge(now: Instant, sink: inout some TCPSink & ~Copyable) {
     guard challenges.allows(configuration, now: now) else { return }
     counters.challenges &+= 1
-    transmitAcknowledgment(now: now, sink: &sink)
+    transmit(at: acceptableSequence, .ack, now: now, sink: &sink)
   }
 
   /// A reset of a synchronized peer: <SEQ=SND.NXT><CTL=RST,ACK>.
