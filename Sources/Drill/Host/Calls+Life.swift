@@ -25,7 +25,7 @@ extension DrillHost {
     let endpoint = Endpoint(isIPv4: domain == 2, settings, options, .gone)
     guard let fresh = makeStream(endpoint) else { return .fail(.ENOBUFS) }
     endpoint.become(.fresh(fresh))
-    endpoint.wasConnected = { [unowned self] in roundBuffers($0) }
+    endpoint.wasAnswered = { [unowned self] in roundBuffers($0) }
     endpoint.isNonblocking = flags & 0x800 != 0
     return opened(.stream(endpoint))
   }
@@ -138,6 +138,8 @@ extension DrillHost {
       if options.abortsOnClose { stream.setAbortOnClose(true) }
       if let failure = stream.failure { child.pendingError = Errno(failure) }
       roundBuffers(child)
+      if let buffer = options.sendBuffer { child.sendMemory.lock(Int(buffer)) }
+      child.growSendMemory()
       guard let number = descriptors.open(.stream(child)) else { return CallResult(.EMFILE) }
       var result = CallResult(Int64(number))
       result.address = stream.remoteAddress

@@ -186,6 +186,15 @@ extension DrillHost {
       mayNotWait: endpoint.isNonblocking || flags.contains(.dontWait))
   }
 
+  /// How many of so many bytes there is room for.
+  private func admitted(_ endpoint: Endpoint, _ stream: StreamSocket, _ wanted: Int) -> Int {
+    guard isLinux else { return wanted }
+    let condition = stream.condition
+    return endpoint.sendMemory.admits(
+      wanted, stream.informationAtRest, queued: condition.unacknowledged, unsent: condition.unsent,
+      unsentLimit: Int(endpoint.options.unsentLimit(endpoint.settings)))
+  }
+
   /// `bytes`: nil for a bad pointer. `whenDone` is told how many bytes were taken, once, if any were.
   func sendStream(
     _ endpoint: Endpoint, _ bytes: [UInt8]?, isPushed: Bool, isZeroCopy: Bool = false, mayNotWait: Bool,
@@ -213,8 +222,11 @@ extension DrillHost {
       // Who waits is woken when there is room worth waking for.
       if isWaiting, !endpoint.isWorthWriting { return nil }
       if sent == wanted { return end() }
-      while sent < wanted {
-        let outcome = unsafe bytes[sent...].withUnsafeBytes {
+      let most = sent + admitted(endpoint, stream, wanted - sent)
+      while sent < most {
+        // What is cut short is not kept from leaving by what does not fit.
+        let isPushed = most < wanted || isPushed
+        let outcome = unsafe bytes[sent..<most].withUnsafeBytes {
           unsafe stream.tryWrite($0, isPushed: isPushed)
         }
         switch outcome {
@@ -229,8 +241,6 @@ extension DrillHost {
       }
       if sent == wanted { return end() }
       endpoint.wantsSpace = true
-      // What must wait for room is not kept from leaving.
-      if sent > 0 { stream.push() }
       isWaiting = true
       return mayNotWait ? (sent > 0 ? end() : CallResult(.EAGAIN)) : nil
     }

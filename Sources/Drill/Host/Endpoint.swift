@@ -40,9 +40,11 @@ final class Endpoint: Pollable {
   /// What MSG_ERRQUEUE reads.
   var errors: [ExtendedError] = []
   var copies = ZeroCopies()
+  /// The send buffer, as Linux counts it.
+  var sendMemory: SendMemory
 
-  /// Called once it is connected, before anybody is told.
-  var wasConnected: ((Endpoint) -> Void)?
+  /// Called when the peer's SYN has arrived, before anybody is told.
+  var wasAnswered: ((Endpoint) -> Void)?
   /// What was true when it was last looked at.
   private var last: StreamCondition?
   private var lastWaiting = 0
@@ -52,6 +54,7 @@ final class Endpoint: Pollable {
     self.settings = settings
     self.options = options
     self.phase = phase
+    sendMemory = SendMemory(settings)
     super.init()
     if case .stream(let stream) = phase { last = stream.condition }
   }
@@ -119,10 +122,13 @@ final class Endpoint: Pollable {
   /// what may be.
   var isWorthWriting: Bool {
     guard let condition, let stream else { return false }
-    let queued = stream.limits.send - condition.sendSpace
-    guard condition.sendSpace > 0, condition.sendSpace * 2 >= queued else { return false }
-    let limit = options.unsentLimit(settings)
-    return limit == .max || condition.unsent * 2 < Int(limit)
+    switch settings.personality {
+    case .linux:
+      let limit = options.unsentLimit(settings)
+      return sendMemory.isWorthTelling(queued: condition.unacknowledged)
+        && (limit == .max || condition.unsent * 2 < Int(limit))
+    case .bsd: return condition.sendSpace > 0 && condition.sendSpace * 3 >= stream.limits.send
+    }
   }
 
   override func mask() -> UInt32 {
@@ -162,7 +168,9 @@ final class Endpoint: Pollable {
     last = now
     if let failure = now.failure, before.failure == nil { fail(failure, before) }
     if now.received != before.received { notify(PollBits.input | PollBits.normalInput) }
-    if now.isConnected, !before.isConnected { wasConnected?(self) }
+    if now.state != before.state, before.state == .synSent, !isOver(now) { wasAnswered?(self) }
+    if now.isConnected, !before.isConnected { growSendMemory() }
+    if wantsSpace, now.unacknowledged < before.unacknowledged { growSendMemory() }
     if now.isConnected != before.isConnected || now.isAtEnd != before.isAtEnd
       || isOver(now) != isOver(before)
     {
@@ -178,6 +186,11 @@ final class Endpoint: Pollable {
       for range in ended { enqueue(range) }
       notify(PollBits.error)
     }
+  }
+
+  func growSendMemory() {
+    guard let stream, settings.personality == .linux else { return }
+    sendMemory.grow(stream.informationAtRest, upTo: settings.sendMemory.most)
   }
 
   private func unacknowledged(_ condition: StreamCondition) -> Int { condition.unacknowledged }

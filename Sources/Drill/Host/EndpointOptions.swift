@@ -93,8 +93,6 @@ struct EndpointOptions {
       options.tcp.selectiveAcknowledgments = false
     }
     if maximumSegment > 0 { options.segmentLimit = UInt16(clamping: maximumSegment) }
-    let limit = unsentLimit(settings)
-    if limit != .max { options.unsentLimit = Int(limit) }
     options.deferredAccept = deferAccept
     options.trafficClass = TrafficClass(rawValue: isIPv4 ? typeOfService : trafficClass)
     let hops = isIPv4 ? timeToLive : hopLimit
@@ -119,8 +117,14 @@ struct EndpointOptions {
       receive = min(receive, Int(windowClamp))
       receiveMost = min(receiveMost, Int(windowClamp))
     }
-    return BufferLimits(
-      send: sendBuffer.map { Int($0) } ?? settings.sendLimit,
-      upTo: sendBuffer == nil ? settings.sendMemory.most : 0, receive: receive, upTo: receiveMost)
+    switch settings.personality {
+    case .linux:
+      // What Linux takes depends on more than a number: `SendMemory`.
+      return BufferLimits(send: .max, upTo: 0, receive: receive, upTo: receiveMost)
+    case .bsd:
+      return BufferLimits(
+        send: sendBuffer.map { Int($0) } ?? settings.sendMemory.initial,
+        upTo: sendBuffer == nil ? settings.sendMemory.most : 0, receive: receive, upTo: receiveMost)
+    }
   }
 }

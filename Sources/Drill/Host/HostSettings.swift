@@ -138,12 +138,4 @@ public struct HostSettings: Sendable {
     case .bsd: largestBuffer
     }
   }
-  /// What a socket takes from writers whose buffer nobody has set. Linux's grows with the congestion window, from ten
-  /// segments and what they occupy on.
-  var sendLimit: Int {
-    switch personality {
-    case .linux: min(max(sendMemory.initial, 87040), sendMemory.most)
-    case .bsd: sendMemory.initial
-    }
-  }
 }

@@ -54,7 +54,9 @@ extension DrillHost {
   }
 
   func sendBuffer(_ endpoint: Endpoint) -> Int {
-    endpoint.options.sendBuffer.map { Int($0) } ?? endpoint.settings.sendMemory.initial
+    isLinux
+      ? endpoint.sendMemory.limit
+      : endpoint.options.sendBuffer.map { Int($0) } ?? endpoint.settings.sendMemory.initial
   }
   func receiveBuffer(_ endpoint: Endpoint) -> Int {
     endpoint.options.receiveBuffer.map { Int($0) } ?? endpoint.settings.receiveMemory.initial
@@ -174,7 +176,9 @@ extension DrillHost {
     case 7, 32:
       let most = name == 32 ? Int32.max / 2 : Int32(clamping: endpoint.settings.largestSendBuffer)
       if !isLinux, number <= 0 { return .refused(.EINVAL) }
-      endpoint.options.sendBuffer = isLinux ? max(min(max(number, 0), most) * 2, 4608) : min(number, most)
+      let buffer = isLinux ? max(min(max(number, 0), most) * 2, 4608) : min(number, most)
+      endpoint.options.sendBuffer = buffer
+      endpoint.sendMemory.lock(Int(buffer))
       apply(endpoint)
     case 8, 33:
       let most = name == 33 ? Int32.max / 2 : Int32(clamping: endpoint.settings.largestReceiveBuffer)
