@@ -34,7 +34,8 @@ extension ConnectionInfo {
     values["tcpi_backoff"] = Int64(tcp.backoff)
     values["tcpi_options"] =
       (tcp.timestamps ? 1 : 0) | (tcp.selectiveAcknowledgments ? 2 : 0)
-      | (tcp.congestionNotification ? 8 : 0) | (tcp.synData ? 32 : 0) | (tcp.receiveWindowScale > 0 || tcp.sendWindowScale > 0 ? 4 : 0)
+      | (tcp.congestionNotification ? 8 : 0) | (tcp.synData ? 32 : 0)
+      | (tcp.receiveWindowScale > 0 || tcp.sendWindowScale > 0 ? 4 : 0)
     values["tcpi_snd_wscale"] = Int64(tcp.sendWindowScale)
     values["tcpi_rcv_wscale"] = Int64(tcp.receiveWindowScale)
     values["tcpi_rto"] = microseconds(tcp.retransmissionTimeout)

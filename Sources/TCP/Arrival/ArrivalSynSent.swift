@@ -23,6 +23,7 @@ extension TCPConnection {
       return
     }
     guard flags.contains(.syn) else { return }
+    if flags.contains(.fin), configuration.dropsSynFin, configuration.personality == .bsd { return }
 
     lastArrival = now
     takeSyn(segment, now: now)

@@ -18,6 +18,7 @@ extension TCPConnection {
       effects.events.insert(.reopen)
       return
     }
+    guard flags.contains(.ack) || flags.contains(.syn) else { return }
     let length = segment.length(payload: payloadCount)
     if !flags.contains(.syn), flags.contains(.fin), segment.sequence + length == receive.next {
       // The peer's FIN again: our acknowledgment was lost, and the wait begins anew.

@@ -42,7 +42,8 @@ extension TCPConnection {
     counters.bytesSent &+= UInt64(count)
     sink.send(
       TCPOutgoing(
-        sequence: send.initial, acknowledgment: SequenceNumber(0), flags: synFlags(isAnswer: false, isRetransmission: false),
+        sequence: send.initial, acknowledgment: SequenceNumber(0),
+        flags: synFlags(isAnswer: false, isRetransmission: false),
         window: receive.offerUnscaled(), options: options, payloadOffset: 0, payloadCount: count))
     armSendTimers(now: now)
   }

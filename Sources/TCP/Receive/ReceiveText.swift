@@ -36,6 +36,8 @@ extension TCPConnection {
     let edge = receive.finSequence.map { SequenceNumber.earlier($0, receive.edge) } ?? receive.edge
     let excess = sequence + text.totalCount - edge
     let old = receive.next - sequence
+    // BSD tells at once what came twice.
+    if old > 0, configuration.personality == .bsd { policy.now = true }
     if old > 0 { selective.repeated(sequence, sequence + min(old, text.totalCount)) }
     guard max(excess, 0) + max(old, 0) < text.totalCount else {
       // Nothing of it is both new and in the window: a repetition, or a probe of a closed window.

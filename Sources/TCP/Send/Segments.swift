@@ -20,7 +20,8 @@ extension TCPConnection {
     if isSelective, acknowledges { options.sack = selectiveBlocks(besides: payloadCount) }
     // Who resets has no room any more, says BSD.
     let isOver = flags.contains(.rst) && configuration.personality == .bsd
-    let window = isOver ? 0 : receive.offer(segment: Int(configuration.maximumSegment), configuration.personality)
+    let window =
+      isOver ? 0 : receive.offer(segment: Int(configuration.maximumSegment), configuration.personality)
     if acknowledges {
       receive.lastAcknowledgment = receive.next
       policy.sent(withText: payloadCount > 0, now: now, configuration)
