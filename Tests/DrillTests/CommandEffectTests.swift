@@ -31,7 +31,7 @@ import Timing
       effects("../x/set_sysctls.py /proc/sys/net/ipv4/tcp_wmem=\"1 2 3\" \\\n /proc/sys/net/ipv4/b=1") == [
         setting("net.ipv4.tcp_wmem", "1 2 3"), setting("net.ipv4.b", "1"),
       ])
-    #expect(effects("tc qdisc replace dev tun0 root fq") == [setting("qdisc.fq", "1")])
+    #expect(effects("tc qdisc replace dev tun0 root fq") == [setting("net.core.default_qdisc", "fq")])
     #expect(effects("echo 0 > /proc/sys/net/ipv4/c") == [setting("net.ipv4.c", "0")])
     #expect(effects("echo 0 > /sys/module/tcp_cubic/parameters/d") == [setting("module.tcp_cubic.d", "0")])
     #expect(

@@ -215,7 +215,8 @@ import Wire
     ("> R. 0:0(0)! ack 1 win 1", ["> R. 1:1(0)! ack 1 win 1"]),
   ])
   func everyFieldThatTheScriptNamesIsCompared(script: String, others: [String]) throws {
-    #expect(try differences(script, sent: script) == [])
+    let itself = script.replacing("ect01", with: "ect0")
+    #expect(try differences(script, sent: itself) == [])
     for other in others { #expect(try differences(script, sent: other).count > 0, "\(other)") }
   }
 

@@ -57,7 +57,8 @@ extension ShellCommand {
     case "ip": return route(arguments, whole: whole)
     // A queue that takes nothing makes the stack's own sending fail: there is none here that could be full.
     case "tc" where arguments.suffix(2) == ["limit", "0"]: return [.unsupported(whole)]
-    case "tc" where arguments.last == "fq": return [.setting(name: "qdisc.fq", value: "1", isDefault: false)]
+    case "tc" where arguments.last == "fq":
+      return [.setting(name: "net.core.default_qdisc", value: "fq", isDefault: false)]
     // Queues and offloads of a device that is not there; modules that are; connections of runs before.
     case "tc", "ethtool", "kldload", "kldstat", "modprobe", "tcpdrop", "nstat", "rm", "true", ":", "ifconfig":
       return [.harmless(whole)]
