@@ -61,5 +61,5 @@ extension Rule {
     return findings
   }
 
-  private static let foldersOfScripts: Set<String> = ["Tests/EndToEnd"]
+  private static let foldersOfScripts: Set<String> = ["Tests/EndToEnd", "Tests/Scripts"]
 }

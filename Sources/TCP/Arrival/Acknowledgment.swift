@@ -157,7 +157,8 @@ extension TCPConnection {
   ) {
     takeRoundTrip(segment, report, now: now)
     if report.isDuplicate { counters.duplicateAcknowledgments &+= 1 }
-    guard report.priorCount > 0 else { return }
+    // With nothing out only the report of a duplicate says something: what was sent again was not lost.
+    guard report.priorCount > 0 || report.reportedDuplicate else { return }
     recent.adapt(priorDelivered: report.newestPriorDelivered, delivered: rate.delivered)
     takeProbeAnswer(segment.acknowledgment, report, now: now)
     var repeats = Repetition.none
