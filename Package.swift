@@ -93,7 +93,7 @@ let targets: [Target] = [
       "Timing",
       "Exclusion",
     ]),
-  tests("SimulationTests", ["Simulation", "Timing"]),
+  tests("SimulationTests", ["Chance", "Simulation", "Timing", "Buffers", "Wire"]),
   tests("CommandTests", ["SluiceCommand", "Sluice", "Wire"]),
   tests("DrillTests", ["Chance", "Drill", "Wire", "Timing"]),
   tests("HouseTests", []),

@@ -39,7 +39,8 @@ struct Decisions {
     }
     return Int(word % UInt64(bound))
   }
-  mutating func chance(percent: Int) -> Bool { below(100) < percent }
+  /// True `percent` times of 100; never after the script's end, where everything else is 0.
+  mutating func chance(percent: Int) -> Bool { !isExhausted && below(100) < percent }
   /// True with a probability of 0...1.
   mutating func chance(_ probability: Double) -> Bool {
     guard script != nil else { return random.chance(probability) }

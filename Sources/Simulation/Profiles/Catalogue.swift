@@ -49,7 +49,12 @@ extension Profile {
   // MARK: Lines that lose, double, damage and disorder
 
   private static func lossy(_ name: String, _ share: Double, _ purpose: String) -> Profile {
-    Profile(name, purpose) { _ in (path { $0.loss = .random(share) }, nil) }
+    // A timeout that is lost again and again doubles up to two minutes.
+    Profile(name, purpose) { _ in
+      (path { $0.loss = .random(share) }, nil)
+    } _: {
+      $0.limit = .seconds(3600)
+    }
   }
 
   private static let impaired = [
@@ -123,7 +128,7 @@ extension Profile {
       (path(roundTrip: .milliseconds(40)), nil)
     } _: {
       $0.workloads = [.parallel]
-      $0.bytes = 4 << 20
+      $0.bytes = 8 << 20
     },
   ]
 

@@ -13,7 +13,9 @@ struct ReferenceTransfer {
   private let payload: Int
   /// Segments that the receiver's window admits.
   private let windowLimit: Int
-  private var loss: LossModel
+  private let loss: LossModel
+  /// The share of segments that a checksum refuses.
+  private let damage: Double
   private var isBad = false
   private var random: SeededGenerator
   private var control: ReferenceControl
@@ -47,6 +49,7 @@ struct ReferenceTransfer {
     segments = (bytes + payload - 1) / payload
     windowLimit = max(2, window / 2 / payload)
     loss = link.loss
+    damage = link.corruption
     random = SeededGenerator(seed: seed)
     self.control = control
   }
@@ -110,6 +113,7 @@ struct ReferenceTransfer {
   }
 
   private mutating func isLost() -> Bool {
+    if damage > 0, random.chance(damage) { return true }
     switch loss {
     case .none: return false
     case .random(let probability): return random.chance(probability)

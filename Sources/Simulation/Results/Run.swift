@@ -33,6 +33,8 @@ final class Run {
   private var network: Network { assembly.network }
   /// Packets of a context's pool that attacked connections may hold at most: what their buffers take.
   var packetBound = 6000
+  /// What parallel transfers had received when the first of them was done.
+  private var sharesAtFirstEnd: [Double] = []
   /// Called after each event, while applications run.
   var observer: (() -> Void)?
 
@@ -53,8 +55,9 @@ final class Run {
       bytes: options.bytes ?? profile.bytes, hosts: network.hosts.count, retries: profile.retries, &random)
     for plan in plans { traffic.add(plan) }
     let steps = profile.timeline(&random)
-    network.timeline = { [assembly, traffic] in assembly.perform(steps[$0].step, traffic) }
     hasTimeline = !steps.isEmpty
+    // The assembly has the network: it must not have the assembly.
+    network.timeline = { [unowned self] in self.assembly.perform(steps[$0].step, self.traffic) }
     for (index, step) in steps.enumerated() {
       network.plan(.timeline, after: UInt64(max(0, step.after.count)), index: index)
     }
@@ -88,6 +91,7 @@ final class Run {
     result.frameEvents = network.frameEvents
     result.fingerprint = network.fingerprint
     network.loseAll()
+    observer = nil
     return result
   }
 
@@ -96,6 +100,7 @@ final class Run {
     while true {
       repeat { network.settle() } while traffic.run()
       observer?()
+      noteShares()
       if let failure = traffic.failure { return fail(failure) }
       if isOver() { return }
       // A storm of frames is no progress, however little virtual time it takes.
@@ -138,6 +143,10 @@ final class Run {
     let limit = network.clock.now().nanoseconds + 5_000_000_000
     network.settle()
     while !isAllBack, network.advance(limit: limit) { network.settle() }
+    for host in network.hosts {
+      // What could not give everything back stays, or its pools would end the process before the failure is told.
+      for stack in host.lives where !stack.isAtRest { _ = unsafe Unmanaged.passRetained(stack) }
+    }
   }
 
   // MARK: Numbers
@@ -171,7 +180,7 @@ final class Run {
       result.averageQueue = pipe.statistics.queueIntegral / Double(max(1, elapsed))
       if options.comparesReference { compare(measured.plan, pipe) }
     }
-    if workload == .parallel { result.fairness = fairness(endpoints) }
+    result.fairness = fairness
   }
 
   /// The same transfer by reference senders. Not where the network changes under way, which they know nothing of.
@@ -189,15 +198,19 @@ final class Run {
     result.reference = (newReno, cubic)
   }
 
-  /// Jain's index: the square of the sum of shares over n times the sum of their squares.
-  private func fairness(_ endpoints: [Endpoint]) -> Double? {
-    let shares = endpoints.filter { !$0.isClient && $0.outcome == .complete }.map {
-      Double($0.received) / Double(max(1, $0.lastArrival - $0.began))
-    }
-    let squares = shares.reduce(0) { $0 + $1 * $1 }
+  /// Jain's index: the square of the sum of shares over n times the sum of their squares. Shares are what each had
+  /// transferred when the first one was done: until then all of them wanted more.
+  private var fairness: Double? {
+    let squares = sharesAtFirstEnd.reduce(0) { $0 + $1 * $1 }
     guard squares > 0 else { return nil }
-    let sum = shares.reduce(0, +)
-    return sum * sum / (Double(shares.count) * squares)
+    let sum = sharesAtFirstEnd.reduce(0, +)
+    return sum * sum / (Double(sharesAtFirstEnd.count) * squares)
+  }
+  private func noteShares() {
+    guard workload == .parallel, sharesAtFirstEnd.isEmpty else { return }
+    let receivers = traffic.sessions.map { $0.endpoints.first { !$0.isClient } }
+    guard receivers.contains(where: { $0.map { $0.received == $0.script.expects } ?? false }) else { return }
+    sharesAtFirstEnd = receivers.map { Double($0?.received ?? 0) }
   }
 }
 
@@ -207,7 +220,7 @@ extension Pipe {
     guard let rate = parameters.rate else { return nil }
     let headers = (isIPv4 ? 20 : 40) + 20 + 12
     let share = Double(parameters.mtu - headers) / Double(parameters.mtu + FrameLayout.linkBytes)
-    return Double(rate) * share * (1 - parameters.loss.share)
+    return Double(rate) * share * (1 - parameters.loss.share) * (1 - parameters.corruption)
   }
 }
 

@@ -15,7 +15,7 @@ final class Endpoint {
   }
 
   private unowned let traffic: Traffic
-  let session: Session
+  unowned let session: Session
   let script: Script
   let isClient: Bool
   let host: Int

@@ -113,7 +113,7 @@ final class Session {
     case .aborted, .failed, .vanished:
       if endpoint.isClient {
         // Where nobody answered, applications try again: three solicitations, or all SYNs, may have been lost.
-        let isUnanswered = !endpoint.wasConnected && outcome != .vanished && retries < 5
+        let isUnanswered = !endpoint.wasConnected && outcome != .vanished && retries < 5 * plan.connections
         if retries < plan.retries || isUnanswered {
           retries += 1
           begun -= 1
