@@ -29,20 +29,29 @@ extension SocketLayer {
 }
 
 extension UnconnectedStream {
+  /// As ``SocketLayer/knowsFastOpen(_:)``, by what this socket is set to.
+  public func knowsFastOpen(_ address: IPAddress) -> Bool {
+    let allowed = withApplication { held in
+      settings.withLock(&held) { settings, _ in settings.tcp.fastOpen }
+    }
+    return layer.fastOpenCache.attempt(address, allowed, now: layer.now)?.sendsData ?? false
+  }
+
   /// MSG_FASTOPEN: begins to connect, and sends as much of `bytes` with the SYN as it holds, if the peer's cookie is
   /// known; if not, the SYN asks for it. Whatever becomes of the text in the SYN, the connection is a connection like any
   /// other, and what the SYN could not bring it brings afterwards. No user memory is touched after the return.
   ///
   /// Application context; does not wait. Fails as ``connect(to:)``, and with `.noBufferSpace`; `.operationNotSupported`
-  /// if the configuration has no `TCPFastOpen.client`.
+  /// if the socket's options have no `TCPFastOpen.client`.
   public func connect(
     to remote: SocketAddress, sending bytes: UnsafeRawBufferPointer
   ) -> Result<FastOpenConnect, SocketError> {
-    guard layer.configuration.tcp.fastOpen.contains(.client) else { return .failure(.operationNotSupported) }
+    let tcp = withApplication { held in settings.withLock(&held) { settings, _ in settings.tcp } }
+    guard tcp.fastOpen.contains(.client) else { return .failure(.operationNotSupported) }
     // Nil where it was in vain lately: a plain SYN, and the text comes later.
     let attempt = layer.fastOpenCache.attempt(
-      remote.address, layer.configuration.tcp.fastOpen, now: layer.now)
-    let room = attempt.map { TCPConnection.fastOpenRoom($0, layer.configuration.tcp) } ?? 0
+      remote.address, tcp.fastOpen, now: layer.now)
+    let room = attempt.map { TCPConnection.fastOpenRoom($0, tcp) } ?? 0
     let count = min(bytes.count, room, connection.sendRoom)
     guard count > 0 else {
       return connect(to: remote, ConnectExtras(fastOpen: attempt, chain: nil)).map {

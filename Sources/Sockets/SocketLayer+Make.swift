@@ -311,7 +311,8 @@ extension SocketLayer {
       return .failure(.noBufferSpace)
     }
     connection.retain()  // the handle's
-    return .success(UnconnectedStream(connection, family: family, layer: self))
+    return .success(
+      UnconnectedStream(connection, family: family, options: options ?? self.options(), layer: self))
   }
 }
 

@@ -39,6 +39,7 @@ extension DrillHost {
   func makeFresh(_ endpoint: Endpoint) {
     guard let fresh = makeStream(endpoint) else { return endpoint.become(.gone) }
     endpoint.progress = .unconnected
+    endpoint.deferredTarget = nil
     endpoint.isReceiveShutdown = false
     endpoint.isSendShutdown = false
     endpoint.become(.fresh(fresh))
@@ -108,9 +109,12 @@ extension DrillHost {
       return .success()
     case .stream, .gone: return .fail(.EINVAL)
     case .fresh(let fresh):
-      switch wait(fresh.listen(backlog: limit, options: endpoint.streamOptions)) {
+      var options = endpoint.streamOptions
+      options.tcp.fastOpen.formUnion(settings.transport.fastOpen)
+      switch wait(fresh.listen(backlog: limit, options: options)) {
       case .success(let listener):
         endpoint.become(.listening(listener))
+        if let limit = endpoint.options.fastOpenQueue { listener.setFastOpen(limit: Int(limit)) }
         endpoint.backlog = limit - 1
         return .success()
       case .failure(let error): return .fail(Errno(error))
@@ -167,6 +171,19 @@ extension DrillHost {
     case .fresh(let fresh):
       if endpoint.isIPv4, !remote.address.isIPv4 { return .fail(.EAFNOSUPPORT) }
       if let errno = refusal(remote) { return .fail(errno) }
+      if endpoint.deferredTarget != nil { return .fail(.EISCONN) }
+      if endpoint.options.opensFast {
+        // With a cookie nothing leaves before there is text to go with it; without one it is asked for now.
+        if knowsFastOpen(endpoint, fresh, remote) {
+          endpoint.deferredTarget = remote
+          endpoint.progress = .connecting
+          return .success()
+        }
+        switch openFast(endpoint, fresh, to: remote, sending: []) {
+        case .failure(let errno): return .fail(errno)
+        case .success: return finishConnecting(endpoint, failing: .EINPROGRESS)
+        }
+      }
       // An unspecified address is this host itself.
       let target = remote.address.isUnspecified ? IPAddress("127.0.0.1")! : remote.address
       switch fresh.connect(to: SocketAddress(target, port: remote.port, zone: remote.zone)) {
@@ -189,7 +206,7 @@ extension DrillHost {
     }
   }
 
-  private func refusal(_ remote: SocketAddress) -> Errno? {
+  func refusal(_ remote: SocketAddress) -> Errno? {
     if remote.address.isMulticast || remote.address.isLimitedBroadcast {
       return isLinux ? .ENETUNREACH : .EACCES
     }
@@ -198,22 +215,35 @@ extension DrillHost {
     return nil
   }
 
+  private func knowsFastOpen(
+    _ endpoint: Endpoint, _ fresh: UnconnectedStream, _ remote: SocketAddress
+  ) -> Bool {
+    guard opensFast else { return false }
+    var options = endpoint.streamOptions
+    options.tcp.fastOpen.formUnion(settings.transport.fastOpen)
+    fresh.setOptions(options)
+    return fresh.knowsFastOpen(remote.address)
+  }
+
   private func finishConnecting(_ endpoint: Endpoint, failing errno: Errno) -> Step {
     attempt(
       isNonblocking: endpoint.isNonblocking, until: deadline(endpoint.options.sendTimeout), failing: errno
-    ) { [unowned self] in
-      guard let stream = endpoint.stream else { return CallResult(.ECONNABORTED) }
-      let condition = stream.condition
-      if condition.isConnected, endpoint.state != .closed {
-        endpoint.progress = .connected
-        return CallResult(0)
-      }
-      guard condition.hasEnded || condition.failure != nil || condition.isConnected else { return nil }
-      let error = endpoint.takeError() ?? condition.failure.map { Errno($0) } ?? .ECONNABORTED
-      stream.close()
-      makeFresh(endpoint)
-      return CallResult(error)
+    ) { [unowned self] in connectOutcome(endpoint) }
+  }
+
+  /// What became of a connection that is being made; nil: it is not known yet.
+  func connectOutcome(_ endpoint: Endpoint) -> CallResult? {
+    guard let stream = endpoint.stream else { return CallResult(.ECONNABORTED) }
+    let condition = stream.condition
+    if condition.isConnected, endpoint.state != .closed {
+      endpoint.progress = .connected
+      return CallResult(0)
     }
+    guard condition.hasEnded || condition.failure != nil || condition.isConnected else { return nil }
+    let error = endpoint.takeError() ?? condition.failure.map { Errno($0) } ?? .ECONNABORTED
+    stream.close()
+    makeFresh(endpoint)
+    return CallResult(error)
   }
 
   /// connect with AF_UNSPEC: what was connected is reset, and the socket is as new.
@@ -307,6 +337,8 @@ extension DrillHost {
       case .gone: break
       }
       endpoint.become(.gone)
+      // The keys that this listener had are gone with it.
+      if endpoint.options.fastOpenKeys != nil { setFastOpenKeys() }
     case .epoll(let instance): instance.removeAll()
     case .pipe(let end):
       if end.isWriter { end.pipe.writer = nil } else { end.pipe.reader = nil }

@@ -172,18 +172,48 @@ extension DrillHost {
     _ endpoint: Endpoint, _ pieces: [OutgoingBytes], _ rawFlags: Int32, to target: AddressArgument
   ) -> Step {
     let flags = MessageFlags(rawValue: rawFlags)
-    if flags.contains(.fastOpen) { return .unsupported("MSG_FASTOPEN") }
     if flags.contains(.outOfBand) { return .unsupported("urgent data") }
     if flags.contains(.endOfRecord) { return .unsupported("MSG_EOR") }
+    if !isLinux, case .inet(let remote) = target, case .fresh(let fresh) = endpoint.phase,
+      endpoint.options.fastOpenQueue != nil
+    {
+      return connectAndSend(endpoint, fresh, to: remote, pieces)
+    }
     if !isLinux, case .inet = target {
       // An address is for who is not connected, and TCP needs a connection first.
       return .fail(endpoint.stream == nil ? .ENOTCONN : .EISCONN)
     }
     let bytes = flatten(pieces)
     let asksCopies = flags.contains(.zeroCopy) && endpoint.options.zeroCopy
+    let mayNotWait = endpoint.isNonblocking || flags.contains(.dontWait)
+    if flags.contains(.fastOpen) || endpoint.deferredTarget != nil {
+      return sendFast(
+        endpoint, bytes, to: target, isPushed: !flags.contains(.more), isZeroCopy: asksCopies,
+        mayNotWait: mayNotWait)
+    }
     return sendStream(
-      endpoint, bytes, isPushed: !flags.contains(.more), isZeroCopy: asksCopies,
-      mayNotWait: endpoint.isNonblocking || flags.contains(.dontWait))
+      endpoint, bytes, isPushed: !flags.contains(.more), isZeroCopy: asksCopies, mayNotWait: mayNotWait)
+  }
+
+  /// BSD: a send with an address connects, and everything is sent as soon as may be: with the SYN, or behind it.
+  private func connectAndSend(
+    _ endpoint: Endpoint, _ fresh: UnconnectedStream, to remote: SocketAddress, _ pieces: [OutgoingBytes]
+  ) -> Step {
+    if endpoint.isIPv4, !remote.address.isIPv4 { return .fail(.EAFNOSUPPORT) }
+    if let errno = refusal(remote) { return .fail(errno) }
+    guard let bytes = flatten(pieces) else { return .fail(.EFAULT) }
+    switch openFast(endpoint, fresh, to: remote, sending: bytes) {
+    case .failure(let errno): return .fail(errno)
+    case .success(let taken):
+      if taken < bytes.count, let stream = endpoint.stream {
+        let outcome = unsafe bytes[taken...].withUnsafeBytes { unsafe stream.tryWriteAhead($0) }
+        if case .bytes(let count) = outcome {
+          endpoint.written += UInt64(count)
+          return .success(Int64(taken + count))
+        }
+      }
+      return .success(Int64(taken))
+    }
   }
 
   /// How many of so many bytes there is room for.

@@ -16,7 +16,9 @@ import Wire
 public final class DrillHost {
   /// How it behaves; what concerns sockets is read when a socket is made. Addresses, prefixes, MTU, TTL, personality
   /// and seed are read when the host is made.
-  public var settings: HostSettings
+  public var settings: HostSettings {
+    didSet { if settings.fastOpenKeys != oldValue.fastOpenKeys { setFastOpenKeys() } }
+  }
 
   let clock = VirtualClock(start: Instant(milliseconds: 1000))
   let link: ScriptLink
@@ -67,6 +69,13 @@ public final class DrillHost {
     }
     scheduler = ManualScheduler(clock: clock)
     scheduler.add(contexts)
+    setFastOpenKeys()
+  }
+
+  /// The keys of Fast Open's cookies are those of the host; or those of a listener, as long as there is one that has
+  /// some of its own.
+  func setFastOpenKeys(_ own: TCPFastOpenCookies? = nil) {
+    if let keys = own ?? settings.fastOpenKeys { sockets.setFastOpenKeys(keys) }
   }
 
   // MARK: Calls

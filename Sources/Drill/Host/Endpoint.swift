@@ -23,6 +23,8 @@ final class Endpoint: Pollable {
   var options: EndpointOptions
   var phase: Phase
   var progress = Progress.unconnected
+  /// Where the first write connects to: TCP_FASTOPEN_CONNECT put the connect off.
+  var deferredTarget: SocketAddress?
   /// What bind gave it.
   var name: SocketAddress?
   var isNonblocking = false
@@ -139,7 +141,9 @@ final class Endpoint: Pollable {
     let state = state
     if isInputOver && isOutputOver || state == .closed { mask |= PollBits.hangUp }
     if isInputOver { mask |= PollBits.input | PollBits.normalInput | PollBits.readHangUp }
-    if state != .synSent && state != .synReceived {
+    if deferredTarget != nil { return PollBits.output | PollBits.normalOutput }
+    // What was opened fast is read and written before its handshake is complete.
+    if state != .synSent && (state != .synReceived || condition?.isConnected ?? false) {
       if available > 0, available >= Int(options.receiveLowWater) {
         mask |= PollBits.input | PollBits.normalInput
       }

@@ -49,6 +49,14 @@ struct EndpointOptions {
   var quick = true
   var congestion: String
   var noOptions = false
+  /// TCP_FASTOPEN_CONNECT.
+  var opensFast = false
+  /// TCP_FASTOPEN: of a listener, how many may wait whose handshake is not complete; BSD: not nil, it opens fast.
+  var fastOpenQueue: Int32?
+  /// TCP_FASTOPEN_KEY.
+  var fastOpenKeys: TCPFastOpenCookies?
+  /// TCP_FASTOPEN_NO_COOKIE.
+  var needsNoCookie = false
 
   var typeOfService: UInt8 = 0
   var trafficClass: UInt8 = 0
@@ -87,6 +95,7 @@ struct EndpointOptions {
     options.tcp.userTimeout = .milliseconds(Int64(userTimeout))
     if synCount > 0 { options.tcp.synAttempts = UInt8(clamping: synCount) }
     if finWait2 > 0 { options.tcp.finWait2 = .seconds(Int64(finWait2)) }
+    if needsNoCookie { options.tcp.fastOpen.formUnion([.clientWithoutCookie, .serverWithoutCookie]) }
     if noOptions {
       options.tcp.windowScaling = false
       options.tcp.timestamps = false

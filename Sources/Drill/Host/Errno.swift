@@ -1,5 +1,5 @@
 /// What a system call failed with, by its name and Linux's number.
-public enum Errno: Int32, Sendable, Hashable, CaseIterable {
+public enum Errno: Int32, Error, Sendable, Hashable, CaseIterable {
   case EPERM = 1
   case ENOENT = 2
   case EIO = 5

@@ -37,6 +37,11 @@ extension HostSettings {
   }
 
   private mutating func applyText(_ name: String, _ value: String) -> SettingOutcome? {
+    if name == "net.ipv4.tcp_fastopen_key" {
+      guard let keys = TCPFastOpenCookies(text: value) else { return .unsupported("\(value) is no key") }
+      fastOpenKeys = keys
+      return .applied
+    }
     guard name == "net.ipv4.tcp_congestion_control" || name == "net.inet.tcp.cc.algorithm" else { return nil }
     guard CongestionNames.algorithm(value) != nil else { return .unsupported("congestion control \(value)") }
     congestionControl = value
@@ -86,6 +91,12 @@ extension HostSettings {
     case "net.ipv4.tcp_recovery": transport.recentAcknowledgment = number & 1 != 0
     case "net.ipv4.tcp_early_retrans": transport.tailLossProbe = number >= 3
     case "net.ipv4.tcp_reordering": transport.duplicateThreshold = UInt8(clamping: number)
+    case "net.ipv4.tcp_fastopen":
+      // Higher bits are of other kernels than Linux's own.
+      transport.fastOpen = TCPFastOpen(rawValue: UInt16(number & 0x607))
+    case "net.inet.tcp.fastopen.client_enable": set(.client, number != 0)
+    case "net.inet.tcp.fastopen.server_enable": set(.server, number != 0)
+    case "net.inet.tcp.tolerate_missing_ts": requiresTimestamps = number == 0
     case "net.ipv4.tcp_slow_start_after_idle": transport.restartsAfterIdle = number != 0
     case "net.ipv4.tcp_min_tso_segs": transport.minimumBurst = UInt8(clamping: number)
     case "net.ipv4.tcp_invalid_ratelimit": transport.refusalInterval = .milliseconds(Int64(number))
@@ -114,6 +125,10 @@ extension HostSettings {
     return .applied
   }
 
+  private mutating func set(_ part: TCPFastOpen, _ isOn: Bool) {
+    if isOn { transport.fastOpen.insert(part) } else { transport.fastOpen.remove(part) }
+  }
+
   /// What is so, and cannot be otherwise; the first is what it is called by default.
   private static let fixed: [String: [Int]] = [
     "net.ipv4.tcp_ecn_option": [2], "net.ipv4.tcp_fack": [0], "net.ipv4.tcp_moderate_rcvbuf": [1],
@@ -122,12 +137,11 @@ extension HostSettings {
     "net.ipv4.tcp_thin_linear_timeouts": [0], "net.ipv4.tcp_autocorking": [1], "net.ipv4.tcp_retries1": [3],
     "net.ipv4.tcp_base_mss": [1024], "net.ipv4.tcp_adv_win_scale": [1], "net.ipv4.tcp_app_win": [31],
     "net.inet.tcp.blackhole": [0],
-    "net.inet.tcp.syncookies_only": [0], "net.inet.tcp.rexmit_drop_options": [0],
-    "net.inet.tcp.fastopen.client_enable": [0],
-    "net.inet.tcp.fastopen.server_enable": [0],
-    "net.inet.tcp.icmp_may_rst": [1],
+    "net.inet.tcp.syncookies_only": [0], "net.inet.tcp.icmp_may_rst": [1],
     "net.inet.tcp.path_mtu_discovery": [1], "net.inet.tcp.pmtud_blackhole_detection": [0],
-    "net.inet.tcp.udp_tunneling_port": [0], "net.inet.tcp.rfc3042": [1], "net.inet.tcp.rfc3465": [1],
+    "net.inet.tcp.udp_tunneling_port": [0], "net.inet.tcp.rexmit_drop_options": [0],
+    "net.inet.tcp.keepinit": [75000], "net.ipv4.tcp_fastopen_blackhole_timeout_sec": [0],
+    "net.inet.tcp.rfc3042": [1], "net.inet.tcp.rfc3465": [1],
   ]
   /// About what the host does not have: queues that pace, how large merged segments are, tables of past connections.
   private static let idle: Set<String> = [
@@ -149,5 +163,41 @@ enum CongestionNames {
     case "reno", "newreno": .newReno
     default: nil
     }
+  }
+}
+
+extension TCPFastOpenCookies {
+  /// Keys as Linux writes them: four words of hexadecimal digits, joined by hyphens; a second key behind a comma.
+  init?(text: some StringProtocol) {
+    let keys = text.split(separator: ",").map { Key(text: $0) }
+    guard (1...2).contains(keys.count), let current = keys[0], let last = keys[keys.count - 1] else {
+      return nil
+    }
+    self.init(current: current, previous: keys.count == 2 ? last : nil)
+  }
+  /// Keys as TCP_FASTOPEN_KEY takes them: 16 bytes, or 32.
+  init?(bytes: [UInt8]) {
+    guard bytes.count == 16 || bytes.count == 32 else { return nil }
+    self.init(
+      current: Key(bytes: bytes[0..<16]), previous: bytes.count == 32 ? Key(bytes: bytes[16..<32]) : nil)
+  }
+  /// The same, back.
+  var bytes: [UInt8] { current.bytes + (previous?.bytes ?? []) }
+}
+
+extension TCPFastOpenCookies.Key {
+  fileprivate init?(text: some StringProtocol) {
+    let words = text.split(separator: "-").map { UInt32($0, radix: 16) }
+    guard words.count == 4, let a = words[0], let b = words[1], let c = words[2], let d = words[3] else {
+      return nil
+    }
+    self.init(low: UInt64(b) << 32 | UInt64(a), high: UInt64(d) << 32 | UInt64(c))
+  }
+  fileprivate init(bytes: ArraySlice<UInt8>) {
+    func word(_ part: ArraySlice<UInt8>) -> UInt64 { part.reversed().reduce(0) { $0 << 8 | UInt64($1) } }
+    self.init(low: word(bytes.prefix(8)), high: word(bytes.suffix(8)))
+  }
+  fileprivate var bytes: [UInt8] {
+    [low, high].flatMap { word in (0..<8).map { UInt8(truncatingIfNeeded: word >> ($0 * 8)) } }
   }
 }

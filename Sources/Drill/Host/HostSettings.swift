@@ -33,6 +33,10 @@ public struct HostSettings: Sendable {
   /// Seeds hashes, sequence numbers and ports.
   public var seed: UInt64 = 1
 
+  /// The keys of Fast Open's cookies; nil: random ones.
+  public var fastOpenKeys: TCPFastOpenCookies?
+  /// BSD: segments without the timestamps that were agreed on are dropped (RFC 7323 section 3.2).
+  public var requiresTimestamps: Bool
   /// What the settings say of the protocol that have no field of their own here.
   public var transport = TCPConfiguration()
   /// CUBIC leaves the first slow start before it loses something.
@@ -79,6 +83,7 @@ public struct HostSettings: Sendable {
   /// The defaults of a personality.
   public init(_ personality: Personality = .linux) {
     self.personality = personality
+    requiresTimestamps = personality == .bsd
     switch personality {
     case .linux:
       (synRetries, synAckRetries) = (6, 5)
@@ -108,7 +113,7 @@ public struct HostSettings: Sendable {
     tcp.synAckAttempts = synAckRetries
     tcp.retransmissionAttempts = dataRetries
     tcp.finWait2 = .seconds(Int64(finWait2Seconds))
-    tcp.requiresTimestamps = personality == .bsd
+    tcp.requiresTimestamps = requiresTimestamps
     tcp.probesWithData = personality == .bsd
     // Linux has HyStart as it was before RFC 9406, and FreeBSD none unless asked.
     tcp.slowStartExit = personality == .linux && leavesSlowStartEarly ? .hyStart : .loss

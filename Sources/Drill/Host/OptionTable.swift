@@ -78,7 +78,11 @@ extension DrillHost {
     case 12: return flag(options.quick)
     case 13: return .value(.string(options.congestion))
     case 18: return number(options.userTimeout)
+    case 23: return number(options.fastOpenQueue ?? 0)
     case 25: return number(options.unsentLowWater)
+    case 30: return flag(options.opensFast)
+    case 33: return .value(.bytes((options.fastOpenKeys ?? sockets.currentFastOpenKeys).bytes))
+    case 34: return flag(options.needsNoCookie)
     case 36: return flag(options.tellsQueue)
     case 0x10001: return flag(options.noOptions)
     case 0x10002: return number(options.keepInit)
@@ -217,6 +221,7 @@ extension DrillHost {
       apply(endpoint)
       return nil
     }
+    if name == 33 { return setFastOpenKeys(endpoint, value, size) }
     guard let number = value.number, size >= 4 else { return .refused(.EINVAL) }
     switch name {
     case 1:
@@ -255,6 +260,7 @@ extension DrillHost {
       guard number >= 0 else { return .refused(.EINVAL) }
       endpoint.options.userTimeout = number
       apply(endpoint)
+    case 23, 30, 34: return setFastOpen(endpoint, name, number)
     case 25:
       endpoint.options.unsentLowWater = UInt32(bitPattern: number)
       apply(endpoint)
@@ -270,6 +276,40 @@ extension DrillHost {
     default: return .unsupported("TCP option \(name)")
     }
     settle()
+    return nil
+  }
+
+  private func setFastOpen(_ endpoint: Endpoint, _ name: Int32, _ number: Int32) -> OptionOutcome? {
+    switch name {
+    case 23:
+      guard number >= 0, !isLinux || endpoint.stream == nil else { return .refused(.EINVAL) }
+      endpoint.options.fastOpenQueue = number > 0 || isLinux ? number : nil
+      endpoint.listener?.setFastOpen(limit: Int(number))
+    case 30:
+      guard (0...1).contains(number) else { return .refused(.EINVAL) }
+      guard opensFast else { return .refused(.EOPNOTSUPP) }
+      guard case .fresh = endpoint.phase else { return .refused(.EINVAL) }
+      endpoint.options.opensFast = number != 0
+    default:
+      guard (0...1).contains(number), endpoint.stream == nil else { return .refused(.EINVAL) }
+      endpoint.options.needsNoCookie = number != 0
+      apply(endpoint)
+    }
+    return nil
+  }
+
+  private func setFastOpenKeys(_ endpoint: Endpoint, _ value: OptionValue, _ size: Int) -> OptionOutcome? {
+    let bytes: [UInt8]
+    switch value {
+    case .bytes(let given): bytes = given
+    case .string(let text): bytes = Array(text.utf8)
+    case .integer, .byte, .linger, .time, .null: return .refused(.EINVAL)
+    }
+    guard size == 16 || size == 32, let keys = TCPFastOpenCookies(bytes: Array(bytes.prefix(size))) else {
+      return .refused(.EINVAL)
+    }
+    endpoint.options.fastOpenKeys = keys
+    setFastOpenKeys(keys)
     return nil
   }
 

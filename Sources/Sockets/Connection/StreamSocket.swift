@@ -115,18 +115,30 @@ public final class StreamSocket: AnySocket {
 
   // MARK: Writing
 
+  /// As ``tryWrite(_:isPushed:)``, of a connection that may still be connecting: what is taken goes as soon as it is
+  /// there. The holder of the write turn only.
+  public func tryWriteAhead(_ bytes: UnsafeRawBufferPointer) -> WriteOutcome {
+    unsafe write(bytes, isPushed: true, mayPrecedeConnection: true)
+  }
+
   /// Takes as many of `bytes` as there is room for. The holder of the write turn only. No user memory is
   /// touched after the return (SB-NOCOPY).
   ///
   /// - Parameter isPushed: false: there is more to come, and a segment that is not full waits for it (MSG_MORE,
   ///   TCP_CORK), until a write that is pushed, ``push()``, the end, or at most 200 ms once nothing is out.
   public func tryWrite(_ bytes: UnsafeRawBufferPointer, isPushed: Bool = true) -> WriteOutcome {
+    unsafe write(bytes, isPushed: isPushed, mayPrecedeConnection: false)
+  }
+
+  private func write(
+    _ bytes: UnsafeRawBufferPointer, isPushed: Bool, mayPrecedeConnection: Bool
+  ) -> WriteOutcome {
     let shared = unsafe connection.shared
     if closing.load() != 0 { return .failed(.closed) }
     let status = connection.status
     if status.contains(.failed) { return .failed(failure ?? .brokenPipe) }
     if !status.isDisjoint(with: [.sendShutdown, .ended]) { return .failed(.brokenPipe) }  // P3
-    guard status.contains(.connected) else { return .wouldBlock }
+    guard mayPrecedeConnection || status.contains(.connected) else { return .wouldBlock }
     let isFirst = unsafe shared.pointee.sendOccupied.load() == 0
     var count = takeCredit(bytes.count)
     guard count > 0 else { return .wouldBlock }

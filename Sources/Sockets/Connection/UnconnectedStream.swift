@@ -26,10 +26,15 @@ public final class UnconnectedStream: AnySocket {
   let connection: ConnectionRef
   let layer: SocketLayer
   private let family: AddressFamily?
+  /// What it was set to last.
+  let settings: OrderedMutex<SocketLevel, StreamOptions>
 
   /// Takes over a reference to a control block that is in no table. `family` bounds the addresses it takes; nil:
   /// both.
-  init(_ connection: ConnectionRef, family: AddressFamily?, layer: SocketLayer) {
+  init(
+    _ connection: ConnectionRef, family: AddressFamily?, options: StreamOptions, layer: SocketLayer
+  ) {
+    settings = OrderedMutex(options)
     self.connection = connection
     self.family = family
     self.layer = layer

@@ -91,7 +91,7 @@ struct ListenerRef: Equatable, @unchecked Sendable {  // every field behind it s
       to: ListenerState(
         layer: Unmanaged.passUnretained(layer), options: Published(ListenerOptions(options)),
         backlog: AtomicWord(UInt64(ListenerState.clamp(backlog))), shards: shards, shardCount: count))
-    if layer.configuration.tcp.fastOpen.isSuperset(of: [.server, .everyListener]) {
+    if options.tcp.fastOpen.isSuperset(of: [.server, .everyListener]) {
       unsafe listener.state.pointee.fastOpenLimit.store(UInt64(ListenerState.clamp(backlog)))
     }
     return listener
