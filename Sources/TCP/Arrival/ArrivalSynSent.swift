@@ -53,6 +53,8 @@ extension TCPConnection {
       at: segment.arrival, echoed: echoedRoundTrip(segment), next: send.next, configuration)
     if !roundTrip.isMeasured, attempts > 0 { roundTrip.restartCautiously() }
     beginSending(isCautious: attempts > 1, now: segment.arrival)
+    // The SYN counts as a segment that arrived.
+    rate.presumedDelivered(1, now: segment.arrival)
     attempts = 0
     deadlines.retransmission.disarm()
     deadlines.user.disarm()
