@@ -46,7 +46,9 @@ extension UnconnectedStream {
   public func connect(
     to remote: SocketAddress, sending bytes: UnsafeRawBufferPointer
   ) -> Result<FastOpenConnect, SocketError> {
-    let tcp = withApplication { held in settings.withLock(&held) { settings, _ in settings.tcp } }
+    let options = withApplication { held in settings.withLock(&held) { settings, _ in settings } }
+    var tcp = options.tcp
+    tcp.maximumSegment = min(tcp.maximumSegment, options.segmentLimit ?? .max)
     guard tcp.fastOpen.contains(.client) else { return .failure(.operationNotSupported) }
     // Nil where it was in vain lately: a plain SYN, and the text comes later.
     let attempt = layer.fastOpenCache.attempt(

@@ -26,7 +26,14 @@ extension DrillHost {
       }
       guard opensFast else { return .fail(.EOPNOTSUPP) }
     }
-    guard case .fresh(let fresh) = endpoint.phase else { return refusal(endpoint) }
+    guard case .fresh(let fresh) = endpoint.phase else {
+      // The connection is there since somebody looked last: the flag means nothing any more.
+      if endpoint.progress == .connecting, connectOutcome(endpoint)?.value == 0 {
+        return sendStream(
+          endpoint, bytes, isPushed: isPushed, isZeroCopy: isZeroCopy, mayNotWait: mayNotWait)
+      }
+      return refusal(endpoint)
+    }
     if endpoint.isIPv4, !remote.address.isIPv4 { return .fail(.EAFNOSUPPORT) }
     if let errno = refusal(remote) { return .fail(errno) }
     guard let bytes else { return .fail(.EFAULT) }
@@ -35,13 +42,14 @@ extension DrillHost {
     case .success(let taken):
       if taken > 0, isZeroCopy { endpoint.copies.add(endingAt: endpoint.written) }
       if mayNotWait { return taken > 0 ? .success(Int64(taken)) : .fail(.EINPROGRESS) }
-      return goOn(endpoint, bytes, after: taken, isPushed: isPushed)
+      let ahead = writeAhead(endpoint, bytes[taken...])
+      return goOn(endpoint, bytes, after: taken + ahead, isPushed: isPushed)
     }
   }
 
   private func refusal(_ endpoint: Endpoint) -> Step {
     switch endpoint.progress {
-    case .connecting: .fail(endpoint.condition?.isConnected ?? false ? .EISCONN : .EALREADY)
+    case .connecting: .fail(.EALREADY)
     case .connected, .unconnected: .fail(.EISCONN)
     }
   }

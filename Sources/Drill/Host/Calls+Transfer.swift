@@ -75,7 +75,7 @@ extension DrillHost {
       if isLinux, endpoint.condition?.isAtEnd ?? false { return end() }
       if let error = endpoint.takeError() { return CallResult(error) }
       if endpoint.isInputOver { return end() }
-      if endpoint.stream == nil { return CallResult(.ENOTCONN) }
+      if endpoint.stream == nil, endpoint.deferredTarget == nil { return CallResult(.ENOTCONN) }
       return mayNotWait ? CallResult(.EAGAIN) : nil
     }
     if let result = look() { return .done(result) }
@@ -205,14 +205,7 @@ extension DrillHost {
     switch openFast(endpoint, fresh, to: remote, sending: bytes) {
     case .failure(let errno): return .fail(errno)
     case .success(let taken):
-      if taken < bytes.count, let stream = endpoint.stream {
-        let outcome = unsafe bytes[taken...].withUnsafeBytes { unsafe stream.tryWriteAhead($0) }
-        if case .bytes(let count) = outcome {
-          endpoint.written += UInt64(count)
-          return .success(Int64(taken + count))
-        }
-      }
-      return .success(Int64(taken))
+      return .success(Int64(taken + writeAhead(endpoint, bytes[taken...])))
     }
   }
 
@@ -225,6 +218,16 @@ extension DrillHost {
       unsentLimit: Int(endpoint.options.unsentLimit(endpoint.settings)))
   }
 
+  /// What is written to a socket that is still connecting; how many bytes.
+  func writeAhead(_ endpoint: Endpoint, _ bytes: ArraySlice<UInt8>) -> Int {
+    guard let stream = endpoint.stream, !stream.isConnected, !bytes.isEmpty else { return 0 }
+    let count = admitted(endpoint, stream, bytes.count)
+    let outcome = unsafe bytes.prefix(count).withUnsafeBytes { unsafe stream.tryWriteAhead($0) }
+    guard case .bytes(let taken) = outcome else { return 0 }
+    endpoint.written += UInt64(taken)
+    return taken
+  }
+
   /// `bytes`: nil for a bad pointer. `whenDone` is told how many bytes were taken, once, if any were.
   func sendStream(
     _ endpoint: Endpoint, _ bytes: [UInt8]?, isPushed: Bool, isZeroCopy: Bool = false, mayNotWait: Bool,
@@ -232,6 +235,7 @@ extension DrillHost {
   ) -> Step {
     let wanted = bytes?.count ?? 1
     var sent = 0
+    var ahead = 0
     var isWaiting = false
     func end() -> CallResult {
       if isZeroCopy, sent > 0 { endpoint.copies.add(endingAt: endpoint.written) }
@@ -247,7 +251,14 @@ extension DrillHost {
     func look() -> CallResult? {
       guard let stream = endpoint.stream else { return failure() }
       if endpoint.pendingError != nil || endpoint.isOutputOver { return failure() }
-      guard stream.isConnected else { return mayNotWait ? CallResult(.EAGAIN) : nil }
+      guard stream.isConnected else {
+        if mayNotWait { return CallResult(.EAGAIN) }
+        // What waits to be written goes with the ACK of the handshake.
+        if ahead == 0, let bytes { ahead = writeAhead(endpoint, bytes[...]) }
+        return nil
+      }
+      sent += ahead
+      ahead = 0
       guard let bytes else { return CallResult(.EFAULT) }
       // Who waits is woken when there is room worth waking for.
       if isWaiting, !endpoint.isWorthWriting { return nil }
