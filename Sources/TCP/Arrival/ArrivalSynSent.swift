@@ -55,6 +55,11 @@ extension TCPConnection {
     beginSending(isCautious: attempts > 1, now: segment.arrival)
     // The SYN counts as a segment that arrived.
     rate.presumedDelivered(1, now: segment.arrival)
+    if attempts > 0, !outstanding.isEmpty {
+      // What was sent beside a SYN-ACK that got lost has not arrived either.
+      for index in 0..<outstanding.count { markLost(index) }
+      recovery.enter(.loss, until: send.next)
+    }
     attempts = 0
     deadlines.retransmission.disarm()
     deadlines.user.disarm()

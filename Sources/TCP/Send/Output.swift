@@ -103,15 +103,18 @@ extension TCPConnection {
     let start = send.next
     let end = start + piece.text + (piece.fin ? 1 : 0)
     let isFirst = outstanding.isEmpty
-    let (stamp, marks) = rate.stamp(inFlight: outstanding.inFlight, now: now)
+    // The byte that probed a closed window, or the text of a SYN, went before without being out.
+    let isRepeated = start < send.maximum
+    var (stamp, marks) = rate.stamp(inFlight: outstanding.inFlight, now: now)
+    if isRepeated { marks.insert(.repeated) }
     outstanding.append(
       SentSegment(start: start, end: end, sent: now, marks: marks, delivery: stamp))
     send.next = end
     if piece.text > 0, piece.text < fullTextSegment { send.smallEnd = start + piece.text }
     if recovery.isReducing { recovery.out += 1 }
     transmitText(
-      at: start, count: piece.text, fin: piece.fin, isPushed: isPushed, isRetransmission: false, now: now,
-      sink: &sink)
+      at: start, count: piece.text, fin: piece.fin, isPushed: isPushed, isRetransmission: isRepeated,
+      now: now, sink: &sink)
     if isFirst || deadlines.retransmission.purpose == .lossProbe {
       restartRetransmissionTimer(isProgress: false, isFinal: true, now: now)
     }
