@@ -41,19 +41,7 @@ struct SVG {
 
   // MARK: Paths of many points, thinned to what a pixel can show
 
-  /// A line through all points.
-  static func polyline(_ points: [(Double, Double)]) -> String {
-    var data = ""
-    var last = ("", "")
-    for point in points {
-      let next = (number(point.0), number(point.1))
-      if next == last { continue }
-      data += data.isEmpty ? "M\(next.0) \(next.1)" : "L\(next.0) \(next.1)"
-      last = next
-    }
-    return data
-  }
-  /// A line that keeps its height until the next point. What happens within half a pixel is one upright stroke.
+  /// A line that keeps its height until the next point. What happens within a pixel is one upright stroke.
   static func steps(_ points: [(Double, Double)], to end: Double) -> String {
     guard let first = points.first else { return "" }
     var data = "M\(number(first.0)) \(number(first.1))"
@@ -68,7 +56,7 @@ struct SVG {
       }
     }
     for point in points.dropFirst() {
-      if point.0 - column < 0.5 {
+      if point.0 - column < 1 {
         low = min(low, point.1)
         high = max(high, point.1)
       } else {
@@ -81,13 +69,16 @@ struct SVG {
     flush(&data)
     return data + "H\(number(end))"
   }
+  /// To half a pixel: what falls together is drawn once.
+  private static func rough(_ place: Double) -> Double { (place * 2).rounded() / 2 }
+
   /// Upright strokes.
   static func strokes(_ strokes: [(x: Double, from: Double, to: Double)]) -> String {
     var data = ""
     var seen = Set<String>()
     for stroke in strokes {
       let length = max(1.2, abs(stroke.to - stroke.from))
-      let text = "M\(number(stroke.x)) \(number(stroke.from))v\(number(-length))"
+      let text = "M\(number(rough(stroke.x))) \(number(rough(stroke.from)))v\(number(-length))"
       if seen.insert(text).inserted { data += text }
     }
     return data
@@ -97,7 +88,7 @@ struct SVG {
     var data = ""
     var seen = Set<String>()
     for point in points {
-      let place = "M\(number(point.0)) \(number(point.1))"
+      let place = "M\(number(rough(point.0))) \(number(rough(point.1)))"
       guard seen.insert(place).inserted else { continue }
       if size == 0 {
         data += place + "h0"

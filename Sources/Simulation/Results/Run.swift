@@ -207,7 +207,10 @@ final class Run {
     return sum * sum / (Double(sharesAtFirstEnd.count) * squares)
   }
   private func noteShares() {
-    guard workload == .parallel, sharesAtFirstEnd.isEmpty else { return }
+    // Transfers of a few windows are over before there is anything to share.
+    guard workload == .parallel, sharesAtFirstEnd.isEmpty, options.bytes ?? profile.bytes >= 4 << 20 else {
+      return
+    }
     let receivers = traffic.sessions.map { $0.endpoints.first { !$0.isClient } }
     guard receivers.contains(where: { $0.map { $0.received == $0.script.expects } ?? false }) else { return }
     sharesAtFirstEnd = receivers.map { Double($0?.received ?? 0) }

@@ -65,10 +65,13 @@ struct Tally {
   var row: String { Self.line(Self.columns.map { $0.cell(self) }) }
 
   private static func line(_ cells: [String]) -> String {
-    zip(columns, cells).enumerated().map { index, pair in
-      let padding = String(repeating: " ", count: max(0, pair.0.width - pair.1.count))
-      return index == 0 ? pair.1 + padding : padding + pair.1
-    }.joined(separator: "  ")
+    var line = ""
+    for (index, cell) in cells.enumerated() {
+      let padding = String(repeating: " ", count: max(0, columns[index].width - cell.count))
+      line += index == 0 ? cell + padding : "  " + padding + cell
+    }
+    while line.last == " " { line.removeLast() }
+    return line
   }
 
   private static func number(_ value: Double?, _ digits: Int) -> String {
