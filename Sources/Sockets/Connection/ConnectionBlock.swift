@@ -36,7 +36,7 @@ public struct ConnectionBlock: ~Copyable {
   static var ownedOffset: Int { (sharedOffset + MemoryLayout<ConnectionShared>.size + 63) & ~63 }
   static var bytes: Int { (ownedOffset + MemoryLayout<ConnectionOwned>.size + 63) & ~63 }
   /// What the code of a posted chain says.
-  enum Chain { static let pushed: UInt16 = 0, more: UInt16 = 1 }
+  enum Chain { static let pushed: UInt16 = 0, more: UInt16 = 1, urgent: UInt16 = 2 }
   /// Segments that may wait for the connection table.
   static var earlyLimit: Int { 16 }
   /// Segments that may wait at an occupied gate; a window's worth of small ones.

@@ -14,8 +14,8 @@ extension ConnectionBlock: GatedBlock {
   public static func run(_ item: ItemRef, on block: GateRef<ConnectionBlock>, _ cx: inout SoftInterrupt) {
     let connection = ConnectionRef(block)
     if item.kind == SocketKind.chain {
-      let isPushed = item.code == ConnectionBlock.Chain.pushed
-      connection.enqueue(ByteChain(item: item), isPushed: isPushed, &cx)
+      let code = item.code
+      connection.enqueue(ByteChain(item: item), code, &cx)
     } else if item.kind == SocketKind.call {
       ContextCall.run(item, &cx)
     } else if item.kind == SocketKind.connect {
@@ -189,7 +189,7 @@ extension ConnectionRef {
     while let item = unsafe owned.pointee.early.popFirst() { _ = Packet(item: item) }
   }
 
-  fileprivate func enqueue(_ chain: consuming ByteChain, isPushed: Bool, _ cx: inout SoftInterrupt) {
+  fileprivate func enqueue(_ chain: consuming ByteChain, _ code: UInt16, _ cx: inout SoftInterrupt) {
     let bytes = chain.count
     unsafe owned.pointee.enqueued &+= UInt64(bytes)
     // After our FIN nothing is taken (P3): shutdown came between the write and this.
@@ -197,7 +197,9 @@ extension ConnectionRef {
       return refuse(chain, SocketContextRef(cx))
     }
     takeOver(chain)
-    runEngine(&cx) { $0.enqueue(bytes, push: isPushed, now: $1, sink: &$2) }
+    let isPushed = code & ConnectionBlock.Chain.more == 0
+    let isUrgent = code & ConnectionBlock.Chain.urgent != 0
+    runEngine(&cx) { $0.enqueue(bytes, push: isPushed, urgent: isUrgent, now: $1, sink: &$2) }
     endSending([], &cx)
   }
 

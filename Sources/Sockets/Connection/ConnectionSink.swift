@@ -45,7 +45,7 @@ struct ConnectionSink: TCPSink, ~Copyable {
     let header = TCPHeader(
       sourcePort: key.localPort, destinationPort: key.remotePort, sequence: segment.sequence,
       acknowledgment: segment.acknowledgment, flags: segment.flags, window: segment.window,
-      options: segment.options)
+      urgentPointer: segment.urgentPointer, options: segment.options)
     if segment.payloadCount > 0 {
       packet.append(segment.payloadCount)
       unsafe connection.owned.pointee.sendChain.copy(

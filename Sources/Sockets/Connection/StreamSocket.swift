@@ -126,12 +126,16 @@ public final class StreamSocket: AnySocket {
   ///
   /// - Parameter isPushed: false: there is more to come, and a segment that is not full waits for it (MSG_MORE,
   ///   TCP_CORK), until a write that is pushed, ``push()``, the end, or at most 200 ms once nothing is out.
-  public func tryWrite(_ bytes: UnsafeRawBufferPointer, isPushed: Bool = true) -> WriteOutcome {
-    unsafe write(bytes, isPushed: isPushed, mayPrecedeConnection: false)
+  /// - Parameter isUrgent: the last byte is the end of urgent data (MSG_OOB): segments up to it say so. The peer gets it
+  ///   in line (RFC 6093).
+  public func tryWrite(
+    _ bytes: UnsafeRawBufferPointer, isPushed: Bool = true, isUrgent: Bool = false
+  ) -> WriteOutcome {
+    unsafe write(bytes, isPushed: isPushed, isUrgent: isUrgent, mayPrecedeConnection: false)
   }
 
   private func write(
-    _ bytes: UnsafeRawBufferPointer, isPushed: Bool, mayPrecedeConnection: Bool
+    _ bytes: UnsafeRawBufferPointer, isPushed: Bool, isUrgent: Bool = false, mayPrecedeConnection: Bool
   ) -> WriteOutcome {
     let shared = unsafe connection.shared
     if closing.load() != 0 { return .failed(.closed) }
@@ -170,6 +174,7 @@ public final class StreamSocket: AnySocket {
     item.kind = SocketKind.chain
     // What was cut short is the caller's to go on with, and says itself whether that is the end.
     item.code = isPushed ? ConnectionBlock.Chain.pushed : ConnectionBlock.Chain.more
+    if isUrgent, count == bytes.count { item.code |= ConnectionBlock.Chain.urgent }
     unsafe shared.pointee.submitted.add(UInt64(count))
     switch layer.submit(item, to: connection) {
     case .ran, .posted: return .bytes(count)

@@ -70,7 +70,9 @@ extension TCPConnection {
         stamps.value, sequence: segment.sequence, lastAcknowledgment: receive.lastAcknowledgment, now: now)
     }
     if ecn.isOn { takeNotification(segment, count) }
-    // Urgent data is data (RFC 6093): the sixth step has nothing to do.
+    takeUserTimeout(segment.options, now: now)
+    // Urgent data is data (RFC 6093): the sixth step has nothing to do but count.
+    if segment.flags.contains(.urg), segment.urgentPointer > 0 { counters.urgentSegments &+= 1 }
     receiveText(
       segment, at: segment.sequence, count: count, payload, now: now, sink: &sink, &effects)
     answer(now: now, sink: &sink)

@@ -39,9 +39,14 @@ extension TCPConnection {
 
   /// Whether a SYN is newer than everything of this connection: by its timestamp (RFC 6191), or by its sequence
   /// number (RFC 9293 section 3.6.1).
+  ///
+  /// RFC 6191 section 2, case by case: where both incarnations have timestamps the newer one wins, and the sequence
+  /// number decides between equal ones; where only the new one would have them it is another boot's, or another host's,
+  /// and may begin; else the sequence number alone decides.
   private func mayReopen(_ syn: TCPSegment) -> Bool {
     if syn.flags.contains(.fin), configuration.dropsSynFin { return false }
-    if timestamps.isEnabled, let stamps = syn.options.timestamps {
+    if configuration.timestamps, let stamps = syn.options.timestamps {
+      guard timestamps.isEnabled else { return true }
       let ticks = Int32(bitPattern: stamps.value &- timestamps.recent)
       if ticks != 0 { return ticks > 0 }
     }

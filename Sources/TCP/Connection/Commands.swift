@@ -24,11 +24,12 @@ extension TCPConnection {
   ///   - bytes: how many; the queue as a whole stays below 2³⁰.
   ///   - push: whether the application has nothing to add for the moment. False (MSG_MORE, TCP_CORK): a
   ///     segment that is not full waits for more, at most 200 ms once nothing is out.
+  ///   - urgent: the last of them is the end of urgent data (MSG_OOB, RFC 6093).
   ///   - now: the time.
   ///   - sink: where segments go.
   /// - Returns: `error` is `sendClosed`, and the bytes were not taken, if `canEnqueue` is false (P3).
   public mutating func enqueue(
-    _ bytes: Int, push: Bool = true, now: Instant, sink: inout some TCPSink & ~Copyable
+    _ bytes: Int, push: Bool = true, urgent: Bool = false, now: Instant, sink: inout some TCPSink & ~Copyable
   ) -> TCPEffects {
     var effects = TCPEffects()
     guard canEnqueue else {
@@ -39,6 +40,7 @@ extension TCPConnection {
       bytes >= 0 && send.queuedBytes + bytes < 1 << 30, "the send queue outgrew the sequence space")
     send.queueEnd += bytes
     if push { send.pushed = send.queueEnd }
+    if urgent, bytes > 0 { urgentEnd = send.queueEnd }
     if state.isSynchronized || exchangesText {
       output(bytes == 0 ? .flushing : push ? .usual : .holding, now: now, sink: &sink)
     }
@@ -227,6 +229,9 @@ extension TCPConnection {
       }
     }
     if new.userTimeout != old.userTimeout { deadlines.user.disarm() }
+    if new.userTimeoutOption != old.userTimeoutOption || new.userTimeout != old.userTimeout {
+      isUserTimeoutUntold = true
+    }
     output(now: now, sink: &sink)
     return TCPEffects()
   }

@@ -100,6 +100,8 @@ import Timing
   /// How long sent data may stay without acknowledgment, or queued data without a window, before the
   /// connection is given up; zero: no such limit (RFC 9293 section 3.9.1, RFC 5482).
   public var userTimeout: Nanoseconds = .zero
+  /// Whether user timeouts are told and taken, RFC 5482.
+  public var userTimeoutOption = TCPUserTimeoutUse()
   /// Silence after which probes are sent; zero: never (RFC 9293 section 3.8.4).
   public var keepaliveIdle: Nanoseconds = .zero
   /// Time between keep-alive probes.

@@ -35,6 +35,10 @@ public struct TCPConnection: ~Copyable {
   var synDataTaken = false
   /// The attempt to open fast, as client; the answer to one, as server.
   var fastOpen: FastOpenClient?
+  /// One past the last byte that was sent as urgent.
+  var urgentEnd: SequenceNumber?
+  /// The user timeout has still to be told.
+  var isUserTimeoutUntold = true
   /// Retransmissions of the same sequence number in a row.
   var attempts: UInt8 = 0
   /// Window probes in a row without answer.

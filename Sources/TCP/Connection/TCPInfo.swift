@@ -18,6 +18,10 @@ import Timing
   public var fastRetransmissions: UInt32 = 0
   /// Retransmission timeouts.
   public var timeouts: UInt32 = 0
+  /// Segments that arrived with an urgent pointer; their data is delivered in line (RFC 6093).
+  public var urgentSegments: UInt32 = 0
+  /// User timeouts that the peer told and that counted (RFC 5482).
+  public var userTimeoutsTaken: UInt32 = 0
   /// Acknowledgments that waited for company in vain.
   public var delayedAcknowledgments: UInt32 = 0
   /// Repetitions reported to the peer, of bytes that were acknowledged, or held (RFC 2883).

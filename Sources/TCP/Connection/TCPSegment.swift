@@ -70,6 +70,8 @@ import Wire
   public var payloadCount: Int
   /// Whether any of it has been sent before.
   public var isRetransmission: Bool
+  /// The urgent pointer; means something with the URG flag.
+  public var urgentPointer: UInt16 = 0
   /// The IP header says ECT(0): queues may mark the packet instead of losing it (RFC 3168 section 5).
   public var isCapable: Bool
 

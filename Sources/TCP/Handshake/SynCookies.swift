@@ -7,8 +7,8 @@ import Wire
 ///
 /// The cookie is, from the top: five bits of a counter of 64 seconds, three bits for the peer's segment size, and
 /// 24 bits of a keyed hash of both ends, IRS, and the eight bits before. What else was negotiated fits into
-/// the low six bits of our timestamp, which the peer echoes: four of window scale, one of selective
-/// acknowledgments; without timestamps there is neither.
+/// the low six bits of our timestamp, which the peer echoes: one of congestion notification, four of window scale, one
+/// of selective acknowledgments; without timestamps there is none of them.
 @frozen public struct SynCookies: Sendable {
   private let key: HashKey
 
@@ -20,6 +20,7 @@ import Wire
   /// The low bits of a timestamp, and the scale that stands for none.
   private static let stampBits: UInt32 = 0x3F
   private static let noScale: UInt32 = 0xF
+  private static let notificationBit: UInt32 = 0x20
   /// A cookie is good in its own interval and the next: for 64 to 128 seconds.
   private static let intervalNanoseconds: UInt64 = 64_000_000_000
 
@@ -48,11 +49,14 @@ import Wire
     if !halfOpen.negotiation.timestamps {
       halfOpen.negotiation.scale = nil
       halfOpen.negotiation.selective = false
+      halfOpen.negotiation.notification = false
     }
     var reply = halfOpen.synAck(configuration, now: now)
     if var stamps = reply.options.timestamps {
       let scale = halfOpen.negotiation.scale.map(UInt32.init) ?? Self.noScale
-      let bits = scale << 1 | (halfOpen.negotiation.selective ? 1 : 0)
+      let bits =
+        (halfOpen.negotiation.notification ? Self.notificationBit : 0) | scale << 1
+        | (halfOpen.negotiation.selective ? 1 : 0)
       var value = stamps.value & ~Self.stampBits | bits
       // Our clock must not go back when the connection begins.
       if Int32(bitPattern: value &- stamps.value) > 0 { value &-= Self.stampBits + 1 }
@@ -80,13 +84,15 @@ import Wire
     else { return nil }
     var options = TCPOptions()
     options.mss = Self.segments[Int(size)]
+    var flags: TCPFlags = .syn
     if let stamps = segment.options.timestamps {
       let bits = stamps.echo & Self.stampBits
       options.timestamps = stamps
       if bits >> 1 & 0xF != Self.noScale { options.windowScale = UInt8(bits >> 1 & 0xF) }
       options.sackPermitted = bits & 1 != 0
+      if bits & Self.notificationBit != 0 { flags.formUnion([.ece, .cwr]) }
     }
-    let syn = TCPSegment(sequence: initialReceive, flags: .syn, window: segment.window, options: options)
+    let syn = TCPSegment(sequence: initialReceive, flags: flags, window: segment.window, options: options)
     return TCPHalfOpen(
       syn: syn, iss: initialSend, timestampOffset: timestampOffset, configuration: configuration, now: now)
   }

@@ -37,6 +37,7 @@ extension TCPConnection {
   mutating func takeSyn(_ segment: TCPSegment, now: Instant) {
     receive.synchronize(segment.sequence)
     agree(TCPNegotiation(segment, configuration))
+    takeUserTimeout(segment.options, now: now)
     if timestamps.isEnabled, let stamps = segment.options.timestamps {
       timestamps.set(stamps.value, now: now)
     }
@@ -65,6 +66,7 @@ extension TCPConnection {
     }
     options.sackPermitted = isAnswer ? isSelective : configuration.selectiveAcknowledgments
     if isAnswer { addFastOpenAnswer(to: &options) }
+    options.userTimeout = toldUserTimeout
     return options
   }
 

@@ -18,6 +18,9 @@ extension TCPConnection {
       options.timestamps = timestamps.option(now: now, acknowledges: acknowledges)
     }
     if isSelective, acknowledges { options.sack = selectiveBlocks(besides: payloadCount) }
+    addUserTimeout(to: &options, besides: payloadCount)
+    let urgent = urgentPointer(from: sequence)
+    if urgent > 0 { flags.insert(.urg) }
     // Who resets has no room any more, says BSD.
     let isOver = flags.contains(.rst) && configuration.personality == .bsd
     let window =
@@ -30,11 +33,12 @@ extension TCPConnection {
     counters.segmentsSent &+= 1
     if isRetransmission { counters.retransmissions &+= 1 }
     counters.bytesSent &+= UInt64(payloadCount)
-    sink.send(
-      TCPOutgoing(
-        sequence: sequence, acknowledgment: acknowledges ? receive.next : SequenceNumber(0),
-        flags: flags, window: window, options: options, payloadOffset: payloadOffset,
-        payloadCount: payloadCount, isRetransmission: isRetransmission, isCapable: isCapable))
+    var segment = TCPOutgoing(
+      sequence: sequence, acknowledgment: acknowledges ? receive.next : SequenceNumber(0),
+      flags: flags, window: window, options: options, payloadOffset: payloadOffset,
+      payloadCount: payloadCount, isRetransmission: isRetransmission, isCapable: isCapable)
+    segment.urgentPointer = urgent
+    sink.send(segment)
   }
 
   /// Our SYN in SYN-SENT, the SYN-ACK in SYN-RECEIVED, first or again.

@@ -53,10 +53,10 @@ extension TCPConnection {
       case .closed, .listen, .established, .finWait1, .finWait2, .closeWait, .closing, .lastAck, .timeWait:
         configuration.retransmissionAttempts
       }
-    guard attempts < limit else { return giveUp(&effects) }
+    guard attempts < limit || waitsForUser else { return giveUp(&effects) }
     counters.timeouts &+= 1
     guard state.isSynchronized else {
-      attempts += 1
+      if attempts < .max { attempts += 1 }
       roundTrip.timedOut()
       transmitSyn(now: now, sink: &sink)
       return
@@ -69,7 +69,7 @@ extension TCPConnection {
       attempts = 0
     }
     enterLoss(now: now)
-    attempts += 1
+    if attempts < .max { attempts += 1 }
     // What is still in this host's own queues is not lost: it is not sent again.
     if sink.mayTransmitText() { _ = retransmit(0, now: now, sink: &sink) }
     roundTrip.timedOut()
@@ -153,7 +153,7 @@ extension TCPConnection {
       keepaliveProbes = 0
       let rest = send.isFinished ? configuration.keepaliveIdle - quiet : configuration.keepaliveIdle
       deadlines.keepalive.arm(now + rest)
-    } else if keepaliveProbes >= configuration.keepaliveProbes {
+    } else if isKeepaliveOver(quiet: quiet) {
       transmitReset(now: now, sink: &sink)
       giveUp(&effects)
     } else {

@@ -13,6 +13,7 @@ struct Sent: Equatable, CustomStringConvertible {
   var window: Int
   var options: TCPOptions
   var isRetransmission: Bool
+  var urgent = 0
 
   var description: String {
     "\(flags) \(sequence):\(sequence + count)(\(count)) ack \(acknowledgment.map(String.init) ?? "-") win \(window)"
@@ -121,7 +122,7 @@ final class Script {
           flags: segment.flags, sequence: segment.sequence - iss, count: segment.payloadCount,
           acknowledgment: segment.flags.contains(.ack) ? segment.acknowledgment - irs : nil,
           window: Int(segment.window), options: segment.options,
-          isRetransmission: segment.isRetransmission))
+          isRetransmission: segment.isRetransmission, urgent: Int(segment.urgentPointer)))
     }
     if connection.state == .closed { #expect(connection.nextDeadline == nil) }
   }
@@ -131,6 +132,7 @@ final class Script {
   var nextDeadline: Instant? { connection.nextDeadline }
   var canEnqueue: Bool { connection.canEnqueue }
   var queuedBytes: Int { connection.queuedBytes }
+  var userTimeout: Nanoseconds { connection.configuration.userTimeout }
   var fastOpenOutcome: TCPFastOpenOutcome? { connection.fastOpenOutcome }
   var acknowledgesWhenRead: Bool { connection.acknowledgesWhenRead }
   var usefulSendBuffer: Int { connection.usefulSendBuffer }
@@ -160,8 +162,8 @@ final class Script {
     }
   }
 
-  func enqueue(_ count: Int, push: Bool = true) {
-    run { $0.connection.enqueue(count, push: push, now: $0.now, sink: &$1) }
+  func enqueue(_ count: Int, push: Bool = true, urgent: Bool = false) {
+    run { $0.connection.enqueue(count, push: push, urgent: urgent, now: $0.now, sink: &$1) }
   }
   func change(_ body: (inout TCPConnection) -> Void) { body(&connection) }
   func space(_ free: Int) { run { $0.connection.receiveSpace(free, now: $0.now, sink: &$1) } }
