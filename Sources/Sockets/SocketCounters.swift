@@ -59,6 +59,12 @@ public struct SocketCounters: ~Copyable, Sendable {
   public let cookiesAccepted = Counter()
   /// ACKs that carried no valid cookie where one could have been.
   public let cookiesRefused = Counter()
+  /// Segments dropped because they lack the signature that they must have (RFC 2385).
+  public let signaturesMissing = Counter()
+  /// Segments dropped because they are signed, and no secret is known.
+  public let signaturesUnexpected = Counter()
+  /// Segments dropped because their signature is wrong.
+  public let signaturesWrong = Counter()
   /// Fast Open cookies given to clients.
   public let fastOpenCookiesSent = Counter()
   /// SYNs with a Fast Open cookie that was not the client's.
@@ -120,6 +126,8 @@ public struct SocketCounters: ~Copyable, Sendable {
       ("syns_kept", synsKept.value), ("half_open", halfOpen.value), ("syn_cache_full", synCacheFull.value),
       ("syn_cache_evictions", synCacheEvictions.value), ("cookies_sent", cookiesSent.value),
       ("cookies_accepted", cookiesAccepted.value), ("cookies_refused", cookiesRefused.value),
+      ("signatures_missing", signaturesMissing.value), ("signatures_unexpected", signaturesUnexpected.value),
+      ("signatures_wrong", signaturesWrong.value),
       ("fast_open_cookies_sent", fastOpenCookiesSent.value),
       ("fast_open_cookies_refused", fastOpenCookiesRefused.value),
       ("fast_open_old_cookies", fastOpenOldCookies.value), ("fast_open_passive", fastOpenPassive.value),

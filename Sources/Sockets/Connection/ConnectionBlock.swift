@@ -176,6 +176,8 @@ struct ConnectionOwned: ~Copyable {
   var isInserting = true
   /// The application chose the local port: none other is tried when the 4-tuple is taken.
   var isPortFixed = true
+  /// What its segments are signed with, both ways; nil: they are not.
+  var secret: TCPSecret?
   /// The listener that it has a Fast Open place of, with a reference, until the handshake is complete or it ends.
   var fastOpenListener: ListenerRef?
   /// The option that answers its SYN.

@@ -162,7 +162,11 @@ extension ConnectionRef {
     #endif
     guard !isDropped else { return SocketInput.redispatch(packet, &cx) }
     if unsafe owned.pointee.isInserting { return keepEarly(packet, &cx) }
-    guard let header = SocketInput.parsedAgain(&packet) else { return }  // payload only from here on
+    // Before anything of it counts: also a reset, also in TIME-WAIT.
+    guard let (header, headerCount) = try? TCPHeader.parse(packet.bytes),
+      unsafe SegmentBuilder.isAuthentic(packet, header.options.md5Digest, owned.pointee.secret, sockets)
+    else { return }
+    packet.trimFront(headerCount)  // payload only from here on
     let shared = unsafe shared
     let free = freeReceiveSpace()
     unsafe owned.pointee.engine.noteReceiveSpace(free, unread: available, now: cx.now)
@@ -400,6 +404,7 @@ extension ConnectionRef {
       unsafe shared.pointee.key = flow.key
       unsafe shared.pointee.hash = hash
       unsafe shared.pointee.placement.store(FlowPlacement.word(home: home))
+      settleSecret()
       gate.move(to: sockets.withLayer { $0.contexts.port(home) })  // PCB-MOVE: nothing is armed or deferred
       let now = cx.now
       let wanted = unsafe (owned.pointee.engine.configuration, owned.pointee.shape)

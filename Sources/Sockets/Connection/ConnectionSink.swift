@@ -54,7 +54,8 @@ struct ConnectionSink: TCPSink, ~Copyable {
       charge += packet.charge
     }
     SegmentBuilder.finish(
-      header, from: key.localAddress, to: key.remoteAddress, order: sockets.optionOrder, into: &packet)
+      header, from: key.localAddress, to: key.remoteAddress, order: sockets.optionOrder,
+      secret: unsafe connection.owned.pointee.secret, into: &packet)
     sockets.counters.segmentsSent.increment()
     let marks = unsafe connection.owned.pointee.shape.marks
     let notification: CongestionNotification = segment.isCapable ? .capable0 : .notCapable
@@ -109,11 +110,12 @@ struct ConnectionSink: TCPSink, ~Copyable {
 
 /// Writes TCP headers into packets, with the checksum.
 enum SegmentBuilder {
-  /// The header in front of what the packet holds already.
+  /// The header in front of what the packet holds already, which is signed with `secret`, if there is one.
   static func finish(
     _ header: TCPHeader, from source: IPAddress, to destination: IPAddress, order: TCPOptionOrder = .linux,
-    into packet: inout Packet
+    secret: TCPSecret? = nil, into packet: inout Packet
   ) {
+    if let secret { return finishSigned(header, source, destination, order, secret, into: &packet) }
     packet.prepend(header.byteCount)
     var bytes = packet.mutableBytes
     header.emit(into: &bytes, order: order)

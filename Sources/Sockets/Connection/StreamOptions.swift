@@ -31,6 +31,10 @@ public struct StreamOptions: Sendable {
   /// TCP_NOTSENT_LOWAT: bytes that may be submitted and not yet sent; nil: as many as ``limits`` allow.
   public var unsentLimit: Int?
 
+  /// Whose segments are signed (RFC 2385, TCP_MD5SIG): of the longest prefix that covers the peer. They count for
+  /// connections that begin after they were set.
+  public var signatures: [TCPSignatureKey] = []
+
   /// What `tcp` says, and the rest as usual.
   public init(tcp: TCPConfiguration = TCPConfiguration(), limits: BufferLimits = BufferLimits()) {
     self.tcp = tcp
@@ -52,6 +56,8 @@ struct StreamShape: Sendable {
   var segmentLimit: UInt16?
   /// What the scale of the window spans beyond the receive buffer.
   var windowSpan: UInt32 = 0
+  /// Whose segments are signed.
+  var signatures: [TCPSignatureKey] = []
   /// Silence before the first keep-alive probe, once they are wanted.
   var keepaliveIdle = Nanoseconds.seconds(7200)
 }
@@ -67,6 +73,7 @@ extension StreamOptions {
   var shape: StreamShape {
     var shape = StreamShape(marks: marks, segmentLimit: segmentLimit)
     shape.windowSpan = UInt32(clamping: windowSpan)
+    shape.signatures = signatures
     if tcp.keepaliveIdle > .zero { shape.keepaliveIdle = tcp.keepaliveIdle }
     return shape
   }
@@ -90,6 +97,7 @@ extension SocketLayer {
     tcp.maximumSegment = min(segment, shape.segmentLimit ?? .max)
     tcp.peerSegmentDefault = isIPv4 ? 536 : 1220
     tcp.receiveBuffer = UInt32(limits.receive)
+    tcp.signatureBytes = shape.signatures.secret(for: key.remoteAddress) == nil ? 0 : TCPSignature.optionBytes
     tcp.receiveBufferMaximum = max(UInt32(limits.receiveMaximum), shape.windowSpan)
     return tcp
   }
@@ -127,6 +135,7 @@ extension ConnectionRef {
   func adopt(_ options: StreamOptions, now: Instant) {
     let owned = unsafe owned
     unsafe owned.pointee.shape = options.shape
+    if unsafe owned.pointee.isInserting && !owned.pointee.isUnconnected { settleSecret() }
     if unsafe owned.pointee.isUnconnected {
       unsafe owned.pointee.engine = TCPConnection.idle(configuration: options.tcp, now: now)
     }

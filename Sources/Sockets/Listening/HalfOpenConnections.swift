@@ -151,12 +151,12 @@ extension SocketContextRef {
     let changed = handshake
     unsafe synCache.pointee.rearm(index, at: handshake.deadline(configuration)) { $0 = changed }
     counters.segmentsRetransmitted.increment()
-    sendSynAck(handshake, configuration, key, marks: listener.marks, &cx)
+    sendSynAck(handshake, configuration, key, listener, &cx)
   }
 
   /// Sends the SYN-ACK of a half-open connection, with the Fast Open cookie that the client asked for.
   func sendSynAck(
-    _ handshake: TCPHalfOpen, _ configuration: TCPConfiguration, _ key: FlowKey, marks: PacketMarks,
+    _ handshake: TCPHalfOpen, _ configuration: TCPConfiguration, _ key: FlowKey, _ listener: ListenerRef,
     _ cx: inout SoftInterrupt
   ) {
     var cookie = InlineBytes<16>()
@@ -166,7 +166,9 @@ extension SocketContextRef {
       }
       counters.fastOpenCookiesSent.increment()
     }
-    send(handshake.synAck(configuration, cookie: cookie, now: cx.now), key, marks: marks, &cx)
+    send(
+      handshake.synAck(configuration, cookie: cookie, now: cx.now), key, marks: listener.marks,
+      secret: listener.secret(for: key.remoteAddress), &cx)
   }
 
   // MARK: Errors

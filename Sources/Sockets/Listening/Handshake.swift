@@ -38,6 +38,10 @@ enum Handshake {
     _ cx: inout SoftInterrupt
   ) {
     let sockets = SocketContextRef(cx)
+    let secret = listener.secret(for: arrived.key.remoteAddress)
+    guard
+      SegmentBuilder.isAuthentic(packet, arrived.segment.options.md5Digest, secret, sockets)
+    else { return }
     if let index = sockets.halfOpen(arrived) {
       #if Explore
         let child = unsafe sockets.synCache.pointee.entry(index).pointee.child
@@ -54,7 +58,7 @@ enum Handshake {
     case .reset(let reply):
       guard let (handshake, configuration) = takeCookie(arrived, listener, &cx) else {
         sockets.counters.segmentsWithoutSocket.increment()
-        return sockets.send(reply, arrived.key, &cx)
+        return sockets.send(reply, arrived.key, secret: secret, &cx)
       }
       complete(packet, arrived, handshake, configuration, listener, at: nil, &cx)
       listener.release()
@@ -73,13 +77,14 @@ enum Handshake {
       arrived.segment, payloadCount: arrived.payloadCount, configuration, now: cx.now)
     switch decision {
     case .ignore: break
-    case .resend: sockets.sendSynAck(handshake, configuration, arrived.key, marks: listener.marks, &cx)
+    case .resend: sockets.sendSynAck(handshake, configuration, arrived.key, listener, &cx)
     case .answer(let reply):
       unsafe entry.pointee.handshake.challenges += 1
-      sockets.send(reply, arrived.key, marks: listener.marks, &cx)
+      let secret = listener.secret(for: arrived.key.remoteAddress)
+      sockets.send(reply, arrived.key, marks: listener.marks, secret: secret, &cx)
     case .reset(let reply):
       sockets.counters.handshakesRefused.increment()
-      sockets.send(reply, arrived.key, &cx)
+      sockets.send(reply, arrived.key, secret: listener.secret(for: arrived.key.remoteAddress), &cx)
     case .remove:
       sockets.counters.handshakesReset.increment()
       sockets.forget(index, &cx)
@@ -155,7 +160,7 @@ enum Handshake {
         key: arrived.key, hash: arrived.hash, listener: listener, handshake: handshake, child: nil,
         deadline: handshake.deadline(configuration)), &cx)
     sockets.counters.synsKept.increment()
-    sockets.sendSynAck(handshake, configuration, arrived.key, marks: listener.marks, &cx)
+    sockets.sendSynAck(handshake, configuration, arrived.key, listener, &cx)
   }
 
   /// A place with the listener and one in the table.
@@ -188,7 +193,8 @@ enum Handshake {
     }
     unsafe listener.state.pointee.cookieSent.store(max(1, now.nanoseconds))
     sockets.counters.cookiesSent.increment()
-    sockets.send(reply, arrived.key, marks: listener.marks, &cx)
+    let secret = listener.secret(for: arrived.key.remoteAddress)
+    sockets.send(reply, arrived.key, marks: listener.marks, secret: secret, &cx)
   }
 
   // MARK: The end of a handshake

@@ -219,6 +219,7 @@ extension TCPConnection {
     configuration.receiveBuffer = old.receiveBuffer
     configuration.receiveBufferMaximum = old.receiveBufferMaximum
     configuration.personality = old.personality
+    configuration.signatureBytes = old.signatureBytes
     configuration.windowScaling = old.windowScaling
     configuration.timestamps = old.timestamps
     configuration.selectiveAcknowledgments = old.selectiveAcknowledgments

@@ -26,6 +26,12 @@ import Wire
   /// What comes of a SYN, alone or with an ACK, under our configuration. Pure.
   public init(_ syn: TCPSegment, _ configuration: TCPConfiguration) {
     self.init(syn.options, configuration)
+    // A signature beside timestamps leaves no room for what is held ahead of holes. Linux gives the timestamps up.
+    if configuration.signatureBytes > 0, configuration.personality == .linux, !syn.flags.contains(.ack),
+      selective
+    {
+      timestamps = false
+    }
     let flags = syn.flags.intersection([.ece, .cwr, .ae])
     notification =
       syn.flags.contains(.ack)

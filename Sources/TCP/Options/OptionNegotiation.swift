@@ -19,10 +19,10 @@ extension TCPConnection {
   }
 
   /// Blocks that find room beside the options that every segment carries (RFC 2018 section 3).
-  private var selectiveLimit: Int { min(4, (40 - fixedOptions - 4) / 8) }
+  private var selectiveLimit: Int { max(0, min(4, (40 - fixedOptions - 4) / 8)) }
 
   /// Bytes of options that every segment carries.
-  var fixedOptions: Int { timestamps.isEnabled ? 12 : 0 }
+  var fixedOptions: Int { (timestamps.isEnabled ? 12 : 0) + Int(configuration.signatureBytes) }
 
   /// The selective acknowledgment that goes with so much text: what finds room in a segment (RFC 2018 section 4).
   mutating func selectiveBlocks(besides text: Int) -> SACKBlocks {
