@@ -168,6 +168,15 @@ import Wire
     }
   }
 
+  @Test func fastOpenIsSkippedWhereTheStackHasNone() {
+    var settings = HostSettings()
+    guard case .unsupported = settings.apply(sysctl: "net.ipv4.tcp_fastopen", value: "0x70403") else {
+      return
+    }
+    let script = "`defaults.sh`\n0 < S 0:0(0) win 1 <mss 1000,FO 0102030405060708,nop,nop>"
+    #expect(run(script).outcome == .skipped("line 2: TCP fast open"))
+  }
+
   @Test func optionsThatNobodyKnowsAreSkipped() {
     #expect(outcome("", options: "--nosuch=1\n") == .skipped("there is no option --nosuch=1"))
     #expect(
@@ -205,11 +214,13 @@ import Wire
 
   @Test func theDialectIsWhatTheScriptLooksLike() throws {
     #expect(try Script("0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3").personality == .linux)
+    #expect(try Script("0 > S 0:0(0) <mss 1460,sackOK,TS val 1 ecr 0,nop,wscale 6>").personality == .linux)
     #expect(try Script("0 `sysctl -q net.ipv4.tcp_sack=1`").personality == .linux)
     for text in [
       "0 `sysctl -w net.inet.tcp.sack.enable=1`", "0 `kldload tcp_rack`",
       "0 setsockopt(3, IPPROTO_TCP, TCP_FUNCTION_BLK, ..., 4) = 0",
       "--udp_encapsulation=tcp\n0 a() = 0", "`sockstat`\n0 a() = 0",
+      "0 > S 0:0(0) <mss 1460,nop,wscale 6,sackOK,TS val 1 ecr 0>", "0 > S. 0:0(0) <mss 1460,sackOK,eol,eol>",
     ] { #expect(try Script(text).personality == .bsd) }
   }
 
@@ -219,7 +230,7 @@ import Wire
   /// each of its fields; for every call, its result; for every assertion, its opposite.
   @Test(arguments: ScriptFolder.files)
   func oneThingWrongIsNoticed(file: ScriptFolder.File) throws {
-    let script = try Script(parsing: file.bytes, definitions: ["STANDARD": "1"])
+    let script = try Script(parsing: file.bytes, definitions: ["FreeBSD": "1"])
     var count = 0
     for index in script.events.indices {
       for (what, event) in wrong(script.events[index]) {

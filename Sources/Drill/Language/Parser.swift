@@ -148,8 +148,12 @@ struct Parser {
       throw unexpected(token, wanted: "a value of --\(name)")
     }
     let value = try takeRaw()
-    if value.utf8.count > 1, value.hasPrefix("\""), value.hasSuffix("\"") {
-      return ScriptOption(name: name, value: String(value.dropFirst().dropLast()))
+    if value.hasPrefix("\"") {
+      let inner = value.dropFirst().dropLast()
+      guard value.hasSuffix("\""), !inner.contains("\"") else {
+        throw unexpected(token, wanted: "a value of --\(name)")
+      }
+      return ScriptOption(name: name, value: String(inner))
     }
     return ScriptOption(name: name, value: value)
   }

@@ -18,11 +18,13 @@ extension ScriptOption: CustomStringConvertible {
   /// `--name=value`.
   public var description: String {
     guard let value else { return "--\(name)" }
+    // A quotation mark inside was written bare, and within it may stand blanks.
+    if value.contains("\"") { return "--\(name)=\(value)" }
+    // What begins like a comment would be one.
     let isPlain =
-      !value.isEmpty
-      && value.utf8.allSatisfy { !$0.isBlank && $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "#") }
-    return isPlain || value.contains("=\"") || value.contains("=`")
-      ? "--\(name)=\(value)" : "--\(name)=\"\(value)\""
+      !value.isEmpty && !value.hasPrefix("#") && !value.hasPrefix("/")
+      && value.utf8.allSatisfy { !$0.isBlank && $0 != UInt8(ascii: "\n") && $0 != UInt8(ascii: "`") }
+    return isPlain ? "--\(name)=\(value)" : "--\(name)=\"\(value)\""
   }
 }
 

@@ -1,7 +1,8 @@
 /// Whose scripts they are, by what is in them.
 extension Script {
   /// BSD's where the script sets a BSD kernel's values, uses its commands, or calls that only the FreeBSD suites'
-  /// packetdrill has; else Linux's. `--personality` says otherwise.
+  /// packetdrill has, or expects a SYN whose options stand in BSD's order; else Linux's. `--personality` says
+  /// otherwise.
   var personality: Personality {
     if options.contains(where: { ["udp_encapsulation", "tcp_md5_secret"].contains($0.name) }) { return .bsd }
     var commands = [setUp, cleanUp].compactMap { $0 }
@@ -9,6 +10,7 @@ extension Script {
       switch event.action {
       case .shell(let command): commands.append(command)
       case .call(let call) where call.arguments.contains(where: Self.isBSD): return .bsd
+      case .packet(let packet) where packet.isBSD: return .bsd
       case .call, .packet, .code: break
       }
     }
@@ -45,6 +47,25 @@ extension Script {
 }
 
 extension PacketDescription {
+  /// A SYN of the stack with the window scale before SACK permitted, or ended by two ends of the list.
+  fileprivate var isBSD: Bool {
+    guard direction == .outbound, let segment, segment.flags.contains(.syn), let options = segment.options,
+      let selective = options.firstIndex(of: .sackPermitted)
+    else { return false }
+    let scale = options.firstIndex { if case .windowScale = $0 { true } else { false } }
+    return scale.map { $0 < selective } ?? false || options.last == .endOfList
+  }
+
+  /// Whether it asks for a cookie or shows one.
+  var isFastOpen: Bool {
+    segment?.options?.contains {
+      switch $0 {
+      case .fastOpen, .fastOpenExperimental: true
+      default: false
+      }
+    } ?? false
+  }
+
   /// What of it is never built or compared here.
   var obstacle: String? {
     if carriers.contains(.psp) { return "PSP encryption" }

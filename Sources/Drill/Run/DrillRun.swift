@@ -24,6 +24,8 @@ struct DrillRun {
   var blocked: BlockedCall?
   var log: [String] = []
   var warnings: [DrillFailure] = []
+  /// Settings of a script of defaults that the host does not have.
+  private var refused: Set<String> = []
   /// The time of the event before, as the script has it; nil at the first.
   var lastTime: Nanoseconds?
   /// Whether the event before was a packet from the network.
@@ -94,6 +96,9 @@ struct DrillRun {
       }
     if let lastTime, case .absolute = event.time, due.first < lastTime, !wasRelative {
       throw .failed(failure(event.line, "time goes backward: \(due.first.seconds) after \(lastTime.seconds)"))
+    }
+    if case .packet(let packet) = event.action, packet.isFastOpen, refused.contains("net.ipv4.tcp_fastopen") {
+      throw .skipped("line \(event.line): TCP fast open")
     }
     switch event.action {
     case .packet(let packet) where packet.direction == .outbound: try expect(packet, event.line, due)
@@ -209,9 +214,9 @@ struct DrillRun {
     for effect in command.effects {
       switch effect {
       case .setting(let name, let value, let isDefault):
-        if case .unsupported(let reason) = host.settings.apply(sysctl: name, value: value), !isDefault {
-          throw .skipped("line \(command.line): \(name)=\(value): \(reason)")
-        }
+        guard case .unsupported(let reason) = host.settings.apply(sysctl: name, value: value) else { break }
+        guard isDefault else { throw .skipped("line \(command.line): \(name)=\(value): \(reason)") }
+        refused.insert(name)
       case .sleep(let span): try advance(to: now + span)
       case .file(let path, let size): host.addFile(path, [UInt8](repeating: 0, count: size))
       case .count(let state, _):

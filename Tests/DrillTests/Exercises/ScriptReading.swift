@@ -15,7 +15,7 @@ enum ScriptReading {
   /// Reads a script, writes it down and reads that: it must be the same. What its commands and its code mean is found
   /// out, too. Must not trap, whatever the bytes.
   static func read(_ bytes: [UInt8]) -> Outcome {
-    let script: Script
+    var script: Script
     do throws(ScriptError) {
       script = try Script(parsing: bytes)
     } catch {
@@ -25,6 +25,8 @@ enum ScriptReading {
       }
       return .refused
     }
+    // What was defined stands in its places now, and would change them again.
+    script.options.removeAll { $0.name == "define" }
     let text = script.description
     do throws(ScriptError) {
       let again = try Script(text)
