@@ -111,10 +111,11 @@ import Wire
     try world.expect(.write(socket, .zeros(2000)), 2000)
     world.send(.ack, ack: 2001)
     try world.expect(.epollWait(queue, limit: 1, timeout: 0), 0)  // nobody had met its end
-    try world.expect(.write(socket, .zeros(20000)), 10000)
-    world.send(.ack, ack: 3001)
+    try world.expect(.write(socket, .zeros(50000)), 40000)
+    world.send(.ack, ack: 12001)
+    world.send(.ack, ack: 32001)
     try world.expect(.epollWait(queue, limit: 1, timeout: 0), 0)  // too little to be worth it
-    world.send(.ack, ack: 8001)
+    world.send(.ack, ack: 36001)
     let told = try world.call(.epollWait(queue, limit: 1, timeout: 0)).epollEvents
     #expect(told == [EpollEvent(events: Self.output, data: 1)])
     try world.expect(.epollWait(queue, limit: 1, timeout: 0), 0)
@@ -128,11 +129,13 @@ import Wire
     try world.expect(world.set(socket, "SOL_TCP", "TCP_NOTSENT_LOWAT", 4000), 0)
     #expect(try world.get(socket, "SOL_TCP", "TCP_NOTSENT_LOWAT") == .integer(4000))
     #expect(try revents(world, socket) == 4)
-    // Ten segments may go at once; what lies behind them is unsent.
-    try world.expect(.write(socket, .zeros(15000)), 15000)
+    // A piece of half a window, of which ten segments may go at once; the next one is filled up, and is too much.
+    try world.expect(.write(socket, .zeros(50000)), 40000)
     #expect(try revents(world, socket) == 0)
     try world.expect(.write(socket, .zeros(1)), .EAGAIN)
-    world.send(.ack, ack: 5001)
+    world.send(.ack, ack: 10001)
+    #expect(try revents(world, socket) == 0)
+    world.send(.ack, ack: 30001)
     #expect(try revents(world, socket) == 4)
     world.expectNothingLeft()
   }

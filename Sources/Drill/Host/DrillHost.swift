@@ -31,6 +31,7 @@ public final class DrillHost {
   private var waiting: [(handle: CallHandle, call: WaitingCall)] = []
   private var finished: [CallHandle: CallResult] = [:]
   private var handles = 0
+  private var isFinished = false
 
   /// A host that is up. Throws what the stack's assembly does.
   public init(_ settings: HostSettings = HostSettings()) throws {
@@ -76,6 +77,11 @@ public final class DrillHost {
   /// some of its own.
   func setFastOpenKeys(_ own: TCPFastOpenCookies? = nil) {
     if let keys = own ?? settings.fastOpenKeys { sockets.setFastOpenKeys(keys) }
+  }
+
+  deinit {
+    // What is open would outlive its stack.
+    if !isFinished { _ = finish() }
   }
 
   // MARK: Calls
@@ -221,6 +227,7 @@ public final class DrillHost {
   /// Closes everything with resets, lets all of it end, and returns what is left that should not be, in words; empty:
   /// nothing is. The host is of no use afterwards.
   public func finish() -> [String] {
+    isFinished = true
     waiting = []
     finished = [:]
     for number in descriptors.numbers {
