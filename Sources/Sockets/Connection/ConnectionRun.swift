@@ -274,8 +274,10 @@ extension ConnectionRef {
     tellReceiveLimit(&cx)
   }
 
-  /// Another receive limit is told to the engine, and what that opens to the peer. The same is no news.
+  /// Another receive limit is told to the engine, and what that opens to the peer. The same is no news, but for that
+  /// somebody has set it.
   func tellReceiveLimit(_ cx: inout SoftInterrupt) {
+    if options.contains(.receiveLimitSet) { unsafe owned.pointee.engine.fixReceiveBuffer() }
     let limit = unsafe UInt32(shared.pointee.receiveLimit.load())
     guard unsafe owned.pointee.toldReceiveLimit != limit else { return }
     unsafe owned.pointee.toldReceiveLimit = limit

@@ -100,6 +100,9 @@ extension TCPConnection {
     reassembly.limit = Self.reassemblyLimit(buffer: bytes)
   }
 
+  /// The receive buffer does not grow by itself from here on.
+  public mutating func fixReceiveBuffer() { configuration.receiveBufferMaximum = 0 }
+
   /// The application has read, or has been given more room: `free` more bytes would be taken beyond those
   /// delivered so far. Tells the peer when that is worth a segment (RFC 9293 section 3.8.6.2.2). Less room than
   /// before never takes back what was offered.

@@ -45,7 +45,7 @@ extension TCPConnection {
   mutating func transmitSyn(now: Instant, sink: inout some TCPSink & ~Copyable) {
     let isAnswer = state == .synReceived
     let isRetransmission = send.maximum > send.initial
-    send.next = send.initial + 1
+    send.next = SequenceNumber.later(send.next, send.initial + 1)
     send.maximum = SequenceNumber.later(send.maximum, send.next)
     roundTrip.sentSyn(isRetransmission: isRetransmission, now: now)
     send.lastTransmission = now
