@@ -42,9 +42,9 @@ extension Parser {
       _ = try take()
       var ignored = PacketDescription(.inbound, .udp(0))
       try internetWords(into: &ignored)
-      let source = try address()
+      let source = try address(beforeColon: false)
       try takeSign(">")
-      let destination = try address()
+      let destination = try address(beforeColon: true)
       try takeSign(":")
       return .internet(isIPv6: token.kind == .word("ipv6"), source: source, destination: destination)
     case .word("gre"), .word("GREv0"):
@@ -59,11 +59,11 @@ extension Parser {
     }
   }
 
-  /// Digits, letters, dots and colons, without the colon that ends a carrier.
-  private mutating func address() throws(ScriptError) -> String {
+  /// An address, of the carrier's family or not; without the colon that ends a carrier.
+  private mutating func address(beforeColon: Bool) throws(ScriptError) -> String {
     let token = try peek()
     var text = try takeRaw(stoppingAt: [UInt8(ascii: ">")])
-    if text.hasSuffix(":") {
+    if beforeColon, text.hasSuffix(":") {
       text.removeLast()
       // The colon is wanted again by whoever reads on.
       var colon = token
@@ -71,9 +71,7 @@ extension Parser {
       colon.position.column += text.utf8.count
       rewind(to: colon)
     }
-    guard !text.isEmpty,
-      text.utf8.allSatisfy({ $0.isHexDigit || $0 == UInt8(ascii: ".") || $0 == UInt8(ascii: ":") })
-    else { throw unexpected(token, wanted: "an address") }
+    guard IPAddress(text) != nil else { throw unexpected(token, wanted: "an address") }
     return text
   }
 

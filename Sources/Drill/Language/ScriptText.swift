@@ -113,7 +113,7 @@ extension PacketDescription: CustomStringConvertible {
     for carrier in carriers {
       switch carrier {
       case .internet(let isIPv6, let source, let destination):
-        words.append("\(isIPv6 ? "ipv6" : "ipv4") \(source) > \(destination) :")
+        words.append("\(isIPv6 ? "ipv6" : "ipv4") \(source) > \(destination):")
       case .gre: words.append("gre :")
       case .mpls: words.append("mpls :")
       case .psp: security = "encap psp"
