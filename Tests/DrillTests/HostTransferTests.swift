@@ -178,6 +178,16 @@ import Wire
     world.expectNothingLeft()
   }
 
+  @Test func urgentDataIsMarkedAndReadInLine() throws {
+    let world = try HostWorld()
+    let socket = try world.connect()
+    try world.expect(.send(socket, .zeros(20), flags: 1), 20)
+    let sent = try world.seen()
+    #expect(sent.map(\.payload) == [20] && sent[0].flags.contains(.urg))
+    #expect(world.isUnsupported(.recv(socket, .space(1), flags: 1)))
+    world.expectNothingLeft()
+  }
+
   @Test func ioctlTellsWhatWaits() throws {
     let world = try HostWorld()
     let (listener, socket) = try world.accept()

@@ -172,7 +172,6 @@ extension DrillHost {
     _ endpoint: Endpoint, _ pieces: [OutgoingBytes], _ rawFlags: Int32, to target: AddressArgument
   ) -> Step {
     let flags = MessageFlags(rawValue: rawFlags)
-    if flags.contains(.outOfBand) { return .unsupported("urgent data") }
     if flags.contains(.endOfRecord) { return .unsupported("MSG_EOR") }
     if !isLinux, case .inet(let remote) = target, case .fresh(let fresh) = endpoint.phase,
       endpoint.options.fastOpenQueue != nil
@@ -192,7 +191,8 @@ extension DrillHost {
         mayNotWait: mayNotWait)
     }
     return sendStream(
-      endpoint, bytes, isPushed: !flags.contains(.more), isZeroCopy: asksCopies, mayNotWait: mayNotWait)
+      endpoint, bytes, isPushed: !flags.contains(.more), isUrgent: flags.contains(.outOfBand),
+      isZeroCopy: asksCopies, mayNotWait: mayNotWait)
   }
 
   /// BSD: a send with an address connects, and everything is sent as soon as may be: with the SYN, or behind it.
@@ -230,7 +230,8 @@ extension DrillHost {
 
   /// `bytes`: nil for a bad pointer. `whenDone` is told how many bytes were taken, once, if any were.
   func sendStream(
-    _ endpoint: Endpoint, _ bytes: [UInt8]?, isPushed: Bool, isZeroCopy: Bool = false, mayNotWait: Bool,
+    _ endpoint: Endpoint, _ bytes: [UInt8]?, isPushed: Bool, isUrgent: Bool = false, isZeroCopy: Bool = false,
+    mayNotWait: Bool,
     whenDone: @escaping (Int) -> Void = { _ in }
   ) -> Step {
     let wanted = bytes?.count ?? 1
@@ -268,7 +269,7 @@ extension DrillHost {
         // What is cut short is not kept from leaving by what does not fit.
         let isPushed = most < wanted || isPushed
         let outcome = unsafe bytes[sent..<most].withUnsafeBytes {
-          unsafe stream.tryWrite($0, isPushed: isPushed)
+          unsafe stream.tryWrite($0, isPushed: isPushed, isUrgent: isUrgent && most == wanted)
         }
         switch outcome {
         case .bytes(let count):

@@ -97,6 +97,8 @@ extension HostSettings {
     case "net.inet.tcp.fastopen.client_enable": set(.client, number != 0)
     case "net.inet.tcp.fastopen.server_enable": set(.server, number != 0)
     case "net.inet.tcp.tolerate_missing_ts": requiresTimestamps = number == 0
+    // A fair queue at the device paces whoever has not said how fast.
+    case "qdisc.fq": transport.pacing = number != 0
     case "net.ipv4.tcp_slow_start_after_idle": transport.restartsAfterIdle = number != 0
     case "net.ipv4.tcp_min_tso_segs": transport.minimumBurst = UInt8(clamping: number)
     case "net.ipv4.tcp_invalid_ratelimit": transport.refusalInterval = .milliseconds(Int64(number))

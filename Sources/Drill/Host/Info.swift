@@ -19,6 +19,12 @@ extension DrillHost {
       info.values["tcpi_sacked"] = Int64(endpoint.backlog)
       return info
     }
+    if endpoint.stream == nil {
+      // Nothing was ever sent.
+      for name in ["options", "unacked", "sacked", "lost", "retrans", "ca_state", "backoff", "probes"] {
+        info.values["tcpi_\(name)"] = 0
+      }
+    }
     guard let stream = endpoint.stream, let told = wait(stream.info()), let told else { return info }
     settle()
     info.add(told)
