@@ -52,16 +52,14 @@ extension DrillRun {
   private mutating func before(_ call: SystemCall) {
     switch call {
     case .connect(let descriptor, .inet(let peer)): connecting(descriptor, peer)
-    case .sendto(let descriptor, _, let flags, .inet(let peer)) where flags & 0x2000_0000 != 0:
-      connecting(descriptor, peer)
-    case .sendto(let descriptor, _, _, .inet(let peer)) where flow?.transport == .udp:
-      connecting(descriptor, peer)
+    // A datagram's, or data in a SYN: MSG_FASTOPEN asks for it with Linux, the socket's option with BSD.
+    case .sendto(let descriptor, _, _, .inet(let peer)): connecting(descriptor, peer)
     default: break
     }
   }
 
   private mutating func connecting(_ descriptor: Int32, _ peer: SocketAddress) {
-    guard flow?.descriptor == descriptor, flow?.stage == .new else { return }
+    guard flow?.descriptor == descriptor, flow?.stage == .new || flow?.stage == .connecting else { return }
     flow?.stage = .connecting
     flow?.remote = peer
   }

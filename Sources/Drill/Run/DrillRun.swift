@@ -219,8 +219,11 @@ struct DrillRun {
         refused.insert(name)
       case .sleep(let span): try advance(to: now + span)
       case .file(let path, let size): host.addFile(path, [UInt8](repeating: 0, count: size))
-      case .count(let state, _):
-        throw .skipped("line \(command.line): connections in state \(state) are not counted")
+      case .count(let state, let expected):
+        let count = host.connectionCount(state: state)
+        guard count != expected else { break }
+        throw .failed(
+          failure(command.line, "\(count) connections are in state \(state)", expected: "`\(command.text)`"))
       case .harmless: break
       case .unsupported(let what): throw .skipped("line \(command.line): command: \(what)")
       }
