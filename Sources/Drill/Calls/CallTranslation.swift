@@ -84,12 +84,16 @@ struct CallTranslation {
         try values.address(arguments[4], default: connectAddress))
     case "sendmsg":
       let message = try arguments[1]
+      let flags = try arguments.int32(2)
+      // Only data in a SYN needs the address that every script leaves to `...`.
+      let isOpening = flags & 0x2000_0000 != 0
       return .sendmsg(
         try arguments.descriptor(0),
         try values.vectors(values.field("msg_iov", of: message))
           .map { (entry) throws(CallProblem) in try values.outgoing(entry.base, count: entry.count) },
-        to: .null, control: try values.control(values.optionalField("msg_control", of: message) ?? .list([])),
-        flags: try arguments.int32(2))
+        to: isOpening ? .inet(connectAddress) : .null,
+        control: try values.control(values.optionalField("msg_control", of: message) ?? .list([])),
+        flags: flags)
     case "pipe": return .pipe
     case "splice":
       return .splice(

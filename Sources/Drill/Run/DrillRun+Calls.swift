@@ -53,7 +53,8 @@ extension DrillRun {
     switch call {
     case .connect(let descriptor, .inet(let peer)): connecting(descriptor, peer)
     // A datagram's, or data in a SYN: MSG_FASTOPEN asks for it with Linux, the socket's option with BSD.
-    case .sendto(let descriptor, _, _, .inet(let peer)): connecting(descriptor, peer)
+    case .sendto(let descriptor, _, _, .inet(let peer)), .sendmsg(let descriptor, _, .inet(let peer), _, _):
+      connecting(descriptor, peer)
     default: break
     }
   }
