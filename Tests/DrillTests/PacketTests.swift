@@ -220,6 +220,27 @@ import Wire
     for other in others { #expect(try differences(script, sent: other).count > 0, "\(other)") }
   }
 
+  @Test(
+    arguments: [
+      ("< . 1:11(10) ack 5 win 1", "< P. 11:21(10) ack 5 win 1", nil),
+      ("< P. 1:11(10) ack 5 win 1", "< F. 11:21(10) ack 5 win 1", nil),
+      ("< . 1:11(10) ack 5 win 1", "< . 12:22(10) ack 5 win 1", "the next segment is not adjacent"),
+      ("< . 1:11(10) ack 5 win 1", "< . 11:21(10) ack 6 win 1", "the parts acknowledge different data"),
+      (
+        "< . 1:11(10) ack 5 win 1", "< E. 11:21(10) ack 5 win 1",
+        "the parts of the segment have different flags"
+      ),
+      (
+        "< F. 1:11(10) ack 5 win 1", "< . 11:21(10) ack 5 win 1",
+        "the parts of the segment have different flags"
+      ),
+      ("< . 1:11(10) ack 5 win 1", "< udp (10)", "another packet stands between the parts of a segment"),
+    ] as [(String, String, String?)])
+  func partsOfASegmentFitTogether(first: String, second: String, difference: String?) throws {
+    let flow = Self.flow()
+    #expect(PacketMatch().continues(try built(first, flow), try built(second, flow)) == difference)
+  }
+
   @Test func whatTheScriptDoesNotSayIsNotCompared() throws {
     #expect(try differences("> . 1:1(0) ack 1", sent: "> [ce] . 1:1(0) ack 1 win 77") == [])
     #expect(

@@ -127,7 +127,40 @@ import Wire
       failure("+0 `sleep 0.5`\n0.5 write(4, ..., 1) = 1")?.reason.contains("is due at 0.500000") == true)
   }
 
+  @Test func packetsThatFollowEachOtherCountFromEachOther() {
+    // The first is 3 ms late, which is tolerated; the second is not later for that.
+    let report = run(
+      Self.accepted + "0.2 `sleep 0.003`\n0.2 < . 1:1(0) ack 1 win 9\n+.01 < . 1:1(0) ack 1 win 8")
+    #expect(report.outcome == .passed)
+    #expect(report.log.suffix(2) == ["0.203000 < . 1:1(0) ack 1 win 9", "0.210000 < . 1:1(0) ack 1 win 8"])
+  }
+
   // MARK: Calls and code
+
+  @Test func payloadsAreWhatWasWritten() {
+    #expect(
+      failure("+0 write(4, \"abc\", 10) = 10\n+0 > P. 1:11(10) ack 1")?.reason
+        == "the payload is not what was written")
+    // In the first of three pieces.
+    #expect(
+      failure("+0 write(4, \"abc\", 2500) = 2500\n+0 > P. 1:2501(2500) ack 1")?.reason
+        == "the payload is not what was written")
+  }
+
+  @Test func connectionsAreCounted() {
+    let one = "+0 `sockstat -4 -P tcp -s | grep -c LISTEN | grep 1`"
+    #expect(outcome(one) == .passed)
+    #expect(failure(one + "\n+0 close(3) = 0\n" + one)?.reason == "0 connections are in state 10")
+  }
+
+  @Test func whatIsLeftBehindIsAFailure() {
+    #expect(Drill.closed(.passed, leaving: [], line: 3) == .passed)
+    #expect(Drill.closed(.skipped("x"), leaving: ["1 packets"], line: 3) == .skipped("x"))
+    #expect(
+      Drill.closed(.passed, leaving: ["1 packets", "a timer"], line: 3)
+        == .failed(
+          DrillFailure(line: 3, reason: "the stack is left with 1 packets, a timer after the script")))
+  }
 
   @Test(arguments: [
     ("+0 write(4, ..., 10) = 11", "write: expected 11, got 10"),

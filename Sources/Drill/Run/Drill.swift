@@ -128,14 +128,16 @@ public enum Drill {
       case .skipped(let reason): outcome = .skipped(reason)
       }
     }
-    let left = host.finish()
-    if outcome == .passed, !left.isEmpty {
-      outcome = .failed(
-        DrillFailure(
-          line: script.events.last?.line ?? 1,
-          reason: "the stack is left with \(left.joined(separator: ", ")) after the script"))
-    }
+    outcome = closed(outcome, leaving: host.finish(), line: script.events.last?.line ?? 1)
     return DrillReport(outcome: outcome, log: run.log, warnings: run.warnings)
+  }
+
+  /// What becomes of a script that passed and left something behind.
+  static func closed(_ outcome: DrillOutcome, leaving left: [String], line: Int) -> DrillOutcome {
+    guard outcome == .passed, !left.isEmpty else { return outcome }
+    return .failed(
+      DrillFailure(
+        line: line, reason: "the stack is left with \(left.joined(separator: ", ")) after the script"))
   }
 
   /// Puts addresses and the MTU into the settings; why not, where they do not fit.
