@@ -94,7 +94,7 @@ let targets: [Target] = [
       "Exclusion",
     ]),
   tests("SimulationTests", ["Chance", "Simulation", "Timing", "Buffers", "Wire"]),
-  tests("CommandTests", ["SluiceCommand", "Sluice", "Wire"]),
+  tests("CommandTests", ["Drill", "SluiceCommand", "Sluice", "Wire"]),
   tests("DrillTests", ["Chance", "Drill", "Wire", "Timing"]),
   tests("HouseTests", []),
 ]

@@ -20,7 +20,7 @@ public enum Drill {
       script = try parse(
         bytes, options: options, isVersionGiven: overriding.contains { $0.name == "ip_version" })
     } catch {
-      return DrillReport(outcome: outcome(of: error), log: [], warnings: [])
+      return DrillReport(outcome: outcome(of: error))
     }
     for option in script.options + overriding {
       switch options.apply(option.name, option.value) {
@@ -41,9 +41,9 @@ public enum Drill {
     for option in overriding { _ = options.apply(option.name, option.value) }
     do throws(ScriptError) {
       _ = try parse(bytes, options: options, isVersionGiven: overriding.contains { $0.name == "ip_version" })
-      return DrillReport(outcome: .passed, log: [], warnings: [])
+      return DrillReport(outcome: .passed)
     } catch {
-      return DrillReport(outcome: outcome(of: error), log: [], warnings: [])
+      return DrillReport(outcome: outcome(of: error))
     }
   }
 
@@ -55,7 +55,7 @@ public enum Drill {
   }
 
   private static func skipped(_ reason: String) -> DrillReport {
-    DrillReport(outcome: .skipped(reason), log: [], warnings: [])
+    DrillReport(outcome: .skipped(reason))
   }
 
   /// Names that google's runner defines for every script, and the branch of the FreeBSD suites' `#ifdef` that is about

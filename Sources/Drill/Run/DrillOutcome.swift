@@ -41,4 +41,11 @@ public struct DrillReport: Sendable, Equatable {
   public var log: [String]
   /// What was not as expected, and only noted, because of `--non_fatal`.
   public var warnings: [DrillFailure]
+
+  /// An outcome, and what was seen.
+  public init(outcome: DrillOutcome, log: [String] = [], warnings: [DrillFailure] = []) {
+    self.outcome = outcome
+    self.log = log
+    self.warnings = warnings
+  }
 }
