@@ -142,6 +142,18 @@ import Wire
     #expect(script.info.backoff == 0)
   }
 
+  /// An answer to a SYN that was not ours, which the echo of a clock shows, is reset, and ours is waited for.
+  @Test func aSynAckMustEchoOurClock() {
+    let script = Script(active: TCPConfiguration())
+    _ = script.take()
+    script.now = script.now.adding(milliseconds: 20)
+    script.inject([.syn, .ack], 0, ack: 1, options: Self.options(1, 99_999))
+    #expect(script.take().map(\.flags) == [.rst])
+    #expect(script.state == .synSent)
+    script.inject([.syn, .ack], 0, ack: 1, options: Self.options(1, 5000))
+    #expect(script.state == .established)
+  }
+
   @Test func absurdEchoesAreNotMeasured() {
     let script = established()
     let before = script.info.smoothedRoundTrip

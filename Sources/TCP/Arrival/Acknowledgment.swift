@@ -23,7 +23,7 @@ extension TCPConnection {
     }
     var report = AcknowledgmentReport(
       priorUnacknowledged: send.unacknowledged, priorHighest: highestReported,
-      priorDelivered: rate.delivered, priorLost: rate.lost, priorCount: outstanding.count)
+      priorDelivered: count.delivered, priorLost: count.lost, priorCount: outstanding.count)
     report.carriesText = payloadCount > 0 || segment.flags.contains(.fin)
     let offered = UInt32(segment.window) << UInt32(send.scale)
     report.isDuplicate =
@@ -122,7 +122,6 @@ extension TCPConnection {
         }
       }
       if !segment.marks.contains(.sacked), isSelective { noteDelivered(segment, now: now, &report) }
-      if !isSelective { rate.observe(segment, now: now) }
       outstanding.removeFirst()
       report.acknowledged += 1
       report.acknowledgedText = true
@@ -134,7 +133,7 @@ extension TCPConnection {
     guard report.acknowledgedText else { return }
     report.restartsTimer = true
     if !isSelective {
-      removePresumed(report.acknowledged, now: now)
+      removePresumed(report.acknowledged)
       // Without blocks nothing tells an original from its repetition.
       if report.acknowledgedRepeated { report.deliveredOriginal = false }
     } else if let lowest = report.lowestReordered, lowest < report.priorHighest {
@@ -145,8 +144,8 @@ extension TCPConnection {
   /// A segment has arrived, whether in order or not.
   mutating func noteDelivered(_ segment: SentSegment, now: Instant, _ report: inout AcknowledgmentReport) {
     recent.delivered(segment, minimumRoundTrip: roundTrip.minimum, now: now)
-    rate.segmentDelivered(segment, now: now)
-    report.newestPriorDelivered = segment.delivery.delivered
+    count.delivered &+= 1
+    report.newestPriorDelivered = segment.delivered
   }
 
   /// What follows from an acknowledgment: the round trip, the reordering window, losses and their repair, the
@@ -159,7 +158,7 @@ extension TCPConnection {
     if report.isDuplicate { counters.duplicateAcknowledgments &+= 1 }
     // With nothing out only the report of a duplicate says something: what was sent again was not lost.
     guard report.priorCount > 0 || report.reportedDuplicate else { return }
-    recent.adapt(priorDelivered: report.newestPriorDelivered, delivered: rate.delivered)
+    recent.adapt(priorDelivered: report.newestPriorDelivered, delivered: count.delivered)
     takeProbeAnswer(segment.acknowledgment, report, now: now)
     var repeats = Repetition.none
     if report.isDubious(in: recovery.phase) { repeats = judgeLosses(&report, segment, now: now) }
@@ -193,8 +192,8 @@ extension TCPConnection {
 
   /// The congestion window after an acknowledgment.
   private mutating func controlCongestion(_ report: AcknowledgmentReport, now: Instant) {
-    let delivered = Int(rate.delivered &- report.priorDelivered)
-    let lost = Int(rate.lost &- report.priorLost)
+    let delivered = Int(count.delivered &- report.priorDelivered)
+    let lost = Int(count.lost &- report.priorLost)
     let sample = AcknowledgmentSample(
       delivered: delivered, roundTrip: report.newestRoundTrip, smoothed: roundTrip.smoothed,
       minimum: roundTrip.minimum, unacknowledged: send.unacknowledged, next: send.next,
@@ -210,6 +209,7 @@ extension TCPConnection {
     } else if delivered > 0, mayGrow(report) {
       control.grow(sample, &window)
     }
+    followPace()
   }
 
   /// Where the order of segments is known to be disturbed, anything that arrives lets the window grow; else only what is

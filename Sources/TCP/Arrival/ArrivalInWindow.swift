@@ -117,6 +117,7 @@ extension TCPConnection {
   mutating func end(_ error: TCPError?, _ effects: inout TCPEffects) {
     state = .closed
     deadlines.clear()
+    outstanding.removeAll()
     reassembly.removeAll()
     selective.clear()
     effects.events.insert(.closed)

@@ -11,7 +11,9 @@ extension TCPConnection {
     let flags = segment.flags
     let count = byteCount(payload)
     if flags.contains(.ack) {
-      guard segment.acknowledgment > send.initial, segment.acknowledgment <= send.maximum else {
+      guard segment.acknowledgment > send.initial, segment.acknowledgment <= send.maximum,
+        echoesOurClock(segment)
+      else {
         counters.rejected &+= 1
         transmit(TCPResetRule.reply(to: segment, payloadCount: count), sink: &sink)
         return
@@ -44,6 +46,14 @@ extension TCPConnection {
     answer(now: now, sink: &sink)
   }
 
+  /// Whether a timestamp that the segment echoes can be that of our SYN: it answers another one otherwise.
+  private func echoesOurClock(_ segment: TCPSegment) -> Bool {
+    guard configuration.timestamps, let stamps = segment.options.timestamps, stamps.echo != 0 else {
+      return true
+    }
+    return timestamps.roundTrip(echo: stamps.echo, arrival: segment.arrival) != nil
+  }
+
   /// Our SYN is acknowledged.
   mutating func takeHandshakeAcknowledgment(_ segment: TCPSegment) {
     let first = send.initial + 1
@@ -54,7 +64,7 @@ extension TCPConnection {
     if !roundTrip.isMeasured, attempts > 0 { roundTrip.restartCautiously() }
     beginSending(isCautious: attempts > 1, now: segment.arrival)
     // The SYN counts as a segment that arrived.
-    rate.presumedDelivered(1, now: segment.arrival)
+    count.delivered &+= 1
     if attempts > 0, !outstanding.isEmpty {
       // What was sent beside a SYN-ACK that got lost has not arrived either.
       for index in 0..<outstanding.count { markLost(index) }

@@ -39,7 +39,7 @@ extension TCPConnection {
     precondition(
       bytes >= 0 && send.queuedBytes + bytes < 1 << 30, "the send queue outgrew the sequence space")
     send.queueEnd += bytes
-    if push { send.pushed = send.queueEnd }
+    if push, bytes > 0 { send.pushed = send.queueEnd }
     if urgent, bytes > 0 { urgentEnd = send.queueEnd }
     if state.isSynchronized || exchangesText {
       output(bytes == 0 ? .flushing : push ? .usual : .holding, now: now, sink: &sink)

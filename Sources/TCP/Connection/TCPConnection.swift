@@ -58,7 +58,7 @@ public struct TCPConnection: ~Copyable {
   var outstanding = RetransmissionQueue()
   var recovery: LossRecovery
   var recent: RecentAcknowledgment
-  var rate = DeliveryRate()
+  var count = DeliveryCount()
   var pacer = Pacer()
   var ecn = ECNState()
   /// One past the highest number that the peer reported, while it has reported any.
@@ -224,7 +224,7 @@ public struct TCPConnection: ~Copyable {
     info.lostSegments = outstanding.lost
     info.repeatingSegments = outstanding.repeating
     info.reordering = recovery.reordering
-    info.deliveredSegments = rate.delivered
+    info.deliveredSegments = count.delivered
     info.pacingRate = pacer.isOn ? pacer.rate : nil
     info.congestionNotification = ecn.isOn
     info.sendWindow = Int(send.window)

@@ -54,6 +54,8 @@ import Timing
   public var reorderings: UInt32 = 0
   /// Duplicates that the peer reported (RFC 2883).
   public var duplicateReports: UInt32 = 0
+  /// Times that the peer had thrown away what it had reported (RFC 2018 section 8).
+  public var renegings: UInt32 = 0
   /// Reductions of the window taken back because nothing was lost.
   public var undone: UInt32 = 0
   /// Timeouts of them (RFC 5682, RFC 3522).

@@ -81,5 +81,6 @@ extension TCPConnection {
   mutating func beginSending(isCautious: Bool, now: Instant) {
     window = CongestionWindow(initial: isCautious ? 1 : initialWindow, next: send.next, now: now)
     recovery.end = send.next
+    followPace()
   }
 }

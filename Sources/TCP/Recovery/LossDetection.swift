@@ -87,20 +87,20 @@ extension TCPConnection {
       outstanding.mark(index, .lost)
     }
     outstanding.clear(index, .repeating)
-    rate.segmentLost()
+    count.lost &+= 1
     counters.lost &+= 1
   }
 
   /// The reordering timer went off: what was waited for is lost.
   mutating func reorderingTimedOut(now: Instant, sink: inout some TCPSink & ~Copyable) {
     let inFlight = outstanding.inFlight
-    let lostBefore = rate.lost
+    let lostBefore = count.lost
     let wait = markOvertaken(now: now)
     if outstanding.inFlight != inFlight {
       if recovery.phase != .recovery {
         enterRecovery(isCongestionEcho: false, now: now)
         if let size = recovery.proportionalWindow(
-          newlyDelivered: 1, newlyLost: Int(rate.lost &- lostBefore), advanced: false,
+          newlyDelivered: 1, newlyLost: Int(count.lost &- lostBefore), advanced: false,
           inFlight: outstanding.inFlight, threshold: window.threshold)
         {
           window.set(size)

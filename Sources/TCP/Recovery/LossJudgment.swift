@@ -40,7 +40,7 @@ extension TCPConnection {
     switch recovery.phase {
     case .recovery:
       if !report.advanced {
-        if !isSelective, report.isDuplicate { addPresumed(now: now) }
+        if !isSelective, report.isDuplicate { addPresumed() }
       } else if undoesPartially(segment, report, now: now) {
         return .none
       }
@@ -54,7 +54,7 @@ extension TCPConnection {
     case .open, .disorder, .reduction:
       if !isSelective {
         if report.advanced { outstanding.presumed = 0 }
-        if report.isDuplicate { addPresumed(now: now) }
+        if report.isDuplicate { addPresumed() }
       }
       if recovery.phase == .open || recovery.phase == .disorder { _ = undoesByDuplicates(now: now) }
       findLosses(&report, now: now)

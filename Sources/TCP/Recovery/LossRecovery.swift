@@ -60,8 +60,6 @@ struct LossRecovery {
 
   /// Duplicates that the peer reported (RFC 2883): no more than we made are believed.
   var reportedDuplicates: UInt32 = 0
-  /// The peer has thrown away what it had reported (RFC 2018 section 8).
-  var sawReneging = false
 
   /// RFC 5681 section 3.2.
   static var duplicateThreshold: Int { 3 }

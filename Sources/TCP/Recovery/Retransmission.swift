@@ -35,14 +35,13 @@ extension TCPConnection {
     let text = segment.length - (hasFin ? 1 : 0)
     let most = min(fullTextSegment, room)
     if text > most { outstanding.split(index, at: segment.start + most) }
-    let count = min(text, most)
+    let bytes = min(text, most)
     let fin = hasFin && text <= most
     recovery.undoRetransmissions = (recovery.undoRetransmissions ?? 0) + 1
     if recovery.firstRetransmission == nil { recovery.firstRetransmission = timestamps.clock(now) }
     if recovery.phase != .loss { counters.fastRetransmissions &+= 1 }
-    let (stamp, _) = rate.stamp(inFlight: outstanding.inFlight, now: now)
-    outstanding.resent(index, now: now, delivery: stamp)
-    transmitText(at: segment.start, count: count, fin: fin, isRetransmission: true, now: now, sink: &sink)
+    outstanding.resent(index, now: now, delivered: count.delivered)
+    transmitText(at: segment.start, count: bytes, fin: fin, isRetransmission: true, now: now, sink: &sink)
     return true
   }
 }

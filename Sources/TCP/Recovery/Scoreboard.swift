@@ -152,17 +152,17 @@ extension TCPConnection {
 // The same where the peer reports nothing: each duplicate acknowledgment says that one segment arrived.
 extension TCPConnection {
   /// A duplicate acknowledgment: something has left the network.
-  mutating func addPresumed(now: Instant) {
+  mutating func addPresumed() {
     outstanding.presumed += 1
     if !limitPresumed(addend: 0) { return }
-    rate.presumedDelivered(1, now: now)
+    count.delivered &+= 1
   }
 
-  /// `count` segments were acknowledged: the first was the hole, the others are those that the duplicates were for.
-  mutating func removePresumed(_ count: Int, now: Instant) {
-    rate.presumedDelivered(max(count - outstanding.presumed, 1), now: now)
-    outstanding.presumed = max(0, outstanding.presumed - (count - 1))
-    _ = limitPresumed(addend: count)
+  /// So many segments were acknowledged: the first was the hole, the others are those that the duplicates were for.
+  mutating func removePresumed(_ acknowledged: Int) {
+    count.delivered &+= UInt32(max(acknowledged - outstanding.presumed, 1))
+    outstanding.presumed = max(0, outstanding.presumed - (acknowledged - 1))
+    _ = limitPresumed(addend: acknowledged)
   }
 
   /// No more can have arrived than are out, less the hole. Where more is claimed the order was disturbed, and the

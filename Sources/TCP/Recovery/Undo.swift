@@ -43,7 +43,6 @@ extension TCPConnection {
     if mayUndo(segment) { undoReduction(forgetsLosses: false, now: now) }
     if preventsReopening() { return true }
     recovery.become(.open)
-    recovery.sawReneging = false
     return false
   }
 
@@ -84,7 +83,6 @@ extension TCPConnection {
     if preventsReopening() { return true }
     if isCertain || isSelective {
       recovery.become(.open)
-      recovery.sawReneging = false
     }
     return true
   }
@@ -114,7 +112,7 @@ extension TCPConnection {
     }
     if !isSelective {
       if send.next > recovery.end, report.isDuplicate {
-        addPresumed(now: now)
+        addPresumed()
       } else if report.advanced {
         outstanding.presumed = 0
       }

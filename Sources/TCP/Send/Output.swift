@@ -105,10 +105,9 @@ extension TCPConnection {
     let isFirst = outstanding.isEmpty
     // The byte that probed a closed window, or the text of a SYN, went before without being out.
     let isRepeated = start < send.maximum
-    var (stamp, marks) = rate.stamp(inFlight: outstanding.inFlight, now: now)
-    if isRepeated { marks.insert(.repeated) }
     outstanding.append(
-      SentSegment(start: start, end: end, sent: now, marks: marks, delivery: stamp))
+      SentSegment(
+        start: start, end: end, sent: now, delivered: count.delivered, marks: isRepeated ? .repeated : []))
     send.next = end
     if piece.text > 0, piece.text < fullTextSegment { send.smallEnd = start + piece.text }
     if recovery.isReducing { recovery.out += 1 }
@@ -138,13 +137,19 @@ extension TCPConnection {
     window.restart(after: idle, timeout: timeout, initial: initialWindow, now: now)
   }
 
+  /// The pace that fits the window.
+  mutating func followPace() {
+    pacer.follow(
+      window: window.segments * Int(send.segment), roundTrip: roundTrip.smoothed,
+      isDoubling: window.segments < window.threshold / 2)
+  }
+
   /// Notes whether the window was what limited us, RFC 7661.
   private mutating func noteWindowUse(isLimited: Bool, now: Instant) {
     let mayValidate = configuration.restartsAfterIdle && recovery.phase == .open
     window.note(
       isLimited: isLimited, out: outstanding.count, una: send.unacknowledged, next: send.next,
       idleAfter: mayValidate ? roundTrip.timeout(configuration) : nil, initialWindow: initialWindow, now: now)
-    if send.unsentBytes <= 0, !isLimited { rate.applicationLimited(inFlight: outstanding.inFlight) }
   }
 
   /// What makes the peer say its window again (RFC 9293 section 3.8.6.1). SND.NXT stays: nothing is in flight that could

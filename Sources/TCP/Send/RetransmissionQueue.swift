@@ -11,7 +11,7 @@ import Wire
 ///
 /// Calling context: the owner of the connection.
 @safe struct RetransmissionQueue: ~Copyable {
-  /// Segments at most, of 48 bytes each.
+  /// Segments at most, of 24 bytes each.
   static var limit: Int { 1 << 17 }
 
   private var inline: InlineArray<2, SentSegment>
@@ -35,7 +35,7 @@ import Wire
   init() {
     inline = InlineArray(
       repeating: SentSegment(
-        start: SequenceNumber(0), end: SequenceNumber(0), sent: .zero, delivery: DeliveryStamp()))
+        start: SequenceNumber(0), end: SequenceNumber(0), sent: .zero, delivered: 0))
   }
 
   deinit { unsafe memory?.deallocate() }
@@ -151,9 +151,9 @@ import Wire
   }
 
   /// The segment at `index` was sent again, at `now`.
-  mutating func resent(_ index: Int, now: Instant, delivery: DeliveryStamp) {
+  mutating func resent(_ index: Int, now: Instant, delivered: UInt32) {
     mark(index, [.repeating, .repeated])
     self[index].sent = now
-    self[index].delivery = delivery
+    self[index].delivered = delivered
   }
 }

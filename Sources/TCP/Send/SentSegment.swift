@@ -14,8 +14,6 @@ struct SentSegment {
     static var repeating: Marks { Marks(rawValue: 4) }
     /// It was sent more than once.
     static var repeated: Marks { Marks(rawValue: 8) }
-    /// When it was sent there was nothing further to send (see `DeliveryRate`).
-    static var applicationLimited: Marks { Marks(rawValue: 16) }
   }
 
   /// Its first sequence number.
@@ -24,9 +22,9 @@ struct SentSegment {
   var end: SequenceNumber
   /// When it was sent last.
   var sent: Instant
+  /// Segments that had been delivered when it was sent last.
+  var delivered: UInt32
   var marks: Marks = []
-  /// How much had been delivered when it was sent last.
-  var delivery: DeliveryStamp
 
   /// Bytes of sequence space.
   var length: Int { end - start }

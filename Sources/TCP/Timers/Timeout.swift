@@ -86,7 +86,7 @@ extension TCPConnection {
     if reneged {
       // RFC 2018 section 8: the peer does not hold any more what it had reported.
       for index in 0..<outstanding.count { outstanding.clear(index, .sacked) }
-      recovery.sawReneging = true
+      counters.renegings &+= 1
     }
     if wasQuiet, outstanding.sacked + outstanding.presumed >= LossRecovery.duplicateThreshold {
       // Many had arrived, and nothing was found lost: too much reordering was allowed for.
