@@ -124,6 +124,11 @@ final class FastOpenCache: @unchecked Sendable {  // all words are atomic
 
   private static func merge(_ entry: inout Entry, _ outcome: TCPFastOpenOutcome, _ now: Instant) {
     entry.segment = outcome.segment
+    if outcome.isRefused {
+      // For a quarter of an hour.
+      (entry.cookie, entry.losses, entry.lostAt) = (InlineBytes(), 4, now)
+      return
+    }
     if let cookie = outcome.cookie {
       (entry.cookie, entry.form) = (cookie, outcome.form)
     } else if outcome.wasIgnored, entry.cookie.count == 0 {

@@ -108,7 +108,10 @@ extension TCPConnection {
       end(isPassive ? .reset : .refused, &effects)
     case .established, .finWait1, .finWait2, .closeWait:
       end(.reset, &effects)
-    case .closing, .lastAck, .timeWait, .synSent, .closed, .listen:
+    case .closing, .lastAck:
+      // Both have closed: RFC 9293 is silent. BSD tells whoever still asks.
+      end(configuration.personality == .bsd ? .reset : nil, &effects)
+    case .timeWait, .synSent, .closed, .listen:
       end(nil, &effects)
     }
   }

@@ -18,7 +18,9 @@ extension TCPConnection {
       effects.events.insert(.reopen)
       return
     }
-    guard flags.contains(.ack) || flags.contains(.syn) else { return }
+    // BSD drops a SYN that opens nothing with everything else that has no ACK.
+    let isAnswered = flags.contains(.ack) || (flags.contains(.syn) && configuration.personality == .linux)
+    guard isAnswered else { return }
     let length = segment.length(payload: payloadCount)
     if !flags.contains(.syn), flags.contains(.fin), segment.sequence + length == receive.next {
       // The peer's FIN again: our acknowledgment was lost, and the wait begins anew.
@@ -29,12 +31,7 @@ extension TCPConnection {
     // The last acknowledgment again says nothing; anything else is told where we stand.
     if length == 0, segment.sequence == receive.next, segment.acknowledgment == send.maximum { return }
     counters.rejected &+= 1
-    if flags.contains(.syn), !configuration.strictSyns, isAcceptable(segment.sequence, length: length) {
-      transmitReset(now: now, sink: &sink)
-      end(.reset, &effects)
-    } else {
-      transmitChallenge(now: now, sink: &sink)
-    }
+    transmitChallenge(now: now, sink: &sink)
   }
 
   /// Whether a SYN is newer than everything of this connection: by its timestamp (RFC 6191), or by its sequence

@@ -71,6 +71,8 @@ extension TCPConnection {
       segment: segment.options.mss ?? configuration.peerSegmentDefault, dataTaken: isData,
       synLost: wasRepeated && cookie == nil && client.sent > 0 && !isData,
       wasIgnored: !wasRepeated && cookie == nil && client.sent == 0 && client.attempt.cookie.count == 0
+        && !client.attempt.needsNoCookie,
+      isRefused: configuration.personality == .bsd && cookie == nil && !isData
         && !client.attempt.needsNoCookie)
     fastOpen = client
   }

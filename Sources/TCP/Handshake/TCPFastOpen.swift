@@ -72,11 +72,13 @@ import Wire
   public var synLost: Bool
   /// A cookie was asked for, and none came though the SYN arrived: the other form may be understood.
   public var wasIgnored: Bool
+  /// BSD's habit: a peer that answers without a cookie, or with none that can be one, is not asked again for a while.
+  public var isRefused: Bool
 
   /// All fields.
   public init(
     cookie: InlineBytes<16>?, form: TCPFastOpenForm, segment: UInt16, dataTaken: Bool, synLost: Bool,
-    wasIgnored: Bool
+    wasIgnored: Bool, isRefused: Bool = false
   ) {
     self.cookie = cookie
     self.form = form
@@ -84,6 +86,7 @@ import Wire
     self.dataTaken = dataTaken
     self.synLost = synLost
     self.wasIgnored = wasIgnored
+    self.isRefused = isRefused
   }
 }
 

@@ -18,11 +18,11 @@ extension TCPConnection {
     _ partial: PartialText = .usual, now: Instant, sink: inout some TCPSink & ~Copyable
   ) {
     guard state.maySendText || exchangesText else { return }
-    restartAfterIdle(now: now)
+    var next = nextSegment(from: send.next, partial)
+    if next != nil, outstanding.isEmpty { restartAfterIdle(now: now) }
     var sent = 0
     var burst = 0
     var isLimited = outstanding.inFlight >= window.segments
-    var next = nextSegment(from: send.next, partial)
     while let segment = next {
       // The congestion window counts text; a FIN alone goes in any case.
       if segment.text > 0 {
@@ -129,7 +129,7 @@ extension TCPConnection {
 
   /// RFC 5681 section 4.1: the window says nothing any more about the path.
   private mutating func restartAfterIdle(now: Instant) {
-    guard outstanding.isEmpty, send.unsentBytes > 0, send.next > send.initial + 1 else { return }
+    guard send.unsentBytes > 0, send.next > send.initial + 1 else { return }
     let idle = now - send.lastTransmission
     control.note(.resumed(after: idle), now: now)
     let timeout = roundTrip.timeout(configuration)
