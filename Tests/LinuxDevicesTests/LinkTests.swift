@@ -98,7 +98,11 @@ struct LinkTests {
     command.start()
     #expect(try command.wait() == .exited(0))
     // Whatever still comes, sending neither blocks nor traps, and nothing is kept.
-    for _ in 0..<10 { bench.send(Frames.arp(operation: 1, to: [255, 255, 255, 255, 255, 255])) }
+    for _ in 0..<10 {
+      // A link that is just being taken down may have no room: the frame comes back then.
+      _ = bench.give(Frames.arp(operation: 1, to: [255, 255, 255, 255, 255, 255]))
+      bench.finish()
+    }
     #expect(bench.pool.ref.inUse == 0)
   }
 
