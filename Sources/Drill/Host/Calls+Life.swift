@@ -32,6 +32,7 @@ extension DrillHost {
 
   private func makeStream(_ endpoint: Endpoint) -> UnconnectedStream? {
     let family: AddressFamily = endpoint.isIPv4 ? .inet : .inet6
+    // Any refusal is the same to a script: there is no socket.
     return try? wait(sockets.makeStream(family, options: endpoint.streamOptions))?.get()
   }
 
@@ -173,7 +174,7 @@ extension DrillHost {
       if let errno = refusal(remote) { return .fail(errno) }
       if endpoint.deferredTarget != nil { return .fail(.EISCONN) }
       if endpoint.options.opensFast {
-        // With a cookie nothing leaves before there is text to go with it; without one it is asked for now.
+        // With a cookie nothing leaves before there is text to go with it; without one the SYN goes at once and asks for it.
         if knowsFastOpen(endpoint, fresh, remote) {
           endpoint.deferredTarget = remote
           endpoint.progress = .connecting

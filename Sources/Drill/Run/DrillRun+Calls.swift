@@ -84,6 +84,7 @@ extension DrillRun {
 
   private mutating func after(_ call: ScriptCall, _ result: CallResult) {
     guard result.value >= 0 else { return }
+    // What is no number (`...`, `*`) names no descriptor: a refusal to read it as one means just that.
     if CallCheck.returnsDescriptor(call.name), let name = try? translation.values.integer(call.result) {
       translation.descriptors[name] = Int32(truncatingIfNeeded: result.value)
     }

@@ -79,7 +79,7 @@ struct LossRecovery {
   /// Goes on in another phase with the same end.
   mutating func become(_ new: Phase) { phase = new }
 
-  /// What RFC 6937 section 3 lets go out after `newlyDelivered` more segments arrived: the congestion window for now,
+  /// What RFC 6937 section 3 lets go out after `newlyDelivered` more segments arrived: the congestion window until the next,
   /// which brings what is in flight down to `threshold` in one round trip, and grows it back if it fell below.
   ///
   /// The slow-start bound where the last acknowledgment moved SND.UNA and reported no further loss, the conservative
