@@ -11,6 +11,7 @@
       contexts,
       errors,
       events,
+      fastOpens,
       flows,
       guests,
       listening,

@@ -24,6 +24,12 @@
     static let claimDroppedTwice = Mutation("claimDroppedTwice")
     /// A child enters the connection table before it knows its listener.
     static let childPublishedUnfinished = Mutation("childPublishedUnfinished")
+    /// Who reads a Fast Open cookie does not look whether it was written meanwhile (L5).
+    static let cookieNotLookedAtAgain = Mutation("cookieNotLookedAtAgain")
+    /// Two write a Fast Open cookie at a time (L5).
+    static let cookieWrittenUnclaimed = Mutation("cookieWrittenUnclaimed")
+    /// Fast Open keys are the newest before they are there (L5).
+    static let keysNumberedFirst = Mutation("keysNumberedFirst")
     /// The accept queue has no reference of its own.
     static let queuedWithoutReference = Mutation("queuedWithoutReference")
     /// Closing a listener empties its accept shards, and leaves them open.

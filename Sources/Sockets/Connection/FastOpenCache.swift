@@ -32,12 +32,13 @@ private struct FastOpenSlot: ~Copyable {
 
 /// The cache: a slot for each destination, and the newer of two with the same slot.
 @safe
-final class FastOpenCache: @unchecked Sendable {  // all words are atomic
+package final class FastOpenCache: @unchecked Sendable {  // all words are atomic
   static var capacity: Int { 1024 }
   private let slots: UnsafeMutablePointer<FastOpenSlot>
   private let key: HashKey
 
-  init(key: HashKey) {
+  /// An empty cache.
+  package init(key: HashKey) {
     self.key = key
     unsafe slots = .allocate(capacity: Self.capacity)
     for index in 0..<Self.capacity { unsafe (slots + index).initialize(to: FastOpenSlot()) }
@@ -48,10 +49,10 @@ final class FastOpenCache: @unchecked Sendable {  // all words are atomic
   }
 
   /// What is known of one destination.
-  struct Entry: Equatable {
-    var cookie = InlineBytes<16>()
+  package struct Entry: Equatable {
+    package var cookie = InlineBytes<16>()
     var form = TCPFastOpenForm.standard
-    var segment: UInt16 = 536
+    package var segment: UInt16 = 536
     /// SYNs in a row that seem to have been lost because of Fast Open.
     var losses: UInt8 = 0
     var lostAt = Instant.zero
@@ -70,11 +71,14 @@ final class FastOpenCache: @unchecked Sendable {  // all words are atomic
   }
 
   /// What is known; any thread.
-  func find(_ address: IPAddress) -> Entry? {
+  package func find(_ address: IPAddress) -> Entry? {
     let slot = unsafe slot(address)
     let version = unsafe slot.pointee.version.load()
     guard version > 0, version & 1 == 0 else { return nil }
     let entry = unsafe read(slot, address)
+    #if Explore
+      if Mutation.cookieNotLookedAtAgain.isOn { return entry }
+    #endif
     return unsafe slot.pointee.version.load() == version ? entry : nil
   }
 
@@ -100,9 +104,12 @@ final class FastOpenCache: @unchecked Sendable {  // all words are atomic
 
   /// Takes note of what came of an attempt; any context. While somebody else writes the same slot it is left out: the
   /// next attempt tells again.
-  func note(_ address: IPAddress, _ outcome: TCPFastOpenOutcome, now: Instant) {
+  package func note(_ address: IPAddress, _ outcome: TCPFastOpenOutcome, now: Instant) {
     let slot = unsafe slot(address)
     var version = unsafe slot.pointee.version.load()
+    #if Explore
+      if Mutation.cookieWrittenUnclaimed.isOn { unsafe slot.pointee.version.store(version | 1) }
+    #endif
     guard version & 1 == 0, unsafe slot.pointee.version.compareExchange(&version, version + 1) else { return }
     var entry = unsafe version > 0 ? read(slot, address) ?? Entry() : Entry()
     Self.merge(&entry, outcome, now)

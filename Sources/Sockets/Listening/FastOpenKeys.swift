@@ -15,14 +15,15 @@ private struct KeyPlace: ~Copyable {
 
 /// The keys now.
 @safe
-final class FastOpenKeys: @unchecked Sendable {  // all words are atomic
+package final class FastOpenKeys: @unchecked Sendable {  // all words are atomic
   private static var count: Int { 8 }
   private let places: UnsafeMutablePointer<KeyPlace>
   /// (a) The newest setting. Stored after its words.
   private let newest = AtomicWord(0)
   private let turn = OrderedMutex<SocketLevel, Int>(0)
 
-  init(_ keys: TCPFastOpenCookies) {
+  /// These keys.
+  package init(_ keys: TCPFastOpenCookies) {
     unsafe places = .allocate(capacity: Self.count)
     for index in 0..<Self.count { unsafe (places + index).initialize(to: KeyPlace()) }
     store(keys, 0)
@@ -34,7 +35,7 @@ final class FastOpenKeys: @unchecked Sendable {  // all words are atomic
 
   /// The keys that were set last. Any context. Who is overtaken by eight settings while it reads gets words of two: a
   /// cookie under such a key is nobody's, and the client opens in the ordinary way.
-  var cookies: TCPFastOpenCookies {
+  package var cookies: TCPFastOpenCookies {
     let place = unsafe places + Int(newest.load()) % Self.count
     let current = unsafe TCPFastOpenCookies.Key(
       low: place.pointee.low.load(), high: place.pointee.high.load())
@@ -45,7 +46,7 @@ final class FastOpenKeys: @unchecked Sendable {  // all words are atomic
   }
 
   /// Other keys from here on. Application context.
-  func set(_ keys: TCPFastOpenCookies) {
+  package func set(_ keys: TCPFastOpenCookies) {
     withApplication { held in
       turn.withLock(&held) { number, _ in
         number += 1
@@ -56,6 +57,9 @@ final class FastOpenKeys: @unchecked Sendable {  // all words are atomic
 
   private func store(_ keys: TCPFastOpenCookies, _ number: Int) {
     let place = unsafe places + number % Self.count
+    #if Explore
+      if Mutation.keysNumberedFirst.isOn { newest.store(UInt64(number)) }
+    #endif
     unsafe place.pointee.low.store(keys.current.low)
     unsafe place.pointee.high.store(keys.current.high)
     unsafe place.pointee.previousLow.store(keys.previous?.low ?? 0)
