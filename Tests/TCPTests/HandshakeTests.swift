@@ -151,6 +151,7 @@ import Wire
     #expect(script.state == .synReceived)
   }
 
+  // Rules: RFC 6298 5.7-1
   @Test func dataAfterARepeatedSynStartsWithThreeSeconds() {
     // RFC 6298 section 5.7: without a measurement.
     let script = Script(active: Script.plain)

@@ -22,6 +22,7 @@ import Wire
     #expect(script.info.retransmissionTimeout.milliseconds >= 209)
   }
 
+  // Rules: RFC 6298 2.2-1
   @Test func firstMeasurement() throws {
     let script = Script(active: Script.plain)
     script.now = script.now.adding(milliseconds: 100)
@@ -32,6 +33,7 @@ import Wire
     #expect(script.info.minimumRoundTrip == .milliseconds(100))
   }
 
+  // Rules: RFC 6298 4-1
   @Test func timeoutIsNeverBelowTheMinimum() {
     let script = Script.established()
     for index in 0..<50 { roundTrip(script, from: 1 + index * 100, milliseconds: 1) }
@@ -39,6 +41,7 @@ import Wire
     #expect(script.info.retransmissionTimeout <= .milliseconds(202))
   }
 
+  // Rules: RFC 6298 2.5-1, 5-1, 5.4-1, 5.5-1, 5.6-1
   @Test func backoffDoublesUpToTheBoundAndThenGivesUp() {
     let script = Script.established()
     script.enqueue(100)
@@ -57,6 +60,7 @@ import Wire
     #expect(script.pool.inUse == 0)
   }
 
+  // Rules: RFC 6298 3-1, 3-2
   @Test func karnsRule() {
     let script = Script.established()
     script.enqueue(100)
@@ -73,6 +77,7 @@ import Wire
     #expect(script.info.backoff == 0)
   }
 
+  // Rules: RFC 6298 5.2-1, 5.3-1
   @Test func timerRestartsWithNewDataAcknowledged() {
     // RFC 6298 section 5.3.
     let script = Script.established()
