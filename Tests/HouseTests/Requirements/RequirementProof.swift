@@ -34,13 +34,13 @@ struct RequirementEvidence {
     return .success(references)
   }
 
-  /// A script's head: the comments before its first line of another kind.
+  /// A script's head: its comments and options (`--ip_version=ipv6`) before the first line of another kind.
   mutating func collect(script text: String, path: String) {
     var isHead = true
     var found: [RequirementProof.Reference] = []
     for line in text.split(separator: "\n", omittingEmptySubsequences: false) {
-      let isComment = line.drop { $0 == " " }.hasPrefix("//")
-      if !isComment, !line.allSatisfy(\.isWhitespace) { isHead = false }
+      let isHeadLine = line.hasPrefix("//") || line.hasPrefix("--") || line.allSatisfy(\.isWhitespace)
+      if !isHeadLine { isHead = false }
       switch Self.references(line) {
       case nil: break
       case .failure(let error): strays.append("\(path): \(error.description)")
