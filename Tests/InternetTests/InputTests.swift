@@ -168,6 +168,7 @@ import Wire
     #expect(host.packetsInUse == 0)
   }
 
+  // Rules: RFC 9293 MUST-50
   @Test func wellFormedOptionsAndExtensionsAreSteppedOver() {
     let host = Host()
     host.exchange(Frame.ipv4(Frame.udp([1]), options: [148, 4, 0, 0, 7, 7, 4, 0, 0, 0, 0, 0]))

@@ -41,6 +41,7 @@ import Wire
     #expect(host.packetsInUse == 0)
   }
 
+  // Rules: RFC 9293 MUST-44
   @Test func anUnspecifiedSourceIsChosenUnlessTheRouteIsGiven() throws {
     let host = Host()
     host.introducePeer()

@@ -154,6 +154,7 @@ import Wire
     #expect(host.layer.generation == before)
   }
 
+  // Rules: RFC 9293 MUST-44
   @Test func sourcesAreChosenByRFC6724() throws {
     let host = Host()
     let link = host.link

@@ -51,6 +51,7 @@ import Wire
     network.expectNothingLeft()
   }
 
+  // Rules: RFC 9293 MUST-43, MUST-45
   @Test(arguments: [1, 3]) func aBoundSocketConnectsFromItsName(contexts: Int) throws {
     let network = try Network(contexts: contexts)
     do {

@@ -5,6 +5,7 @@ import Wire
 
 /// RFC 9293 sections 3.6 and 3.10.4.
 @Suite struct CloseTests {
+  // Rules: RFC 9293 MUST-13
   @Test func activeCloseGoesThroughFinWaitAndTimeWait() {
     let script = Script.established()
     script.shutdown()
@@ -195,6 +196,7 @@ import Wire
     #expect(script.state == .timeWait)
   }
 
+  // Rules: RFC 9293 MAY-2
   @Test func newerSynReopensTimeWait() {
     let script = Script.inState(.timeWait)
     script.inject(.syn, 2)
@@ -206,6 +208,7 @@ import Wire
     #expect(script.take().isEmpty)
   }
 
+  // Rules: RFC 9293 SHLD-4
   @Test func newerTimestampReopensTimeWait() {
     var options = TCPOptions()
     options.timestamps = TCPTimestamps(value: 1, echo: 0)

@@ -24,6 +24,7 @@ import Wire
     #expect(Script.established(configuration, syn: options).info.congestionWindow == 2)
   }
 
+  // Rules: RFC 9293 MUST-19
   @Test func slowStartDoublesInARoundTrip() {
     let script = sending()
     _ = script.take()
@@ -131,6 +132,7 @@ import Wire
     #expect(!script.info.isRecovering)
   }
 
+  // Rules: RFC 9293 MUST-19
   @Test func avoidanceGrowsByASegmentInARoundTrip() {
     let script = sending(10_000_000)
     script.inject(.ack, 1, ack: 1001)

@@ -96,6 +96,7 @@ import Wire
     #expect(script.last.connected)
   }
 
+  // Rules: RFC 9293 MUST-10
   @Test func simultaneousOpen() {
     let script = Script(active: Script.plain)
     _ = script.take()
@@ -123,6 +124,7 @@ import Wire
     #expect(script.state == .established)
   }
 
+  // Rules: RFC 9293 MUST-22
   @Test func lostSynIsRepeatedWithBackoffAndThenGivenUp() {
     let script = Script(active: Script.plain)
     _ = script.take()

@@ -6,6 +6,7 @@ import Wire
 
 /// Acknowledgments, reassembly and the offered window: RFC 9293 sections 3.8.6.2.2, 3.8.6.3 and 3.10.7.4.
 @Suite struct ReceiveTests {
+  // Rules: RFC 9293 SHLD-19
   @Test func everySecondSegmentIsAcknowledged() {
     let script = Script.established()
     for index in 0..<6 { script.inject(.ack, 1 + index * 1000, stream(1000, from: index * 1000), ack: 1) }
@@ -175,6 +176,7 @@ import Wire
     #expect(script.delivered == stream(500))
   }
 
+  // Rules: RFC 9293 MAY-8
   @Test func closedWindowAnswersProbesAndTakesAcknowledgments() {
     var configuration = Script.plain
     configuration.receiveBuffer = 1000
@@ -205,6 +207,7 @@ import Wire
     #expect(script.take().last?.acknowledgment == 1002)
   }
 
+  // Rules: RFC 9293 MUST-66
   @Test func resetAtAClosedWindow() {
     var configuration = Script.plain
     configuration.receiveBuffer = 1000
@@ -216,6 +219,7 @@ import Wire
     #expect(script.state == .closed)
   }
 
+  // Rules: RFC 9293 MUST-39
   @Test func theWindowOpensInWorthwhileSteps() {
     var configuration = Script.plain
     configuration.receiveBuffer = 4000
@@ -243,6 +247,7 @@ import Wire
     #expect(script.info.receiveWindow > 55_000)
   }
 
+  // Rules: RFC 9293 SHLD-14
   @Test func lessRoomNeverTakesBackWhatWasOffered() {
     let script = Script.established()
     script.space(100)

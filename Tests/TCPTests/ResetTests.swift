@@ -9,6 +9,7 @@ import Wire
     .established, .finWait1, .finWait2, .closeWait, .closing, .lastAck,
   ]
 
+  // Rules: RFC 9293 3.10.7.4-1
   @Test(arguments: synchronized) func P1_exactResetEndsTheConnection(state: TCPState) {
     let script = Script.inState(state)
     script.inject(.rst, Script.peerNext(state))
@@ -18,6 +19,7 @@ import Wire
     #expect(script.take().isEmpty)
   }
 
+  // Rules: RFC 9293 3.10.7.4-2
   @Test(arguments: synchronized) func P1_resetInTheWindowIsChallenged(state: TCPState) {
     let script = Script.inState(state)
     let next = Script.peerNext(state)
@@ -74,6 +76,7 @@ import Wire
     #expect(script.state == .closed)
   }
 
+  // Rules: RFC 9293 3.10.7.4-3
   @Test(arguments: synchronized) func synIsChallengedWhereverItStands(state: TCPState) {
     let script = Script.inState(state)
     for sequence in [Script.peerNext(state), Script.peerNext(state) + 10, -5000, 1 << 29] {
@@ -108,6 +111,7 @@ import Wire
     #expect(script.take().map(\.flags) == [.ack])
   }
 
+  // Rules: RFC 9293 3.10.7.4-4, MAY-12
   @Test(arguments: synchronized) func acknowledgmentOfALongGonePastIsChallenged(state: TCPState) {
     // RFC 5961 section 5.2: older than the largest window.
     let script = Script.inState(state)
@@ -186,6 +190,7 @@ import Wire
     #expect(script.state == .established)
   }
 
+  // Rules: RFC 9293 3.10.7.3-1
   @Test func resetInSynSent() {
     let script = Script.inState(.synSent)
     // Without an acknowledgment of our SYN anyone could have sent it.

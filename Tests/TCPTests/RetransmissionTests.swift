@@ -41,7 +41,7 @@ import Wire
     #expect(script.info.retransmissionTimeout <= .milliseconds(202))
   }
 
-  // Rules: RFC 6298 2.5-1, 5-1, 5.4-1, 5.5-1, 5.6-1
+  // Rules: RFC 6298 2.5-1, 5-1, 5.4-1, 5.5-1, 5.6-1; RFC 9293 MUST-19, MUST-20
   @Test func backoffDoublesUpToTheBoundAndThenGivesUp() {
     let script = Script.established()
     script.enqueue(100)
@@ -60,7 +60,7 @@ import Wire
     #expect(script.pool.inUse == 0)
   }
 
-  // Rules: RFC 6298 3-1, 3-2
+  // Rules: RFC 6298 3-1, 3-2; RFC 9293 MUST-18
   @Test func karnsRule() {
     let script = Script.established()
     script.enqueue(100)

@@ -5,6 +5,7 @@ import Wire
 
 /// Nagle, silly windows, push and persist: RFC 9293 sections 3.7.4, 3.8.6 and 3.9.1.2.
 @Suite struct SendTests {
+  // Rules: RFC 9293 SHLD-7
   @Test func nagleHoldsASecondSmallSegment() {
     let script = Script.established()
     script.enqueue(10)
@@ -132,6 +133,7 @@ import Wire
     #expect(script.info.sendWindow == 5000)
   }
 
+  // Rules: RFC 9293 MUST-36, MUST-37, SHLD-29, SHLD-30
   @Test func closedWindowIsProbedWithBackoffAndNeverGivenUp() {
     let script = Script.established(window: 0)
     script.enqueue(100)
@@ -188,6 +190,7 @@ import Wire
     #expect(script.nextDeadline == nil)
   }
 
+  // Rules: RFC 9293 MUST-34, MUST-35, SHLD-17
   @Test func windowTakenBackIsProbedAndNotGivenUp() {
     let script = Script.established(window: 3000)
     script.enqueue(3000)

@@ -163,6 +163,7 @@ import Wire
     #expect(script.info.smoothedRoundTrip == before)
   }
 
+  // Rules: RFC 9293 MUST-8, MUST-9, SHLD-1
   @Test func initialSequenceNumbersAndClocks() {
     let generator = InitialSequenceGenerator(key: .init(seed: 1))
     let other = InitialSequenceGenerator(key: .init(seed: 2))

@@ -5,6 +5,7 @@ import Wire
 
 /// Urgent data as far as RFC 6093 leaves it.
 @Suite struct UrgentTests {
+  // Rules: RFC 9293 MUST-62
   @Test func thePointerStandsBehindTheLastUrgentByte() {
     let script = Script.established()
     script.enqueue(10)
@@ -23,6 +24,7 @@ import Wire
     #expect(script.take().map(\.urgent) == [0])
   }
 
+  // Rules: RFC 9293 MUST-31
   @Test func everySegmentOnTheWaySaysHowFar() {
     let script = Script.established()
     script.enqueue(2500, urgent: true)
@@ -38,6 +40,20 @@ import Wire
     script.inject([.ack, .urg], 11, stream(10, from: 10), ack: 1, urgent: 0)
     script.inject(.ack, 21, stream(10, from: 20), ack: 1, urgent: 9)
     #expect(script.delivered == stream(30) && script.info.counters.urgentSegments == 1)
+  }
+
+  /// A closed window keeps text out, but neither the pointer nor a reset.
+  // Rules: RFC 9293 MUST-66
+  @Test func itIsSeenAtAClosedWindow() {
+    var configuration = Script.plain
+    configuration.receiveBuffer = 1000
+    let script = Script.established(configuration)
+    script.inject(.ack, 1, stream(1000), ack: 1)
+    #expect(script.info.receiveWindow == 0)
+    script.inject([.ack, .urg], 1001, stream(5, from: 1000), ack: 1, urgent: 5)
+    #expect(script.info.counters.urgentSegments == 1 && script.delivered == stream(1000))
+    script.inject(.rst, 1001)
+    #expect(script.state == .closed)
   }
 }
 

@@ -50,6 +50,7 @@ struct VectorTests {
     }
   }
 
+  // Rules: RFC 9293 MUST-2
   @Test func theSameSYNIsBuiltByteByByte() throws {
     let source = IPv4Address(10, 0, 2, 100)
     let destination = IPv4Address(10, 0, 2, 2)
