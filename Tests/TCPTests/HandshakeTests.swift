@@ -215,6 +215,7 @@ import Wire
     #expect(Script(passive: TCPConfiguration(), syn: options).info.sendSegment == 1460)
   }
 
+  // Rules: RFC 7323 2.2-1, 2.3-2, 2.3-6
   @Test func windowScaleFollowsTheBuffer() {
     for (buffer, shift) in [(65535, 0), (65536, 1), (1 << 20, 5), (64 << 20, 11), (2 << 30, 14)] {
       var configuration = TCPConfiguration()

@@ -247,7 +247,7 @@ import Wire
     #expect(script.info.receiveWindow > 55_000)
   }
 
-  // Rules: RFC 9293 SHLD-14
+  // Rules: RFC 7323 2.4-2, 2.4-3; RFC 9293 SHLD-14
   @Test func lessRoomNeverTakesBackWhatWasOffered() {
     let script = Script.established()
     script.space(100)
@@ -258,6 +258,7 @@ import Wire
     #expect(ack.acknowledgment! + ack.window == 1 + 65_000)
   }
 
+  // Rules: RFC 7323 2.4-2, 2.4-3
   @Test func aScaledWindowMovesBackByLessThanAUnitOfItsField() {
     // What was offered is accepted all the same (RFC 7323 section 2.4).
     var options = TCPOptions()

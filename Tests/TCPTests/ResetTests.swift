@@ -9,7 +9,7 @@ import Wire
     .established, .finWait1, .finWait2, .closeWait, .closing, .lastAck,
   ]
 
-  // Rules: RFC 9293 3.10.7.4-1
+  // Rules: RFC 5961 3.2-3; RFC 9293 3.10.7.4-1
   @Test(arguments: synchronized) func P1_exactResetEndsTheConnection(state: TCPState) {
     let script = Script.inState(state)
     script.inject(.rst, Script.peerNext(state))
@@ -19,7 +19,7 @@ import Wire
     #expect(script.take().isEmpty)
   }
 
-  // Rules: RFC 9293 3.10.7.4-2
+  // Rules: RFC 5961 3.2-4; RFC 9293 3.10.7.4-2
   @Test(arguments: synchronized) func P1_resetInTheWindowIsChallenged(state: TCPState) {
     let script = Script.inState(state)
     let next = Script.peerNext(state)
@@ -36,6 +36,7 @@ import Wire
     #expect(script.state == .closed)
   }
 
+  // Rules: RFC 5961 3.2-2
   @Test(arguments: synchronized) func P1_staleResetIsDropped(state: TCPState) {
     var configuration = Script.plain
     for personality in TCPPersonality.allCases {
@@ -76,7 +77,7 @@ import Wire
     #expect(script.state == .closed)
   }
 
-  // Rules: RFC 9293 3.10.7.4-3
+  // Rules: RFC 5961 4.2-2, 4.2-3; RFC 9293 3.10.7.4-3
   @Test(arguments: synchronized) func synIsChallengedWhereverItStands(state: TCPState) {
     let script = Script.inState(state)
     for sequence in [Script.peerNext(state), Script.peerNext(state) + 10, -5000, 1 << 29] {
@@ -94,6 +95,7 @@ import Wire
     #expect(script.delivered.isEmpty)
   }
 
+  // Rules: RFC 5961 5.2-1
   @Test(arguments: synchronized) func acknowledgmentOfTheFutureIsChallenged(state: TCPState) {
     let script = Script.inState(state)
     script.inject(.ack, Script.peerNext(state), stream(5), ack: Script.ownNext(state) + 1)
@@ -103,6 +105,7 @@ import Wire
     #expect(script.take().map(\.flags) == (state == .established ? [] : [.ack]))
   }
 
+  // Rules: RFC 5961 5.2-2
   @Test func P1_theFutureIsAlwaysAnsweredByBSD() {
     var configuration = Script.plain
     configuration.personality = .bsd
@@ -111,7 +114,7 @@ import Wire
     #expect(script.take().map(\.flags) == [.ack])
   }
 
-  // Rules: RFC 9293 3.10.7.4-4, MAY-12
+  // Rules: RFC 5961 5.2-1, 5.2-2; RFC 9293 3.10.7.4-4, MAY-12
   @Test(arguments: synchronized) func acknowledgmentOfALongGonePastIsChallenged(state: TCPState) {
     // RFC 5961 section 5.2: older than the largest window.
     let script = Script.inState(state)
@@ -190,7 +193,7 @@ import Wire
     #expect(script.state == .established)
   }
 
-  // Rules: RFC 9293 3.10.7.3-1
+  // Rules: RFC 5961 3.2-6; RFC 9293 3.10.7.3-1
   @Test func resetInSynSent() {
     let script = Script.inState(.synSent)
     // Without an acknowledgment of our SYN anyone could have sent it.

@@ -129,6 +129,20 @@ import Wire
     #expect(!script.take().contains { $0.sequence == 1001 })
   }
 
+  /// Many measurements in one round trip are no reason to forget how much round trips vary.
+  // Rules: RFC 7323 4.2-1
+  @Test func aRoundTripCountsOnce() {
+    let script = Script(active: Script.plain)
+    script.now = script.now.adding(milliseconds: 400)
+    script.inject([.syn, .ack], 0, ack: 1)
+    #expect(script.info.retransmissionTimeout == .milliseconds(1200))
+    script.enqueue(5000)
+    script.now = script.now.adding(milliseconds: 400)
+    for index in 1...10 { script.inject(.ack, 1, ack: 1 + index * 500) }
+    #expect(script.info.smoothedRoundTrip == .milliseconds(400))
+    #expect(script.info.retransmissionTimeout >= .milliseconds(1000))
+  }
+
   @Test func userTimeoutEndsUnacknowledgedData() {
     var configuration = Script.plain
     configuration.userTimeout = .seconds(3)

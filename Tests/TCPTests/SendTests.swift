@@ -109,6 +109,7 @@ import Wire
     #expect(script.take().isEmpty)
   }
 
+  // Rules: RFC 7323 2.2-4, 2.3-4
   @Test func scaledWindow() {
     var options = TCPOptions()
     options.mss = 1000

@@ -26,6 +26,7 @@ import Wire
     return script
   }
 
+  // Rules: RFC 7323 3.2-4, 3.2-5, 5.2-3
   @Test func everySegmentCarriesThem() {
     let script = established()
     script.enqueue(2500)
@@ -36,6 +37,7 @@ import Wire
     #expect(script.take().first?.options.timestamps != nil)
   }
 
+  // Rules: RFC 7323 5.3-1
   @Test func staleSegmentIsAcknowledgedAndDropped() {
     let script = established()
     script.inject(.ack, 1, stream(10), ack: 1, options: Self.options(9_998))
@@ -63,6 +65,7 @@ import Wire
     }
   }
 
+  // Rules: RFC 7323 5.2-4
   @Test func resetsAreNotJudgedByTimestamps() {
     let script = established()
     script.inject(.rst, 1, options: Self.options(1))
@@ -72,6 +75,7 @@ import Wire
     #expect(other.state == .closed)
   }
 
+  // Rules: RFC 7323 3.2-7, 3.2-8
   @Test func segmentWithoutTimestampsIsDroppedUnlessTolerated() {
     let script = established()
     script.inject(.ack, 1, stream(10), ack: 1)
@@ -90,6 +94,7 @@ import Wire
     #expect(script.delivered == stream(10))
   }
 
+  // Rules: RFC 7323 5.5-1
   @Test func afterTwentyFourDaysTheClockSaysNothing() {
     // Section 5.5.
     let script = established()
@@ -105,6 +110,7 @@ import Wire
     #expect(script.delivered.count == 10)
   }
 
+  // Rules: RFC 7323 4.3-1
   @Test func theEchoIsThatOfTheEarliestUnacknowledgedSegment() {
     // Section 4.3: with delayed acknowledgments the first of two segments counts.
     let script = established()
@@ -114,6 +120,7 @@ import Wire
     #expect(script.take().map { $0.options.timestamps?.echo } == [10_010])
   }
 
+  // Rules: RFC 7323 4.3-2, 4.3-3, 5.3-3
   @Test func aHoleIsEchoedByWhatFillsIt() {
     // Section 4.3, case (B) and (C).
     let script = established()
@@ -154,6 +161,45 @@ import Wire
     #expect(script.state == .established)
   }
 
+  /// Without ACK the echo means nothing: a SYN that crosses ours is no answer to it.
+  // Rules: RFC 7323 3.2-3
+  @Test func aSynEchoesNothing() {
+    let script = Script(active: TCPConfiguration())
+    _ = script.take()
+    script.now = script.now.adding(milliseconds: 20)
+    script.inject(.syn, 0, options: Self.options(1, 99_999))
+    #expect(script.state == .synReceived)
+    #expect(script.take().map(\.flags) == [[.syn, .ack]])
+    #expect(script.info.smoothedRoundTrip == .zero)
+  }
+
+  // Rules: RFC 7323 3.2-9
+  @Test func whatWasNotAgreedOnIsIgnored() {
+    let script = Script.established()
+    script.inject(.ack, 1, stream(10), ack: 1, options: Self.options(9000, 77))
+    script.inject(.ack, 11, stream(10, from: 10), ack: 1, options: Self.options(5, 77))
+    #expect(script.delivered == stream(20))
+    script.enqueue(10)
+    #expect(script.take().allSatisfy { $0.options.timestamps == nil })
+    #expect(script.info.smoothedRoundTrip < .milliseconds(1))
+  }
+
+  /// Neither what is taken though its clock is a tick behind, nor a reset that is only challenged, changes what is
+  /// echoed and compared with.
+  // Rules: RFC 7323 5.2-1, 5.2-5
+  @Test func whatIsKeptNeverGoesBack() {
+    let script = established()
+    script.inject(.ack, 1, stream(10), ack: 1, options: Self.options(9_999))
+    #expect(script.delivered == stream(10))
+    script.wait(milliseconds: 40)
+    #expect(script.take().map { $0.options.timestamps?.echo } == [10_000])
+    script.inject(.rst, 20, options: Self.options(20_000))
+    #expect(script.state == .established)
+    #expect(script.take().map { $0.options.timestamps?.echo } == [10_000])
+    script.inject(.ack, 11, stream(10, from: 10), ack: 1, options: Self.options(10_001))
+    #expect(script.delivered == stream(20))
+  }
+
   @Test func absurdEchoesAreNotMeasured() {
     let script = established()
     let before = script.info.smoothedRoundTrip
@@ -163,7 +209,7 @@ import Wire
     #expect(script.info.smoothedRoundTrip == before)
   }
 
-  // Rules: RFC 9293 MUST-8, MUST-9, SHLD-1
+  // Rules: RFC 7323 7-1, 7.1-1; RFC 9293 MUST-8, MUST-9, SHLD-1
   @Test func initialSequenceNumbersAndClocks() {
     let generator = InitialSequenceGenerator(key: .init(seed: 1))
     let other = InitialSequenceGenerator(key: .init(seed: 2))

@@ -37,6 +37,7 @@ struct TCPOptionsTests {
     #expect(throws: WireError.badOption(kind: 200, offset: 4)) { try parse("020405b4 c8ff") }
   }
 
+  // Rules: RFC 7323 2.3-7
   @Test func aWindowScaleAbove14Counts14() throws {
     #expect(try parse("0303ff").windowScale == 14)
     #expect(try parse("03030e").windowScale == 14)
