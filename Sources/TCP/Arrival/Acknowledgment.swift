@@ -158,7 +158,9 @@ extension TCPConnection {
     if report.isDuplicate { counters.duplicateAcknowledgments &+= 1 }
     // With nothing out only the report of a duplicate says something: what was sent again was not lost.
     guard report.priorCount > 0 || report.reportedDuplicate else { return }
-    recent.adapt(priorDelivered: report.newestPriorDelivered, delivered: count.delivered)
+    if let prior = report.newestPriorDelivered {
+      recent.adapt(priorDelivered: prior, delivered: count.delivered)
+    }
     takeProbeAnswer(segment.acknowledgment, report, now: now)
     var repeats = Repetition.none
     if report.isDubious(in: recovery.phase) { repeats = judgeLosses(&report, segment, now: now) }

@@ -47,8 +47,8 @@ struct AcknowledgmentReport {
   var sackedRoundTrip: Nanoseconds?
   /// Round trip of the last of them, which a delayed acknowledgment made no longer: what congestion controls look at.
   var newestRoundTrip: Nanoseconds?
-  /// Segments delivered before the newest of those was sent that it reports.
-  var newestPriorDelivered: UInt32 = 0
+  /// Segments delivered before the newest of those was sent that it reports; nil: it reports none.
+  var newestPriorDelivered: UInt32?
   /// Segments acknowledged in order.
   var acknowledged = 0
 
