@@ -218,6 +218,24 @@ import Wire
     #expect(host.packetsInUse == 0)
   }
 
+  // Rules: RFC 6633 5-1, 8-1
+  @Test func sourceQuenchesReachNobody() {
+    let host = Host()
+    let inner = Frame.bareIPv4(Frame.udp(from: 1111, to: 2222), from: Host.ipv4, to: IPAddress("9.9.9.9")!)
+    for kind: UInt8 in [4, 3] {
+      // A quench has the form of "host unreachable" but for its type, and is told to nobody.
+      var message = Frame.icmpv4(.destinationUnreachable(code: kind == 3 ? 1 : 0, nextHopMTU: 0), inner)
+      message[0] = kind
+      // The checksum's high byte, of which the type is a part.
+      message[2] &+= 3 &- kind
+      host.exchange(Frame.ipv4(message, protocol: .icmpv4, from: IPAddress("10.0.2.1")!))
+      #expect(host.count(.icmpBadChecksum) == 0)
+      #expect(host.received.failures.count == (kind == 3 ? 1 : 0))
+    }
+    #expect(host.count(.icmpUnknownType) == 1)
+    #expect(host.packetsInUse == 0)
+  }
+
   @Test func anEmptyPoolIsCountedNotFatal() {
     let host = Host(packetLimit: 66)  // 64 of them are the transports' reserve
     host.send(Frame.udp(), to: Host.peer4)

@@ -12,6 +12,7 @@ import Wire
     return script
   }
 
+  // Rules: RFC 6928 2-1
   @Test func initialWindow() {
     #expect(sending().take().count == 10)
     var options = TCPOptions()
@@ -24,7 +25,7 @@ import Wire
     #expect(Script.established(configuration, syn: options).info.congestionWindow == 2)
   }
 
-  // Rules: RFC 9293 MUST-19
+  // Rules: RFC 3465 2.2-1; RFC 9293 MUST-19; RFC 9438 4.10-1
   @Test func slowStartDoublesInARoundTrip() {
     let script = sending()
     _ = script.take()
@@ -33,6 +34,7 @@ import Wire
     #expect(script.take().count == 20)
   }
 
+  // Rules: RFC 3465 2.2-1, 2.3-1; RFC 9406 4.3-2
   @Test func anAcknowledgmentOfMuchCountsAsWhatItAcknowledges() {
     // RFC 3465 with L as RFC 9406 section 4.2 has it.
     let script = sending()
@@ -101,6 +103,7 @@ import Wire
     #expect(script.nextDeadline == nil)
   }
 
+  // Rules: RFC 6582 3.2-1
   @Test func firstSegmentOfAllCanBeRecovered() {
     let script = sending(10_000)
     _ = script.take()
@@ -119,6 +122,7 @@ import Wire
     #expect(script.info.counters.duplicateAcknowledgments == 0)
   }
 
+  // Rules: RFC 6582 3.2-2
   @Test func noSecondRecoveryForTheSameLosses() {
     // RFC 6582: duplicates of what does not go beyond `recover` say nothing new.
     let script = sending(10_000)

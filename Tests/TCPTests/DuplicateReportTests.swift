@@ -20,6 +20,7 @@ import Wire
   }
 
   /// RFC 2883 section 4.1: what was acknowledged comes again.
+  // Rules: RFC 2883 4-1, 4-2, 4-3
   @Test func whatWasAcknowledgedIsReported() {
     let script = established()
     script.inject(.ack, 1, stream(1000), ack: 1)
@@ -34,6 +35,7 @@ import Wire
   }
 
   /// Section 4.1.2: the repetition first, what is held behind it; and before the right edge of what was said.
+  // Rules: RFC 2883 4-4, 4-5
   @Test func theRepetitionComesBeforeWhatIsHeld() {
     let script = established()
     script.inject(.ack, 1, stream(1000), ack: 1)
@@ -47,6 +49,7 @@ import Wire
   }
 
   /// Section 4.2: parts of segments.
+  // Rules: RFC 2883 4-6
   @Test func partsAreReported() {
     let script = established()
     script.inject(.ack, 1, stream(1000), ack: 1)
@@ -112,6 +115,7 @@ import Wire
   }
 
   /// RFC 2018 section 3: three blocks beside timestamps, four without.
+  // Rules: RFC 2018 4-6
   @Test func asManyBlocksAsFindRoom() {
     for stamped in [false, true] {
       var options = TCPOptions()
@@ -132,6 +136,7 @@ import Wire
   }
 
   /// A sender that has holes to report sends shorter segments, and none is longer than the peer takes.
+  // Rules: RFC 2018 4-3
   @Test func textMakesRoomForTheReport() {
     let script = established()
     script.inject(.ack, 2001, stream(10), ack: 1)
@@ -147,6 +152,7 @@ import Wire
   }
 
   /// RFC 2018 section 8: what was thrown away is reported no more.
+  // Rules: RFC 2018 8-2
   @Test func whatWasThrownAwayIsNotReported() {
     let script = established()
     for index in 1...4 { script.inject(.ack, 2000 * index, stream(10), ack: 1) }

@@ -162,6 +162,7 @@ import Wire
     #expect(script.info.retransmissionTimeout == .seconds(3))
   }
 
+  // Rules: RFC 6928 2-3
   @Test func windowOfOneSegmentAfterALossyHandshake() {
     let script = Script(active: Script.plain)
     script.fire()

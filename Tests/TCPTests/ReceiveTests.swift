@@ -6,7 +6,7 @@ import Wire
 
 /// Acknowledgments, reassembly and the offered window: RFC 9293 sections 3.8.6.2.2, 3.8.6.3 and 3.10.7.4.
 @Suite struct ReceiveTests {
-  // Rules: RFC 9293 SHLD-19
+  // Rules: RFC 5681 4.2-3; RFC 9293 SHLD-19
   @Test func everySecondSegmentIsAcknowledged() {
     let script = Script.established()
     for index in 0..<6 { script.inject(.ack, 1 + index * 1000, stream(1000, from: index * 1000), ack: 1) }
@@ -95,6 +95,7 @@ import Wire
     #expect(script.pool.inUse == 0)
   }
 
+  // Rules: RFC 2018 4-5, 4-6, 4-7
   @Test func whatIsHeldIsToldSelectively() {
     var options = TCPOptions()
     options.sackPermitted = true
@@ -119,6 +120,7 @@ import Wire
     #expect(blocks() == [[9001, 9011], [7001, 7011], [5001, 5011]])
   }
 
+  // Rules: RFC 2018 4-1
   @Test func selectiveAcknowledgmentsAreNotForcedOnThePeer() {
     let script = Script.established()
     script.inject(.ack, 1001, stream(100, from: 1000), ack: 1)

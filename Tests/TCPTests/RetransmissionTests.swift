@@ -77,7 +77,7 @@ import Wire
     #expect(script.info.backoff == 0)
   }
 
-  // Rules: RFC 6298 5.2-1, 5.3-1
+  // Rules: RFC 6298 5.2-1, 5.3-1; RFC 6928 9-1
   @Test func timerRestartsWithNewDataAcknowledged() {
     // RFC 6298 section 5.3.
     let script = Script.established()
@@ -117,6 +117,7 @@ import Wire
     #expect(script.info.slowStartThreshold == 7)
   }
 
+  // Rules: RFC 6582 3.2-7
   @Test func duplicateAcknowledgmentsAfterATimeoutAreNoLoss() {
     // RFC 6582 section 3.2, step 4: they come from the segments that are sent twice.
     let script = Script.established()
@@ -223,6 +224,7 @@ import Wire
     #expect(script.last.error == .hostUnreachable)
   }
 
+  // Rules: RFC 5681 3.1-5
   @Test func smallerPathSendsAgainAtOnce() {
     let script = Script.established()
     script.enqueue(3000)
