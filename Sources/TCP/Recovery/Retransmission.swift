@@ -5,20 +5,14 @@ import Wire
 extension TCPConnection {
   /// Sends again what is lost (RFC 6675 section 5, NextSeg rule 1).
   mutating func retransmitLost(now: Instant, sink: inout some TCPSink & ~Copyable) {
-    var index = 0
-    while index < outstanding.count, outstanding.lost > 0 {
-      let marks = outstanding[index].marks
-      if marks.contains(.lost), !marks.contains(.repeating), !marks.contains(.sacked) {
-        guard window.segments > outstanding.inFlight, sink.mayTransmitText(),
-          pacer.mayLeave(now)
-        else { break }
-        guard retransmit(index, now: now, sink: &sink) else { break }
-        if recovery.isReducing { recovery.out += 1 }
-        if index == 0, deadlines.retransmission.purpose != .reordering {
-          restartRetransmissionTimer(isProgress: false, isFinal: true, now: now)
-        }
+    while let index = outstanding.nextToRepeat() {
+      guard window.segments > outstanding.inFlight, sink.mayTransmitText(), pacer.mayLeave(now),
+        retransmit(index, now: now, sink: &sink)
+      else { break }
+      if recovery.isReducing { recovery.out += 1 }
+      if index == 0, deadlines.retransmission.purpose != .reordering {
+        restartRetransmissionTimer(isProgress: false, isFinal: true, now: now)
       }
-      index += 1
     }
   }
 

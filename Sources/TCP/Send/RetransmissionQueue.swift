@@ -28,6 +28,9 @@ import Wire
   private(set) var lost = 0
   /// Segments of which a repetition is on its way.
   private(set) var repeating = 0
+  /// Before this one none is lost without being repeated: where the search for what to repeat begins, so that it is not
+  /// the whole window with each acknowledgment.
+  private(set) var repeatFrom = 0
   /// Segments that have left the network by the number of duplicate acknowledgments, where the peer does not say
   /// which (RFC 5681 section 3.2).
   var presumed = 0
@@ -82,6 +85,7 @@ import Wire
     uncount(self[0].marks)
     head = (head + 1) & (capacity - 1)
     count -= 1
+    repeatFrom = max(0, repeatFrom - 1)
     if count == 0 { reset() }
   }
 
@@ -94,7 +98,7 @@ import Wire
   private mutating func reset() {
     unsafe memory?.deallocate()
     unsafe memory = nil
-    (capacity, head, presumed) = (2, 0, 0)
+    (capacity, head, presumed, repeatFrom) = (2, 0, 0, 0)
   }
 
   /// The first one is acknowledged up to `sequence`, which lies within it.
@@ -135,6 +139,7 @@ import Wire
     if new.contains(.lost) { lost += 1 }
     if new.contains(.repeating) { repeating += 1 }
     self[index].marks.formUnion(new)
+    noteToRepeat(index)
   }
 
   /// Takes marks away.
@@ -142,6 +147,21 @@ import Wire
     let old = marks.intersection(self[index].marks)
     uncount(old)
     self[index].marks.subtract(old)
+    noteToRepeat(index)
+  }
+
+  private mutating func noteToRepeat(_ index: Int) {
+    if index < repeatFrom, self[index].marks.wantsRepetition { repeatFrom = index }
+  }
+
+  /// The first segment from `repeatFrom` on that is lost and not repeated; nil: there is none.
+  mutating func nextToRepeat() -> Int? {
+    guard lost > 0 else { return nil }
+    while repeatFrom < count {
+      if self[repeatFrom].marks.wantsRepetition { return repeatFrom }
+      repeatFrom += 1
+    }
+    return nil
   }
 
   private mutating func uncount(_ marks: SentSegment.Marks) {

@@ -14,6 +14,8 @@ struct SentSegment {
     static var repeating: Marks { Marks(rawValue: 4) }
     /// It was sent more than once.
     static var repeated: Marks { Marks(rawValue: 8) }
+    /// It is lost, and nothing is on its way instead.
+    var wantsRepetition: Bool { contains(.lost) && isDisjoint(with: [.repeating, .sacked]) }
   }
 
   /// Its first sequence number.
