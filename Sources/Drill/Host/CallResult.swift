@@ -52,7 +52,7 @@ public struct CallHandle: Sendable, Hashable {
 }
 
 /// The fields of Linux's `struct tcp_info` by their names (`tcpi_state`, `tcpi_snd_cwnd`, …), in its units:
-/// microseconds, segments, bytes.
+/// microseconds, segments, bytes; and those of `struct tcp_bbr_info` (`bbr_min_rtt`, …).
 public struct ConnectionInfo: Sendable, Hashable {
   /// What is known.
   public var values: [String: Int64] = [:]

@@ -5,7 +5,8 @@ import Sockets
 extension DrillHost {
   func getOption(_ endpoint: Endpoint, _ level: Int32, _ name: Int32, _ size: Int) -> Step {
     guard size >= 0 else { return .fail(.EINVAL) }
-    if level == 6, name == 11 {
+    // TCP_INFO, and TCP_CC_INFO: what the congestion control has to tell is among it.
+    if level == 6, name == 11 || name == 26 {
       var result = CallResult(0)
       result.info = info(endpoint)
       return .done(result)

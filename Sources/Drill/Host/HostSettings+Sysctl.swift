@@ -163,6 +163,7 @@ enum CongestionNames {
     switch name {
     case "cubic": .cubic
     case "reno", "newreno": .newReno
+    case "bbr": .bbr
     default: nil
     }
   }

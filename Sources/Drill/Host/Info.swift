@@ -71,6 +71,21 @@ extension ConnectionInfo {
     values["tcpi_segs_out"] = Int64(tcp.counters.segmentsSent)
     values["tcpi_segs_in"] = Int64(tcp.counters.segmentsReceived)
     values["tcpi_notsent_bytes"] = Int64(info.unsentBytes)
+    if let rate = tcp.pacingRate { values["tcpi_pacing_rate"] = Int64(rate) }
+    if let rate = tcp.deliveryRate { values["tcpi_delivery_rate"] = Int64(rate) }
+    values["tcpi_delivery_rate_app_limited"] = tcp.isDeliveryApplicationLimited ? 1 : 0
+    if let bandwidth = tcp.bandwidth { add(bandwidth) }
+  }
+}
+
+extension ConnectionInfo {
+  /// Gains in 1/256.
+  private mutating func add(_ bandwidth: TCPBandwidthInfo) {
+    values["bbr_bw_lo"] = Int64(bandwidth.bandwidth & 0xFFFF_FFFF)
+    values["bbr_bw_hi"] = Int64(bandwidth.bandwidth >> 32)
+    values["bbr_min_rtt"] = bandwidth.minimumRoundTrip.count / 1000
+    values["bbr_pacing_gain"] = Int64(bandwidth.pacingGain * 256)
+    values["bbr_cwnd_gain"] = Int64(bandwidth.windowGain * 256)
   }
 }
 

@@ -21,6 +21,7 @@ extension TCPConnection {
       if !isUnanswered || configuration.personality != .linux { transmitChallenge(now: now, sink: &sink) }
       return false
     }
+    noteApplicationLimit()
     var report = AcknowledgmentReport(
       priorUnacknowledged: send.unacknowledged, priorHighest: highestReported,
       priorDelivered: count.delivered, priorLost: count.lost, priorCount: outstanding.count)
@@ -121,7 +122,9 @@ extension TCPConnection {
           report.lowestReordered = segment.start
         }
       }
-      if !segment.marks.contains(.sacked), isSelective { noteDelivered(segment, now: now, &report) }
+      if !segment.marks.contains(.sacked) {
+        if isSelective { noteDelivered(0, segment, now: now, &report) } else { noteArrived(0, now: now) }
+      }
       outstanding.removeFirst()
       report.acknowledged += 1
       report.acknowledgedText = true
@@ -141,10 +144,13 @@ extension TCPConnection {
     }
   }
 
-  /// A segment has arrived, whether in order or not.
-  mutating func noteDelivered(_ segment: SentSegment, now: Instant, _ report: inout AcknowledgmentReport) {
+  /// The segment at `index` has arrived, whether in order or not.
+  mutating func noteDelivered(
+    _ index: Int, _ segment: SentSegment, now: Instant, _ report: inout AcknowledgmentReport
+  ) {
     recent.delivered(segment, minimumRoundTrip: roundTrip.minimum, now: now)
     count.delivered &+= 1
+    noteArrived(index, now: now)
     report.newestPriorDelivered = segment.delivered
   }
 
@@ -199,7 +205,10 @@ extension TCPConnection {
     let sample = AcknowledgmentSample(
       delivered: delivered, roundTrip: report.newestRoundTrip, smoothed: roundTrip.smoothed,
       minimum: roundTrip.minimum, unacknowledged: send.unacknowledged, next: send.next,
-      isLimiting: window.isLimiting, isPaced: pacer.isOn, now: now)
+      isLimiting: window.isLimiting, isPaced: pacer.isOn, count: count, inFlight: outstanding.inFlight,
+      isRepairing: recovery.phase == .recovery || recovery.phase == .loss, isSelective: isSelective,
+      isWindowFull: window.isFull, segment: fullSegment, initialWindow: initialWindow, now: now)
+    if steer(sample) { return }
     control.observe(sample, &window)
     if recovery.isReducing {
       if let size = recovery.proportionalWindow(

@@ -7,6 +7,8 @@ import Wire
   case cubic
   /// NewReno, RFC 5681 and 6582.
   case newReno
+  /// BBR, version 3: draft-ietf-ccwg-bbr.
+  case bbr
 }
 
 /// How CUBIC leaves the first slow start before it overshoots.
@@ -38,6 +40,20 @@ struct AcknowledgmentSample {
   var isLimiting: Bool
   /// Segments leave in time with the round trip, not in bursts.
   var isPaced: Bool
+  /// How many arrived and were lost in all.
+  var count: DeliveryCount
+  /// Segments that are on their way now.
+  var inFlight: Int
+  /// Losses are being repaired, with or without a timeout.
+  var isRepairing: Bool
+  /// The peer tells what arrived out of order.
+  var isSelective: Bool
+  /// The window was full when something was sent last.
+  var isWindowFull: Bool
+  /// Payload of a full segment in bytes.
+  var segment: Int
+  /// The window at the beginning, in segments.
+  var initialWindow: Int
   /// Now.
   var now: Instant
 }
@@ -48,14 +64,16 @@ enum CongestionEvent {
   case timedOut
   /// Something is sent after nothing was out for so long.
   case resumed(after: Nanoseconds)
+  /// The network said that there is congestion (RFC 3168); `threshold` was called before.
+  case notified
 }
 
 /// How the congestion window follows from what happens: the narrow border of a congestion control.
 ///
 /// It grows the window outside of recovery, and says what the threshold becomes when congestion is found. How the
-/// window gets there is `LossRecovery`'s (proportional rate reduction, RFC 6937), the same for all. Calling
-/// context: the owner of the connection.
-protocol CongestionControl {
+/// window gets there is `LossRecovery`'s (proportional rate reduction, RFC 6937), the same for all but those that have
+/// a model of the path. Calling context: the owner of the connection.
+protocol CongestionControl: ~Copyable {
   /// ssthresh after congestion was found with `window`; at least two segments.
   mutating func threshold(after window: CongestionWindow, now: Instant) -> Int
   /// An acknowledgment arrived; called for each, before `grow`.
@@ -69,15 +87,20 @@ protocol CongestionControl {
 }
 
 /// The congestion control of a connection: one of those that there are, in place and of fixed size. A further
-/// one is a further case.
-enum CongestionController {
+/// one is a further case. What needs more than a few numbers lies elsewhere, and only where it is chosen.
+enum CongestionController: ~Copyable {
   case newReno(NewReno)
   case cubic(Cubic)
+  case bbr(BBR)
 
-  init(_ algorithm: CongestionAlgorithm, exit: SlowStartExit) {
+  /// `seed`: a number that no onlooker knows.
+  init(
+    _ algorithm: CongestionAlgorithm, exit: SlowStartExit, seed: UInt64, delivered: UInt32 = 0, now: Instant
+  ) {
     switch algorithm {
     case .newReno: self = .newReno(NewReno())
     case .cubic: self = .cubic(Cubic(exit: exit))
+    case .bbr: self = .bbr(BBR(seed: seed, delivered: delivered, now: now))
     }
   }
 
@@ -85,59 +108,86 @@ enum CongestionController {
     switch self {
     case .newReno: .newReno
     case .cubic: .cubic
+    case .bbr: .bbr
+    }
+  }
+  /// Pace and window follow from a model of the path, in recovery and after pauses too.
+  var hasModel: Bool {
+    switch self {
+    case .newReno: false
+    case .cubic: false
+    case .bbr: true
     }
   }
 }
 
 extension CongestionController: CongestionControl {
   mutating func threshold(after window: CongestionWindow, now: Instant) -> Int {
-    switch self {
+    switch consume self {
     case .newReno(var control):
-      defer { self = .newReno(control) }
-      return control.threshold(after: window, now: now)
+      let threshold = control.threshold(after: window, now: now)
+      self = .newReno(control)
+      return threshold
     case .cubic(var control):
-      defer { self = .cubic(control) }
-      return control.threshold(after: window, now: now)
+      let threshold = control.threshold(after: window, now: now)
+      self = .cubic(control)
+      return threshold
+    case .bbr(var control):
+      let threshold = control.threshold(after: window, now: now)
+      self = .bbr(control)
+      return threshold
     }
   }
   mutating func observe(_ sample: AcknowledgmentSample, _ window: inout CongestionWindow) {
-    switch self {
+    switch consume self {
     case .newReno(var control):
       control.observe(sample, &window)
       self = .newReno(control)
     case .cubic(var control):
       control.observe(sample, &window)
       self = .cubic(control)
+    case .bbr(var control):
+      control.observe(sample, &window)
+      self = .bbr(control)
     }
   }
   mutating func grow(_ sample: AcknowledgmentSample, _ window: inout CongestionWindow) {
-    switch self {
+    switch consume self {
     case .newReno(var control):
       control.grow(sample, &window)
       self = .newReno(control)
     case .cubic(var control):
       control.grow(sample, &window)
       self = .cubic(control)
+    case .bbr(var control):
+      control.grow(sample, &window)
+      self = .bbr(control)
     }
   }
   mutating func note(_ event: CongestionEvent, now: Instant) {
-    switch self {
+    switch consume self {
     case .newReno(var control):
       control.note(event, now: now)
       self = .newReno(control)
     case .cubic(var control):
       control.note(event, now: now)
       self = .cubic(control)
+    case .bbr(var control):
+      control.note(event, now: now)
+      self = .bbr(control)
     }
   }
   mutating func undone() {
-    switch self {
+    switch consume self {
     case .newReno(var control):
       control.undone()
       self = .newReno(control)
     case .cubic(var control):
       control.undone()
       self = .cubic(control)
+    case .bbr(var control):
+      control.undone()
+      self = .bbr(control)
     }
   }
 }

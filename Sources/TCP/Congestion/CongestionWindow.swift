@@ -29,6 +29,8 @@ struct CongestionWindow {
     stamp = now
   }
 
+  /// Whether it was full when something was sent last.
+  var isFull: Bool { wasLimited }
   var isInSlowStart: Bool { segments < threshold }
   /// Whether it may grow: it was in use, or, in slow start, half of it was.
   var isLimiting: Bool { wasLimited || (isInSlowStart && segments < 2 * mostOut) }

@@ -64,6 +64,7 @@ struct Cubic: CongestionControl {
     switch event {
     case .timedOut:
       self = Cubic(exit: slowStart.exit)
+    case .notified: break
     case .resumed(let idle):
       // The function does not run while nothing is sent (section 5.8).
       if let epoch, idle > .zero { self.epoch = min(epoch + idle, now) }

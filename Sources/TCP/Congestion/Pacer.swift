@@ -12,11 +12,13 @@ struct Pacer {
   /// Whether a segment may leave now.
   func mayLeave(_ now: Instant) -> Bool { !isOn || next <= now }
 
-  /// `bytes` have left. A pause is not made up for.
+  /// `bytes` have left. A pause is not made up for, but what a timer is late by: it counts milliseconds, and what is due
+  /// within one leaves together.
   mutating func left(_ bytes: Int, now: Instant) {
     guard isOn, rate > 0 else { return }
-    next = max(next, now).adding(nanoseconds: bytes * 1_000_000_000 / rate)
+    next = max(next, now - Self.lateness).adding(nanoseconds: bytes * 1_000_000_000 / rate)
   }
+  private static var lateness: Nanoseconds { .milliseconds(1) }
 
   /// The rate for a window of `window` bytes in a round trip: twice that in slow start, while the window doubles, else
   /// 1.2 times, so that the window and not the pace is what limits.

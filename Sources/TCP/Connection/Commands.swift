@@ -38,6 +38,7 @@ extension TCPConnection {
     }
     precondition(
       bytes >= 0 && send.queuedBytes + bytes < 1 << 30, "the send queue outgrew the sequence space")
+    if bytes > 0 { noteApplicationLimit() }
     send.queueEnd += bytes
     if push, bytes > 0 { send.pushed = send.queueEnd }
     if urgent, bytes > 0 { urgentEnd = send.queueEnd }
@@ -206,7 +207,7 @@ extension TCPConnection {
   }
 
   /// Changes what a socket option may change on a live connection: Nagle, delayed acknowledgments, keep-alive,
-  /// user timeout and the attempts. What the SYNs have settled (segment size, scales, timestamps, selective
+  /// user timeout, the attempts, and who rules the congestion window. What the SYNs have settled (segment size, scales, timestamps, selective
   /// acknowledgments, the receive buffer) stays as it is.
   ///
   /// - Parameters:
@@ -236,6 +237,7 @@ extension TCPConnection {
     if new.userTimeoutOption != old.userTimeoutOption || new.userTimeout != old.userTimeout {
       isUserTimeoutUntold = true
     }
+    if new.congestionControl != old.congestionControl { chooseControl(now: now) }
     output(now: now, sink: &sink)
     return TCPEffects()
   }

@@ -90,16 +90,16 @@ public struct TCPConnection: ~Copyable {
     reassembly = ReassemblyQueue(limit: Self.reassemblyLimit(buffer: configuration.receiveBuffer))
     timestamps = TimestampState(offset: timestampOffset)
     window = CongestionWindow(initial: 1, next: initial, now: now)
-    control = CongestionController(configuration.congestionControl, exit: configuration.slowStartExit)
+    control = .newReno(NewReno())
     recovery = LossRecovery(initial: initial)
     recovery.reordering = Int(configuration.duplicateThreshold)
     recent = RecentAcknowledgment(initial: initial)
     reportedEnd = initial
-    pacer.isOn = configuration.pacing
     policy = AcknowledgmentPolicy(
       announced: configuration.ownSegment, buffer: configuration.receiveBuffer)
     tuning = ReceiveTuning(initial: min(Int(configuration.receiveBuffer), 10 * Int(configuration.ownSegment)))
     lastArrival = now
+    chooseControl(now: now)
   }
 
   /// A connection that opens: SYN-SENT once `start` has sent the SYN.
@@ -226,6 +226,7 @@ public struct TCPConnection: ~Copyable {
     info.reordering = recovery.reordering
     info.deliveredSegments = count.delivered
     info.pacingRate = pacer.isOn ? pacer.rate : nil
+    addModel(to: &info)
     info.congestionNotification = ecn.isOn
     info.sendWindow = Int(send.window)
     info.receiveWindow = receive.window

@@ -89,6 +89,18 @@ import Timing
   }
 }
 
+/// What BBR believes of the path (Linux: `tcp_bbr_info`, TCP_CC_INFO).
+@frozen public struct TCPBandwidthInfo: Sendable, Hashable {
+  /// Bytes of payload a second (`bbr_bw_lo`, `bbr_bw_hi`).
+  public var bandwidth: Int
+  /// The round trip without queues; zero before the first measurement (`bbr_min_rtt`).
+  public var minimumRoundTrip: Nanoseconds
+  /// How much faster than that segments leave (`bbr_pacing_gain`).
+  public var pacingGain: Double
+  /// How many bandwidth-delay products may be in flight (`bbr_cwnd_gain`).
+  public var windowGain: Double
+}
+
 /// A snapshot of a connection for statistics and for `TCP_INFO`.
 @frozen public struct TCPInfo: Sendable {
   /// The state.
@@ -127,6 +139,13 @@ import Timing
   public var deliveredSegments: UInt32 = 0
   /// Bytes a second at which segments leave; nil: they are not paced.
   public var pacingRate: Int?
+  /// What the congestion control believes of the path; nil: it has no model of it.
+  public var bandwidth: TCPBandwidthInfo?
+  /// Bytes of payload a second that the path delivered last (`tcpi_delivery_rate`); zero before the first measurement;
+  /// nil: nobody measures.
+  public var deliveryRate: Int?
+  /// The application, and not the path, limited that (`tcpi_delivery_rate_app_limited`).
+  public var isDeliveryApplicationLimited = false
   /// Both sides agreed on explicit congestion notification (RFC 3168).
   public var congestionNotification = false
   /// The window that the peer offers, in bytes.

@@ -89,6 +89,7 @@ extension TCPConnection {
     outstanding.clear(index, .repeating)
     count.lost &+= 1
     counters.lost &+= 1
+    noteLost(index)
   }
 
   /// The reordering timer went off: what was waited for is lost.
@@ -99,9 +100,10 @@ extension TCPConnection {
     if outstanding.inFlight != inFlight {
       if recovery.phase != .recovery {
         enterRecovery(isCongestionEcho: false, now: now)
-        if let size = recovery.proportionalWindow(
-          newlyDelivered: 1, newlyLost: Int(count.lost &- lostBefore), advanced: false,
-          inFlight: outstanding.inFlight, threshold: window.threshold)
+        if !control.hasModel,
+          let size = recovery.proportionalWindow(
+            newlyDelivered: 1, newlyLost: Int(count.lost &- lostBefore), advanced: false,
+            inFlight: outstanding.inFlight, threshold: window.threshold)
         {
           window.set(size)
         }

@@ -108,6 +108,7 @@ extension TCPConnection {
     guard recovery.phase == .open || recovery.phase == .disorder else { return }
     recovery.undoMarker = nil
     beginReduction(now: now)
+    control.note(.notified, now: now)
     recovery.enter(.reduction, until: send.next)
   }
 
@@ -119,6 +120,7 @@ extension TCPConnection {
     if !wasReducing {
       if !isCongestionEcho { recovery.priorThreshold = window.knownThreshold }
       beginReduction(now: now)
+      if isCongestionEcho { control.note(.notified, now: now) }
     }
     recovery.enter(.recovery, until: wasReducing ? recovery.end : send.next)
     counters.recoveries &+= 1

@@ -34,7 +34,9 @@ extension TCPConnection {
     recovery.undoRetransmissions = (recovery.undoRetransmissions ?? 0) + 1
     if recovery.firstRetransmission == nil { recovery.firstRetransmission = timestamps.clock(now) }
     if recovery.phase != .loss { counters.fastRetransmissions &+= 1 }
+    let isAlone = outstanding.inFlight == 0
     outstanding.resent(index, now: now, delivered: count.delivered)
+    noteSent(index, isAlone: isAlone, now: now)
     transmitText(at: segment.start, count: bytes, fin: fin, isRetransmission: true, now: now, sink: &sink)
     return true
   }

@@ -112,7 +112,7 @@ extension TCPConnection {
       takeBackRetransmissions(1)
     }
     if !marks.contains(.sacked) {
-      noteDelivered(segment, now: now, &report)
+      noteDelivered(index, segment, now: now, &report)
       if marks.contains(.repeating) {
         // Not marked lost: the repetition is believed to be still on its way.
         if marks.contains(.lost) { outstanding.clear(index, [.lost, .repeating]) }

@@ -19,7 +19,10 @@ extension TCPConnection {
   ) {
     guard state.maySendText || exchangesText else { return }
     var next = nextSegment(from: send.next, partial)
-    if next != nil, outstanding.isEmpty { restartAfterIdle(now: now) }
+    if next != nil, outstanding.isEmpty {
+      restartAfterIdle(now: now)
+      noteRestart(now: now)
+    }
     var sent = 0
     var burst = 0
     var isLimited = outstanding.inFlight >= window.segments
@@ -105,9 +108,11 @@ extension TCPConnection {
     let isFirst = outstanding.isEmpty
     // The byte that probed a closed window, or the text of a SYN, went before without being out.
     let isRepeated = start < send.maximum
+    let isAlone = outstanding.inFlight == 0
     outstanding.append(
       SentSegment(
         start: start, end: end, sent: now, delivered: count.delivered, marks: isRepeated ? .repeated : []))
+    noteSent(outstanding.count - 1, isAlone: isAlone, now: now)
     send.next = end
     if piece.text > 0, piece.text < fullTextSegment { send.smallEnd = start + piece.text }
     if recovery.isReducing { recovery.out += 1 }
@@ -133,12 +138,13 @@ extension TCPConnection {
     let idle = now - send.lastTransmission
     control.note(.resumed(after: idle), now: now)
     let timeout = roundTrip.timeout(configuration)
-    guard configuration.restartsAfterIdle, idle > timeout else { return }
+    guard configuration.restartsAfterIdle, !control.hasModel, idle > timeout else { return }
     window.restart(after: idle, timeout: timeout, initial: initialWindow, now: now)
   }
 
   /// The pace that fits the window.
   mutating func followPace() {
+    if control.hasModel { return }
     pacer.follow(
       window: window.segments * Int(send.segment), roundTrip: roundTrip.smoothed,
       isDoubling: window.segments < window.threshold / 2)
@@ -146,7 +152,7 @@ extension TCPConnection {
 
   /// Notes whether the window was what limited us, RFC 7661.
   private mutating func noteWindowUse(isLimited: Bool, now: Instant) {
-    let mayValidate = configuration.restartsAfterIdle && recovery.phase == .open
+    let mayValidate = configuration.restartsAfterIdle && !control.hasModel && recovery.phase == .open
     window.note(
       isLimited: isLimited, out: outstanding.count, una: send.unacknowledged, next: send.next,
       idleAfter: mayValidate ? roundTrip.timeout(configuration) : nil, initialWindow: initialWindow, now: now)

@@ -16,6 +16,9 @@ import Wire
 
   private var inline: InlineArray<2, SentSegment>
   private var memory: UnsafeMutablePointer<SentSegment>?
+  /// Beside `memory`, place by place, what a model of the path wants to know; only where there is one.
+  private var snapshots: UnsafeMutablePointer<DeliverySnapshot>?
+  private(set) var keepsSnapshots = false
   /// Places, a power of two.
   private var capacity = 2
   /// Where the first one is.
@@ -41,7 +44,10 @@ import Wire
         start: SequenceNumber(0), end: SequenceNumber(0), sent: .zero, delivered: 0))
   }
 
-  deinit { unsafe memory?.deallocate() }
+  deinit {
+    unsafe memory?.deallocate()
+    unsafe snapshots?.deallocate()
+  }
 
   var isEmpty: Bool { count == 0 }
   var isFull: Bool { count >= Self.limit }
@@ -66,14 +72,47 @@ import Wire
 
   /// Takes a segment that is sent for the first time, the next in order. Not when `isFull`.
   mutating func append(_ segment: SentSegment) {
-    if count == capacity { grow() }
+    let isBare = unsafe keepsSnapshots && snapshots == nil
+    if isBare || count == capacity { grow() }
     count += 1
     self[count - 1] = segment
+    self[snapshot: count - 1] = DeliverySnapshot()
+  }
+
+  /// Begins, or ceases, to keep snapshots. What is out has none.
+  mutating func keepSnapshots(_ keeps: Bool) {
+    guard keeps != keepsSnapshots else { return }
+    keepsSnapshots = keeps
+    if keeps {
+      if count > 0 { grow() }
+    } else {
+      unsafe snapshots?.deallocate()
+      unsafe snapshots = nil
+    }
+  }
+
+  /// The snapshot of the segment at `index`, which is below `count`; empty where none are kept.
+  subscript(snapshot index: Int) -> DeliverySnapshot {
+    get {
+      assert(index >= 0 && index < count)
+      guard let snapshots = unsafe snapshots else { return DeliverySnapshot() }
+      return unsafe snapshots[(head + index) & (capacity - 1)]
+    }
+    set {
+      guard let snapshots = unsafe snapshots else { return }
+      unsafe snapshots[(head + index) & (capacity - 1)] = newValue
+    }
   }
 
   private mutating func grow() {
     let larger = UnsafeMutablePointer<SentSegment>.allocate(capacity: max(16, capacity * 2))
     for index in 0..<count { unsafe (larger + index).initialize(to: self[index]) }
+    if keepsSnapshots {
+      let more = UnsafeMutablePointer<DeliverySnapshot>.allocate(capacity: max(16, capacity * 2))
+      for index in 0..<count { unsafe (more + index).initialize(to: self[snapshot: index]) }
+      unsafe snapshots?.deallocate()
+      unsafe snapshots = more
+    }
     unsafe memory?.deallocate()
     unsafe memory = larger
     capacity = max(16, capacity * 2)
@@ -98,6 +137,8 @@ import Wire
   private mutating func reset() {
     unsafe memory?.deallocate()
     unsafe memory = nil
+    unsafe snapshots?.deallocate()
+    unsafe snapshots = nil
     (capacity, head, presumed, repeatFrom) = (2, 0, 0, 0)
   }
 
@@ -124,9 +165,11 @@ import Wire
     var place = count - 1
     while place > index + 1 {
       self[place] = self[place - 1]
+      self[snapshot: place] = self[snapshot: place - 1]
       place -= 1
     }
     self[index + 1] = rest
+    self[snapshot: index + 1] = self[snapshot: index]
     if rest.marks.contains(.sacked) { sacked += 1 }
     if rest.marks.contains(.lost) { lost += 1 }
     if rest.marks.contains(.repeating) { repeating += 1 }

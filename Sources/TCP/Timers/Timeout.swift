@@ -17,6 +17,7 @@ extension TCPConnection {
       giveUp(&effects)
       return effects
     }
+    if nextDeadline.map({ $0 <= now }) ?? false { noteApplicationLimit() }
     if deadlines.retransmission.deadline.isDue(now) {
       let purpose = deadlines.retransmission.purpose
       deadlines.retransmission.disarm()
