@@ -62,7 +62,7 @@ struct SlowStartWatch {
   private mutating func observeRounds(
     _ sample: AcknowledgmentSample, _ roundTrip: Nanoseconds, _ window: inout CongestionWindow
   ) {
-    if roundEnd.map({ sample.unacknowledged >= $0 }) ?? true {
+    if roundEnd.map({ sample.unacknowledged > $0 }) ?? true {
       if baseline != nil {
         conservativeRounds += 1
         if conservativeRounds >= Self.rounds { return leave(&window) }
