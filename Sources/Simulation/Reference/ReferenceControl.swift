@@ -3,6 +3,7 @@
 enum ReferenceControl {
   case newReno(window: Double, threshold: Double)
   case cubic(Cubic)
+  case bbr(ReferenceBandwidth)
 
   /// RFC 9438: a window that grows with the cube of the time since the last loss.
   struct Cubic {
@@ -21,12 +22,32 @@ enum ReferenceControl {
     .newReno(window: initial, threshold: .infinity)
   }
   static func cubic(_ initial: Double) -> ReferenceControl { .cubic(Cubic(window: initial)) }
+  static func bbr(_ initial: Double) -> ReferenceControl { .bbr(ReferenceBandwidth(window: initial)) }
 
   var window: Double {
     switch self {
     case .newReno(let window, _): window
     case .cubic(let cubic): cubic.window
+    case .bbr(let bandwidth): bandwidth.window
     }
+  }
+
+  /// Segments a second at which segments leave; nil: as the window has it.
+  var pace: Double? {
+    switch self {
+    case .newReno, .cubic: nil
+    case .bbr(let bandwidth): bandwidth.pace
+    }
+  }
+
+  /// A segment arrived: for those who measure. See ``ReferenceBandwidth``.
+  mutating func arrived(
+    now: Double, sent: Double, delivered: Int, before: Int, since: Double, inFlight: Int
+  ) {
+    guard case .bbr(var bandwidth) = self else { return }
+    bandwidth.arrived(
+      now: now, sent: sent, delivered: delivered, before: before, since: since, inFlight: inFlight)
+    self = .bbr(bandwidth)
   }
 
   /// A segment was acknowledged at `now`, in seconds; `roundTrip` is what that took.
@@ -38,6 +59,7 @@ enum ReferenceControl {
     case .cubic(var cubic):
       cubic.acknowledged(now, roundTrip)
       self = .cubic(cubic)
+    case .bbr: break
     }
   }
 
@@ -50,6 +72,7 @@ enum ReferenceControl {
     case .cubic(var cubic):
       cubic.lost()
       self = .cubic(cubic)
+    case .bbr: break
     }
   }
 
@@ -61,6 +84,7 @@ enum ReferenceControl {
     case .cubic(var cubic):
       cubic.window = 1
       self = .cubic(cubic)
+    case .bbr: break
     }
   }
 }

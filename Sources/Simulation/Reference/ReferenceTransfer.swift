@@ -24,6 +24,9 @@ struct ReferenceTransfer {
     /// When the acknowledgment arrives; nil: it was lost.
     var acknowledged: Double?
     var at: Double
+    /// What had arrived when it was sent, and when the last of that had.
+    var before: Int
+    var since: Double
     var isDetected = false
   }
 
@@ -62,11 +65,22 @@ struct ReferenceTransfer {
     var (next, toRepeat, inFlight, delivered) = (0, 0, 0, 0)
     // The first entry whose fate the sender does not know, and up to where a loss is part of one event.
     var (fate, undetected, recovery) = (0, 0, 0)
+    var (paceFree, lastDelivery) = (0.0, handshake)
     while delivered < segments {
       while inFlight < min(Int(control.window), windowLimit), toRepeat > 0 || next < segments {
+        if let pace = control.pace {
+          // What arrives before the next one may leave comes first.
+          while fate < sent.count, sent[fate].acknowledged == nil { fate += 1 }
+          if paceFree > now {
+            if fate < sent.count, let arrival = sent[fate].acknowledged, arrival <= paceFree { break }
+            now = paceFree
+          }
+          paceFree = max(paceFree, now) + 1 / max(pace, 0.001)
+        }
         if toRepeat > 0 { toRepeat -= 1 } else { next += 1 }
+        if inFlight == 0 { lastDelivery = now }
         inFlight += 1
-        var entry = Sent(acknowledged: nil, at: now)
+        var entry = Sent(acknowledged: nil, at: now, before: delivered, since: lastDelivery)
         let start = max(now, lineFree)
         if start - now <= queueLimit {
           lineFree = start + sendingTime
@@ -94,6 +108,10 @@ struct ReferenceTransfer {
       now = moment
       delivered += 1
       inFlight -= 1
+      lastDelivery = now
+      control.arrived(
+        now: now, sent: sent[fate].at, delivered: delivered, before: sent[fate].before,
+        since: sent[fate].since, inFlight: inFlight)
       if fate >= recovery { control.acknowledged(now: now, roundTrip: now - sent[fate].at) }
       while undetected + 3 <= fate {
         if sent[undetected].acknowledged == nil, !sent[undetected].isDetected {

@@ -1,6 +1,25 @@
 import Chance
 import Sockets
+import TCP
 import Timing
+
+/// Congestion controls, by the names that TCP_CONGESTION takes.
+public enum SimulatedControl: String, Sendable, Hashable, CaseIterable {
+  /// CUBIC.
+  case cubic
+  /// NewReno.
+  case reno
+  /// BBR.
+  case bbr
+
+  var algorithm: CongestionAlgorithm {
+    switch self {
+    case .cubic: .cubic
+    case .reno: .newReno
+    case .bbr: .bbr
+    }
+  }
+}
 
 /// What a run can be told.
 public struct RunOptions: Sendable {
@@ -10,6 +29,8 @@ public struct RunOptions: Sendable {
   public var workload: Workload?
   /// Lines of the trace that are kept; 0: none.
   public var traceLimit = 0
+  /// Who rules the congestion window of all hosts.
+  public var control = SimulatedControl.cubic
   /// Reference senders are run in the same link.
   public var comparesReference = true
 
@@ -44,6 +65,7 @@ final class Run {
     var random = SeededGenerator(seed: SeededGenerator.mixed(Self.number(profile.name)) ^ seed)
     workload = options.workload ?? profile.workloads[random.below(profile.workloads.count)]
     var stack = StackParameters()
+    stack.tcp.congestionControl = options.control.algorithm
     if profile.isFuzzing { stack.memory = 8 << 20 }
     assembly = Assembly(profile, seed: seed, stack, &random)
     let network = assembly.network
@@ -194,8 +216,10 @@ final class Run {
         access: access, handshakes: profile.topology == .routed ? 1 : 2, seed: result.seed, control)
       return transfer?.goodput()
     }
-    guard let newReno = goodput(.newReno(10)), let cubic = goodput(.cubic(10)) else { return }
-    result.reference = (newReno, cubic)
+    guard let newReno = goodput(.newReno(10)), let cubic = goodput(.cubic(10)),
+      let bandwidth = goodput(.bbr(10))
+    else { return }
+    result.reference = (newReno, cubic, bandwidth)
   }
 
   /// Jain's index: the square of the sum of shares over n times the sum of their squares. Shares are what each had

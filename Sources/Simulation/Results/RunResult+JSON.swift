@@ -17,6 +17,7 @@ extension RunResult {
     add("limit", limit, 0)
     add("reference_newreno", reference?.newReno, 0)
     add("reference_cubic", reference?.cubic, 0)
+    add("reference_bbr", reference?.bbr, 0)
     add("fairness", fairness, 4)
     add("retransmissions", "\(retransmissions)")
     add("timeouts", "\(timeouts)")

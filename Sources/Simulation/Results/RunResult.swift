@@ -41,7 +41,7 @@ public struct RunResult: Sendable {
   /// Jain's index of the shares of parallel transfers, 0...1.
   public var fairness: Double?
   /// Goodput of reference senders in the same link, bits per second.
-  public var reference: (newReno: Double, cubic: Double)?
+  public var reference: (newReno: Double, cubic: Double, bbr: Double)?
   /// Frames sent and received, and the word that everything that happened was folded into.
   public var frameEvents = 0
   /// Equal for equal runs.

@@ -38,6 +38,10 @@ struct SimCommand: ParsableCommand {
   @Option(
     help: ArgumentHelp("What applications do: \(Workload.names); else the seed chooses.", valueName: "NAME"))
   var workload: Workload?
+  @Option(
+    help: ArgumentHelp("Who rules the congestion window: \(SimulatedControl.names). cubic", valueName: "NAME")
+  )
+  var control: SimulatedControl = .cubic
   @Option(help: ArgumentHelp("Print so many of the last events of each run.", valueName: "number"))
   var trace: Int = 0
   @Option(help: ArgumentHelp("Draw the transfer of one seed of one profile, as SVG.", valueName: "FILE.svg"))
@@ -85,6 +89,7 @@ struct SimCommand: ParsableCommand {
     var options = RunOptions()
     options.bytes = bytes
     options.workload = workload
+    options.control = control
     options.traceLimit = trace
     var failures: [RunResult] = []
     if !json { print(Tally.heading) }
@@ -128,8 +133,13 @@ struct SimCommand: ParsableCommand {
     var command = "sluice sim --profile \(profile) --seeds \(seed)"
     if let bytes { command += " --bytes \(bytes)" }
     if let workload { command += " --workload \(workload.rawValue)" }
+    if control != .cubic { command += " --control \(control.rawValue)" }
     return command
   }
+}
+
+extension SimulatedControl: ExpressibleByArgument {
+  static var names: String { allCases.map(\.rawValue).joined(separator: ", ") }
 }
 
 extension Workload: ExpressibleByArgument {

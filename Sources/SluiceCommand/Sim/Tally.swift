@@ -12,6 +12,7 @@ struct Tally {
   private var limits: [Double] = []
   private var newReno: [Double] = []
   private var cubic: [Double] = []
+  private var bandwidth: [Double] = []
   private var retransmissions = 0
   private var timeouts = 0
   private var largestQueue = 0
@@ -34,6 +35,7 @@ struct Tally {
     if let reference = result.reference {
       newReno.append(goodput / reference.newReno)
       cubic.append(goodput / reference.cubic)
+      bandwidth.append(goodput / reference.bbr)
     }
   }
 
@@ -53,6 +55,7 @@ struct Tally {
     ("of limit", 8, { percent(median($0.limits)) }),
     ("of NewReno", 10, { percent(median($0.newReno)) }),
     ("of CUBIC", 8, { percent(median($0.cubic)) }),
+    ("of BBR", 6, { percent(median($0.bandwidth)) }),
     ("resent", 7, { "\($0.retransmissions)" }),
     ("timeouts", 8, { "\($0.timeouts)" }),
     ("queue KiB", 9, { number(Double($0.largestQueue) / 1024, 0) }),
