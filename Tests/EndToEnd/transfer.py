@@ -20,8 +20,9 @@ def serve(port):
         count = 0
         while piece := connection.recv(1 << 16):
             count += len(piece)
-        # Only when all has arrived: the sender's clock stops with this.
-        connection.sendall(count.to_bytes(8, "big"))
+        # When all has arrived, by the clock that both sides have: they are on one machine.
+        arrived = time.monotonic_ns()
+        connection.sendall(count.to_bytes(8, "big") + arrived.to_bytes(8, "big"))
         connection.close()
 
 
@@ -34,11 +35,12 @@ def upload(host, port, size, control):
     connection.sendall(bytes(size))
     connection.shutdown(socket.SHUT_WR)
     answer = b""
-    while piece := connection.recv(8 - len(answer)):
+    while piece := connection.recv(16 - len(answer)):
         answer += piece
-    seconds = time.monotonic() - before
-    if int.from_bytes(answer, "big") != size:
-        sys.exit(f"{int.from_bytes(answer, 'big')} of {size} bytes arrived")
+    count = int.from_bytes(answer[:8], "big")
+    if count != size:
+        sys.exit(f"{count} of {size} bytes arrived")
+    seconds = int.from_bytes(answer[8:], "big") / 1e9 - before
     print(f"{seconds:.3f} {size * 8 / seconds:.0f}")
 
 
