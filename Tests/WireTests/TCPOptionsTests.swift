@@ -12,8 +12,8 @@ struct TCPOptionsTests {
   }
 
   @Test func unknownOptionsAreSkipped() throws {
-    // An AccECN option, an experiment and a multipath one around a known one.
-    let options = try parse("ae05000001 fd04abcd 020405b4 1e03ff 00")
+    // Two experiments and a multipath option around a known one.
+    let options = try parse("fe05000001 fd04abcd 020405b4 1e03ff 00")
     #expect(options.mss == 1460 && options.windowScale == nil && !options.sackPermitted)
     #expect(options.sack.isEmpty && options.timestamps == nil)
   }
@@ -160,5 +160,65 @@ struct TCPOptionsTests {
     options.sackPermitted = false
     options.timestamps = TCPTimestamps(value: 1, echo: 0)
     #expect(try bytes(.bsd) == mss + scale + [1, 1] + stamps)
+  }
+
+  // Rules: RFC 9768 3.2.3-1, 3.2.3-3, 3.2.3-4
+  @Test func countersOfAccurateECNAreReadInBothOrdersAndAllLengths() throws {
+    let zero = try parse("ac0b 000001 000002 000003")
+    #expect(zero.accurateECN?.order == .capable0First && zero.accurateECN?.count == 3)
+    #expect(zero.accurateECN?.capable0 == 1)
+    #expect(zero.accurateECN?.experienced == 2)
+    #expect(zero.accurateECN?.capable1 == 3)
+    let one = try parse("ae08 ffffff 010203").accurateECN
+    #expect(one?.order == .capable1First && one?.count == 2)
+    #expect(one?.capable1 == 0xFF_FFFF && one?.experienced == 0x01_0203 && one?.capable0 == nil)
+    #expect(try parse("ae05 000007").accurateECN?.capable1 == 7)
+    #expect(
+      try parse("ac02").accurateECN
+        == TCPAccurateECN(
+          order: .capable0First, count: 0, capable0: 0, experienced: 0, capable1: 0))
+    // Fields that are whole count, what is left over is padding.
+    #expect(try parse("ac07 000001 0000").accurateECN == parse("ac05 000001").accurateECN)
+    #expect(try parse("ac0e 000001 000002 000003 000004").accurateECN == zero.accurateECN)
+  }
+
+  @Test func countersOfAccurateECNAreWrittenBeforeWhatMayTakeTheirPadding() {
+    func counters(_ count: Int, _ order: TCPAccurateECN.Order = .capable1First) -> TCPAccurateECN {
+      TCPAccurateECN(order: order, count: count, capable0: 1, experienced: 0x100_0002, capable1: 3)
+    }
+    var options = TCPOptions()
+    options.mss = 1460
+    options.sackPermitted = true
+    options.windowScale = 8
+    options.accurateECN = counters(3)
+    #expect(bytes(options) == hex("020405b4 ae0b0000 03000002 00000101 01010402 01030308"))
+    options.timestamps = TCPTimestamps(value: 1, echo: 2)
+    #expect(
+      bytes(options)
+        == hex("020405b4 0402080a 00000001 00000002 ae0b0000 03000002 00000101 01030308"))
+    #expect(
+      emitting(options.byteCount) { options.emit(into: &$0, at: 0, order: .bsd) }
+        == hex("020405b4 01030308 0402080a 00000001 00000002 ae0b0000 03000002 00000101"))
+    options = TCPOptions()
+    options.accurateECN = counters(1, .capable0First)
+    #expect(bytes(options) == hex("ac050000 01010101"))
+    options.sack.append(SACKBlock(left: .init(16), right: .init(32)))
+    #expect(bytes(options) == hex("ac050000 0101050a 00000010 00000020"))
+    options.accurateECN = counters(2)
+    #expect(bytes(options) == hex("ae080000 03000002 0101050a 00000010 00000020"))
+    options.accurateECN = counters(0)
+    #expect(bytes(options) == hex("ae02050a 00000010 00000020"))
+    options.accurateECN = counters(3)
+    #expect(bytes(options) == hex("ae0b0000 03000002 00000101 0101050a 00000010 00000020"))
+    // Blocks have precedence: with timestamps and three of them there is room for an empty one only.
+    options.timestamps = TCPTimestamps(value: 1, echo: 2)
+    for _ in 0..<2 { options.sack.append(SACKBlock(left: .init(16), right: .init(32))) }
+    #expect(options.byteCount == 40 && (try? parse(options).accurateECN) == .some(nil))
+    options.accurateECN = counters(0)
+    #expect(options.byteCount == 40 && (try? parse(options).accurateECN) == counters(0))
+  }
+
+  private func parse(_ options: TCPOptions) throws(WireError) -> TCPOptions {
+    try reading(bytes(options)) { bytes throws(WireError) in try TCPOptions.parse(bytes) }
   }
 }

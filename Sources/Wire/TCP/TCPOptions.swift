@@ -70,6 +70,7 @@
     @inlinable static var digest: Self { .init(rawValue: 64) }
     @inlinable static var authentication: Self { .init(rawValue: 128) }
     @inlinable static var experiment: Self { .init(rawValue: 256) }
+    @inlinable static var accurate: Self { .init(rawValue: 512) }
   }
 
   // A field whose bit is not in `present` holds zero, so that the synthesised equality is right.
@@ -81,6 +82,8 @@
   @usableFromInline var cookie = InlineBytes<16>()
   @usableFromInline var signature = TCPAuthentication(
     keyIdentifier: 0, nextKeyIdentifier: 0, code: InlineBytes())
+
+  @usableFromInline var feedback = TCPAccurateECN(.capable1First, 0, 0, 0, 0)
 
   /// Blocks of the SACK option (RFC 2018); empty if there is none.
   public var sack = SACKBlocks()
@@ -156,6 +159,16 @@
     set {
       mark(.userTimeout, newValue != nil)
       timeout = newValue ?? TCPUserTimeout(rawValue: 0)
+    }
+  }
+
+  /// Counters of accurate ECN (RFC 9768 section 3.2.3); never in a SYN without ACK.
+  @inlinable
+  public var accurateECN: TCPAccurateECN? {
+    get { present.contains(.accurate) ? feedback : nil }
+    set {
+      mark(.accurate, newValue != nil)
+      feedback = newValue ?? TCPAccurateECN(.capable1First, 0, 0, 0, 0)
     }
   }
 

@@ -11,6 +11,8 @@
   @inlinable static var userTimeout: UInt8 { 28 }
   @inlinable static var authentication: UInt8 { 29 }
   @inlinable static var fastOpen: UInt8 { 34 }
+  @inlinable static var accurateECN0: UInt8 { 172 }
+  @inlinable static var accurateECN1: UInt8 { 174 }
   @inlinable static var experiment: UInt8 { 254 }
   /// The identifier of the Fast Open experiment.
   @inlinable static var fastOpenExperiment: UInt16 { 0xF989 }
@@ -74,6 +76,8 @@ extension TCPOptions {
       guard data.uint16(at: 0) == TCPOptionKind.fastOpenExperiment, data.byteCount & 1 == 0 else { break }
       fastOpenCookie = InlineBytes(data.extracting(2..<data.byteCount))
       fastOpenIsExperimental = true
+    case (TCPOptionKind.accurateECN0, _): accurateECN = .parse(.capable0First, data)
+    case (TCPOptionKind.accurateECN1, _): accurateECN = .parse(.capable1First, data)
     case (TCPOptionKind.digest, 16):
       guard !present.contains(.authentication) else { return false }
       md5Digest = InlineBytes(data)
@@ -121,6 +125,11 @@ extension TCPOptions {
       layout.sackCount = max(0, min(sack.count, (40 - layout.byteCount - 4) / 8))
       if layout.sackCount > 0 { layout.byteCount += 4 + 8 * layout.sackCount }
     }
+    if present.contains(.accurate) {
+      layout.place(
+        .accurate,
+        TCPAccurateECN.room(fields: Int(feedback.count), beforeSACK: layout.sackCount > 0))
+    }
     if present.contains(.fastOpen) {
       layout.place(.fastOpen, padded((fastOpenIsExperimental ? 4 : 2) + cookie.count))
     }
@@ -159,19 +168,11 @@ extension TCPOptions {
       at += 4
     }
     if order == .bsd {
-      at = emitSynBSD(chosen, into: &span, at: at)
+      at = emitSynBSD(layout, into: &span, at: at)
     } else {
-      at = emitSyn(chosen, into: &span, at: at)
+      at = emitSyn(layout, into: &span, at: at)
     }
-    if layout.sackCount > 0 {
-      span.set(0x0101_0500 | UInt32(2 + 8 * layout.sackCount), at: at)
-      at += 4
-      for index in 0..<layout.sackCount {
-        span.set(sack[index].left.rawValue, at: at)
-        span.set(sack[index].right.rawValue, at: at + 4)
-        at += 8
-      }
-    }
+    if layout.sackCount > 0 { at = emitSACK(layout, into: &span, at: at) }
     if chosen.contains(.fastOpen) {
       let header = fastOpenIsExperimental ? 4 : 2
       span.set(fastOpenIsExperimental ? TCPOptionKind.experiment : TCPOptionKind.fastOpen, at: at)
@@ -186,7 +187,8 @@ extension TCPOptions {
   }
 
   /// SACK permitted, timestamps and window scale, as Linux orders them.
-  private func emitSyn(_ chosen: Present, into span: inout MutableRawSpan, at start: Int) -> Int {
+  private func emitSyn(_ layout: Layout, into span: inout MutableRawSpan, at start: Int) -> Int {
+    let chosen = layout.present
     var at = start
     if chosen.contains(.timestamps) {
       // Two paddings or, in a SYN, the option that fits in their place.
@@ -194,7 +196,9 @@ extension TCPOptions {
       span.set(stamps.value, at: at + 4)
       span.set(stamps.echo, at: at + 8)
       at += 12
-    } else if chosen.contains(.sackPermitted) {
+    }
+    if chosen.contains(.accurate), layout.sackCount == 0 { at = emitAccurate(into: &span, at: at) }
+    if chosen.contains(.sackPermitted), !chosen.contains(.timestamps) {
       span.set(0x0101_0402 as UInt32, at: at)
       at += 4
     }
@@ -206,7 +210,8 @@ extension TCPOptions {
   }
 
   /// The same as BSD orders them: as many bytes in all.
-  private func emitSynBSD(_ chosen: Present, into span: inout MutableRawSpan, at start: Int) -> Int {
+  private func emitSynBSD(_ layout: Layout, into span: inout MutableRawSpan, at start: Int) -> Int {
+    let chosen = layout.present
     var at = start
     if chosen.contains(.windowScale) {
       span.set(0x0103_0300 | UInt32(shift), at: at)
@@ -219,9 +224,37 @@ extension TCPOptions {
       at += 12
     } else if chosen.contains(.sackPermitted) {
       // Padded by ends of the list, if it is the last.
-      let rest: Present = [.fastOpen, .userTimeout]
+      let rest: Present = [.fastOpen, .userTimeout, .accurate]
       span.set(sack.isEmpty && chosen.isDisjoint(with: rest) ? 0x0402_0000 : 0x0402_0101 as UInt32, at: at)
       at += 4
+    }
+    if chosen.contains(.accurate), layout.sackCount == 0 { at = emitAccurate(into: &span, at: at) }
+    return at
+  }
+
+  /// Counters of accurate ECN, alone: padded behind.
+  private func emitAccurate(into span: inout MutableRawSpan, at start: Int) -> Int {
+    pad(&span, from: feedback.emit(into: &span, at: start), since: start)
+  }
+
+  /// Blocks of SACK, whose numbers stand on boundaries of four: what is in front of them, padding or the counters of
+  /// accurate ECN, makes it so.
+  private func emitSACK(_ layout: Layout, into span: inout MutableRawSpan, at start: Int) -> Int {
+    var at = start
+    if layout.present.contains(.accurate) {
+      let end = feedback.emit(into: &span, at: start)
+      at = (end - start) & 3 <= 2 ? end : pad(&span, from: end, since: start)
+    }
+    while (at - start) & 3 != 2 {
+      span.set(TCPOptionKind.padding, at: at)
+      at += 1
+    }
+    span.set(0x0500 | UInt16(2 + 8 * layout.sackCount), at: at)
+    at += 2
+    for index in 0..<layout.sackCount {
+      span.set(sack[index].left.rawValue, at: at)
+      span.set(sack[index].right.rawValue, at: at + 4)
+      at += 8
     }
     return at
   }

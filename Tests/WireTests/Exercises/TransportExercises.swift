@@ -11,7 +11,7 @@ extension SeededGenerator {
   /// Options that find room in a header together.
   mutating func tcpOptions() -> TCPOptions {
     var options = TCPOptions()
-    switch below(4) {
+    switch below(5) {
     case 0:
       options.timestamps = TCPTimestamps(value: any(), echo: any())
     case 1:
@@ -26,6 +26,14 @@ extension SeededGenerator {
       for _ in 0..<below(options.timestamps == nil ? 5 : 4) {
         options.sack.append(SACKBlock(left: .init(any()), right: .init(any())))
       }
+    case 3:
+      if bool() { options.timestamps = TCPTimestamps(value: any(), echo: any()) }
+      for _ in 0..<below(options.timestamps == nil ? 4 : 2) {
+        options.sack.append(SACKBlock(left: .init(any()), right: .init(any())))
+      }
+      options.accurateECN = TCPAccurateECN(
+        order: bool() ? .capable0First : .capable1First, count: below(4), capable0: any(), experienced: any(),
+        capable1: any())
     default:
       if bool() { options.md5Digest = inlineBytes(16) }
       if bool() {
