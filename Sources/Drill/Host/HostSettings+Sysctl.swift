@@ -79,6 +79,7 @@ extension HostSettings {
       guard number < 2 else { return .unsupported("\(name) = \(number)") }
       synCookies = number != 0
     case "net.ipv4.tcp_syn_retries": synRetries = UInt8(clamping: number)
+    case "net.ipv4.tcp_syn_linear_timeouts": transport.synLinearTimeouts = UInt8(clamping: number)
     case "net.ipv4.tcp_synack_retries": synAckRetries = UInt8(clamping: number)
     case "net.ipv4.tcp_retries2": dataRetries = UInt8(clamping: number)
     case "net.ipv4.tcp_keepalive_time": keepAliveTime = Int32(clamping: number)
@@ -111,8 +112,18 @@ extension HostSettings {
       case 0: transport.congestionNotification = .off
       case 1: transport.congestionNotification = .request
       case 2: transport.congestionNotification = .accept
-      default: return .unsupported("\(name) can only be 0, 1 or 2")
+      case 3: transport.congestionNotification = .accurate
+      case 4 where name.hasPrefix("net.ipv4."): transport.congestionNotification = .acceptAccurateRequest
+      case 5 where name.hasPrefix("net.ipv4."): transport.congestionNotification = .acceptAccurate
+      default: return .unsupported("\(name) = \(number)")
       }
+    case "net.ipv4.tcp_ecn_option":
+      guard let use = AccurateOptionUse(rawValue: UInt8(clamping: number)) else {
+        return .unsupported("\(name) can only be 0 to 3")
+      }
+      transport.accurateOption = use
+    case "net.ipv4.tcp_ecn_option_beacon": transport.accurateOptionBeacon = UInt8(clamping: number)
+    case "net.ipv4.tcp_ecn_fallback": transport.notificationFallback = number != 0
     case "net.inet.tcp.drop_synfin": transport.dropsSynFin = number != 0
     case "net.inet.tcp.insecure_rst": transport.strictResets = number == 0
     case "net.inet.tcp.insecure_syn": transport.strictSyns = number == 0
@@ -133,7 +144,7 @@ extension HostSettings {
 
   /// What is so, and cannot be otherwise; the first is what it is called by default.
   private static let fixed: [String: [Int]] = [
-    "net.ipv4.tcp_ecn_option": [2], "net.ipv4.tcp_fack": [0], "net.ipv4.tcp_moderate_rcvbuf": [1],
+    "net.ipv4.tcp_fack": [0], "net.ipv4.tcp_moderate_rcvbuf": [1],
     "net.ipv4.tcp_mtu_probing": [0],
     "net.ipv4.ip_no_pmtu_disc": [0], "net.ipv4.tcp_abort_on_overflow": [0], "net.ipv4.tcp_rfc1337": [0],
     "net.ipv4.tcp_thin_linear_timeouts": [0], "net.ipv4.tcp_autocorking": [1], "net.ipv4.tcp_retries1": [3],

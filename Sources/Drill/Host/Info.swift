@@ -40,7 +40,8 @@ extension ConnectionInfo {
     values["tcpi_backoff"] = Int64(tcp.backoff)
     values["tcpi_options"] =
       (tcp.timestamps ? 1 : 0) | (tcp.selectiveAcknowledgments ? 2 : 0)
-      | (tcp.congestionNotification ? 8 : 0) | (tcp.synData ? 32 : 0)
+      | (tcp.congestionFeedback == .none ? 0 : 8) | (tcp.accurateFeedback.wasCapable ? 16 : 0)
+      | (tcp.synData ? 32 : 0)
       | (tcp.receiveWindowScale > 0 || tcp.sendWindowScale > 0 ? 4 : 0)
     values["tcpi_snd_wscale"] = Int64(tcp.sendWindowScale)
     values["tcpi_rcv_wscale"] = Int64(tcp.receiveWindowScale)
@@ -70,6 +71,9 @@ extension ConnectionInfo {
     values["tcpi_bytes_sent"] = Int64(clamping: tcp.counters.bytesSent)
     values["tcpi_segs_out"] = Int64(tcp.counters.segmentsSent)
     values["tcpi_segs_in"] = Int64(tcp.counters.segmentsReceived)
+    add(tcp.accurateFeedback)
+    values["tcpi_ecn_mode"] = Int64(tcp.congestionFeedback.rawValue)
+    values["tcpi_delivered_ce"] = Int64(tcp.markedSegments)
     values["tcpi_notsent_bytes"] = Int64(info.unsentBytes)
     if let rate = tcp.pacingRate { values["tcpi_pacing_rate"] = Int64(rate) }
     if let rate = tcp.deliveryRate { values["tcpi_delivery_rate"] = Int64(rate) }
@@ -86,6 +90,19 @@ extension ConnectionInfo {
     values["bbr_min_rtt"] = bandwidth.minimumRoundTrip.count / 1000
     values["bbr_pacing_gain"] = Int64(bandwidth.pacingGain * 256)
     values["bbr_cwnd_gain"] = Int64(bandwidth.windowGain * 256)
+  }
+}
+
+extension ConnectionInfo {
+  fileprivate mutating func add(_ feedback: TCPAccurateInfo) {
+    values["tcpi_received_ce"] = Int64(feedback.receivedPackets)
+    for (name, bytes) in [("received", feedback.receivedBytes), ("delivered", feedback.deliveredBytes)] {
+      values["tcpi_\(name)_e1_bytes"] = Int64(bytes.capable1)
+      values["tcpi_\(name)_e0_bytes"] = Int64(bytes.capable0)
+      values["tcpi_\(name)_ce_bytes"] = Int64(bytes.experienced)
+    }
+    values["tcpi_accecn_opt_seen"] = Int64(feedback.optionSight.rawValue)
+    values["tcpi_accecn_fail_mode"] = Int64(feedback.failures.rawValue)
   }
 }
 

@@ -181,9 +181,10 @@ extension Parser {
     return segment
   }
 
-  /// `S.`, `.`, `-`, `SEW`, `P.5`.
+  /// `S.`, `.`, `-`, `SEW`, `P.5`, `P5.`.
   private mutating func flags() throws(ScriptError) -> (TCPFlags, marks: UInt8?) {
     var flags = TCPFlags()
+    var count: UInt8?
     let token = try peek()
     switch token.kind {
     case .sign(UInt8(ascii: "-")):
@@ -201,6 +202,7 @@ extension Parser {
         case "E": flags.insert(.ece)
         case "W", "C": flags.insert(.cwr)
         case "A", "N": flags.insert(.ae)
+        case "0"..."7" where count == nil: count = letter.wholeNumberValue.map { UInt8($0) }
         default: throw ScriptError(.unknownFlag(String(letter)), at: token.position)
         }
       }
@@ -216,14 +218,16 @@ extension Parser {
     case .fraction:
       _ = try take()
       let text = lexer.text(dot.range)
-      guard text.hasPrefix("."), text.utf8.count == 2, let marks = UInt8(text.dropFirst()), marks < 8 else {
+      guard count == nil, text.hasPrefix("."), text.utf8.count == 2, let marks = UInt8(text.dropFirst()),
+        marks < 8
+      else {
         throw ScriptError(.outOfRange(field: "ACE", limit: 7), at: dot.position)
       }
       flags.insert(.ack)
       return (flags, marks)
     default: break
     }
-    return (flags, nil)
+    return (flags, count)
   }
 
   /// `1:1001(1000)`.

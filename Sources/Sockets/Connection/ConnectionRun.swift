@@ -171,7 +171,8 @@ extension ConnectionRef {
     let free = freeReceiveSpace()
     unsafe owned.pointee.engine.noteReceiveSpace(free, unread: available, now: cx.now)
     let segment = TCPSegment(
-      header, arrival: packet.metadata.arrival, congestionExperienced: packet.metadata.congestionExperienced)
+      header, arrival: packet.metadata.arrival,
+      notification: TrafficClass(rawValue: packet.metadata.trafficClass).notification)
     var sink = ConnectionSink(self, pool: cx.pool, sockets: sockets)
     let effects = unsafe owned.pointee.engine.arrive(segment, packet, now: cx.now, sink: &sink)
     let discarded = sink.discarded

@@ -77,7 +77,13 @@ enum Handshake {
       arrived.segment, payloadCount: arrived.payloadCount, configuration, now: cx.now)
     switch decision {
     case .ignore: break
-    case .resend: sockets.sendSynAck(handshake, configuration, arrived.key, listener, &cx)
+    case .resend:
+      unsafe entry.pointee.handshake.takeRepeatedSyn(arrived.segment)
+      sockets.sendSynAck(unsafe entry.pointee.handshake, configuration, arrived.key, listener, &cx)
+    case .refuse(let reply):
+      sockets.counters.handshakesRefused.increment()
+      sockets.send(reply, arrived.key, secret: listener.secret(for: arrived.key.remoteAddress), &cx)
+      sockets.forget(index, &cx)
     case .answer(let reply):
       unsafe entry.pointee.handshake.challenges += 1
       let secret = listener.secret(for: arrived.key.remoteAddress)

@@ -98,7 +98,9 @@ enum SocketInput {
     _ cx: inout SoftInterrupt
   ) {
     let sockets = SocketContextRef(cx)
-    let segment = TCPSegment(header, arrival: packet.metadata.arrival)
+    let segment = TCPSegment(
+      header, arrival: packet.metadata.arrival,
+      notification: TrafficClass(rawValue: packet.metadata.trafficClass).notification)
     let payloadCount = packet.count - headerCount
     guard let listener = sockets.listener(key, hash: hash) else {
       return refuse(segment, payloadCount: payloadCount, key, &cx)

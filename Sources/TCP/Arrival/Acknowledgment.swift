@@ -24,7 +24,8 @@ extension TCPConnection {
     noteApplicationLimit()
     var report = AcknowledgmentReport(
       priorUnacknowledged: send.unacknowledged, priorHighest: highestReported,
-      priorDelivered: count.delivered, priorLost: count.lost, priorCount: outstanding.count)
+      priorDelivered: count.delivered, priorLost: count.lost, priorMarked: count.marked,
+      priorCount: outstanding.count)
     report.carriesText = payloadCount > 0 || segment.flags.contains(.fin)
     let offered = UInt32(segment.window) << UInt32(send.scale)
     report.isDuplicate =
@@ -34,13 +35,14 @@ extension TCPConnection {
     if acknowledgment >= send.unacknowledged {
       takeWindow(offered, segment, &report)
     }
-    if ecn.isOn, segment.flags.contains(.ece), !segment.flags.contains(.syn) {
+    if ecn.isClassic, segment.flags.contains(.ece), !segment.flags.contains(.syn) {
       report.echoesCongestion = true
     }
     takeBlocks(of: segment, now: now, &report)
     if acknowledgment > send.unacknowledged {
       advance(to: segment, now: now, sink: &sink, &report, &effects)
     }
+    if ecn.isAccurate { takeMarks(of: segment, payloadCount: payloadCount, now: now, &report) }
     respond(to: &report, segment, now: now, sink: &sink)
     armSendTimers(now: now)
 
@@ -202,8 +204,10 @@ extension TCPConnection {
   private mutating func controlCongestion(_ report: AcknowledgmentReport, now: Instant) {
     let delivered = Int(count.delivered &- report.priorDelivered)
     let lost = Int(count.lost &- report.priorLost)
+    if ecn.isClassic, report.echoesCongestion { count.marked &+= UInt32(delivered) }
     let sample = AcknowledgmentSample(
-      delivered: delivered, roundTrip: report.newestRoundTrip, smoothed: roundTrip.smoothed,
+      delivered: delivered, marked: Int(count.marked &- report.priorMarked),
+      roundTrip: report.newestRoundTrip, smoothed: roundTrip.smoothed,
       minimum: roundTrip.minimum, unacknowledged: send.unacknowledged, next: send.next,
       isLimiting: window.isLimiting, isPaced: pacer.isOn, count: count, inFlight: outstanding.inFlight,
       isRepairing: recovery.phase == .recovery || recovery.phase == .loss, isSelective: isSelective,

@@ -7,9 +7,10 @@ struct AcknowledgmentReport {
   let priorUnacknowledged: SequenceNumber
   /// One past the highest number that the peer had reported before it.
   let priorHighest: SequenceNumber
-  /// Segments that had been delivered before it, and lost.
+  /// Segments that had been delivered before it, lost, and marked.
   let priorDelivered: UInt32
   let priorLost: UInt32
+  let priorMarked: UInt32
   /// Segments that were out before it.
   let priorCount: Int
 
@@ -33,7 +34,7 @@ struct AcknowledgmentReport {
   var changedWindow = false
   /// A duplicate acknowledgment in the sense of RFC 5681 section 2.
   var isDuplicate = false
-  /// It echoes congestion (RFC 3168 section 6.1.2).
+  /// It echoes congestion (RFC 3168 section 6.1.2), or counts more of it (RFC 9768 section 3.2.2).
   var echoesCongestion = false
   /// A repetition was found lost.
   var lostRepetition = false

@@ -16,11 +16,15 @@ extension TCPConnection {
       // The SYN that we have answered, again: the answer was lost. With an ACK it is the other half of a
       // simultaneous open, whose SYN stands before the window although it is expected (section 3.5, figure 8).
       guard segment.flags.contains(.ack) else {
+        if takeRepeatedSyn(segment) { return refuse(segment, count, sink: &sink, &effects) }
         transmitSyn(now: now, sink: &sink)
         return
       }
+      if takeCrossingSynAck(segment) { return refuse(segment, count, sink: &sink, &effects) }
       segment.sequence += 1
       segment.flags.remove(.syn)
+      // Its SYN stands before the window: that is answered.
+      policy.now = true
     }
 
     switch judge(segment, payloadCount: count, now: now) {
@@ -31,11 +35,13 @@ extension TCPConnection {
       return
     case .acknowledge:
       counters.rejected &+= 1
+      if ecn.isAccurate { countRepetition(of: segment, count) }
       noteRepetition(segment, count)
       transmitAcknowledgment(now: now, sink: &sink)
       return
     case .challenge:
       counters.rejected &+= 1
+      reflectAgain(segment)
       transmitChallenge(now: now, sink: &sink)
       return
     case .reset:
@@ -62,6 +68,7 @@ extension TCPConnection {
         acknowledgment: segment.acknowledgment)
       establish(now: now, &effects)
     }
+    if ecn.isAccurate { countMark(of: segment, count) }
     guard takeAcknowledgment(segment, payloadCount: count, now: now, sink: &sink, &effects) else { return }
     lastArrival = now
     keepaliveProbes = 0
@@ -69,7 +76,7 @@ extension TCPConnection {
       timestamps.take(
         stamps.value, sequence: segment.sequence, lastAcknowledgment: receive.lastAcknowledgment, now: now)
     }
-    if ecn.isOn { takeNotification(segment, count) }
+    if ecn.isClassic { takeNotification(segment, count) }
     takeUserTimeout(segment.options, now: now)
     // Urgent data is data (RFC 6093): the sixth step has nothing to do but count.
     if segment.flags.contains(.urg), segment.urgentPointer > 0 { counters.urgentSegments &+= 1 }
@@ -99,6 +106,15 @@ extension TCPConnection {
       ecn.echoes = true
       counters.congestionMarks &+= 1
     }
+  }
+
+  /// Who asks for two kinds of feedback in one handshake could not know which it got (RFC 9768 section 3.1.5).
+  private mutating func refuse(
+    _ segment: TCPSegment, _ count: Int, sink: inout some TCPSink & ~Copyable, _ effects: inout TCPEffects
+  ) {
+    counters.rejected &+= 1
+    transmit(TCPResetRule.reply(to: segment, payloadCount: count), sink: &sink)
+    end(isPassive ? .reset : .refused, &effects)
   }
 
   /// A reset that was believed.

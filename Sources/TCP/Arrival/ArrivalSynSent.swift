@@ -43,6 +43,8 @@ extension TCPConnection {
     policy.now = true
     receiveText(
       segment, at: segment.sequence + 1, count: count, payload, now: now, sink: &sink, &effects)
+    // RFC 9768 section 3.2.2.1: how the SYN-ACK came is told by an ACK alone.
+    if ecn.isAccurate, state.isSynchronized { transmitAcknowledgment(now: now, sink: &sink) }
     answer(now: now, sink: &sink)
   }
 
@@ -62,7 +64,9 @@ extension TCPConnection {
     roundTrip.synAcknowledged(
       at: segment.arrival, echoed: echoedRoundTrip(segment), next: send.next, configuration)
     if !roundTrip.isMeasured, attempts > 0 { roundTrip.restartCautiously() }
-    beginSending(isCautious: attempts > 1, now: segment.arrival)
+    // A mark on our SYN is a reason to begin with little, like its loss.
+    let wasMarked = ecn.isAccurate && accurate.feedback.synWasMarked
+    beginSending(isCautious: attempts > 1 || wasMarked, now: segment.arrival)
     // The SYN counts as a segment that arrived.
     count.delivered &+= 1
     if attempts > 0, !outstanding.isEmpty {

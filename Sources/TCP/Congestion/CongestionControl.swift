@@ -26,6 +26,9 @@ import Wire
 struct AcknowledgmentSample {
   /// Segments newly delivered, in order or not.
   var delivered: Int
+  /// Segments of which it newly says that they met congestion (`DeliveryCount.marked`); at most about as many as were
+  /// delivered, acknowledgments besides.
+  var marked: Int
   /// The round trip that it measured, of a segment sent only once; nil: none.
   var roundTrip: Nanoseconds?
   /// Smoothed round trip; zero if not yet known.

@@ -60,8 +60,15 @@ import Timing
   /// Nothing goes but full segments, until this is taken back or `enqueue` is called with nothing (TCP_CORK); at most
   /// for a retransmission timeout once nothing is out.
   public var corked = false
-  /// What of explicit congestion notification is offered and taken (`net.ipv4.tcp_ecn`; RFC 3168).
+  /// What of explicit congestion notification is offered and taken (`net.ipv4.tcp_ecn`; RFC 3168, RFC 9768).
   public var congestionNotification = CongestionNotificationUse.accept
+  /// A SYN that asks for notification and is not answered goes again without, and marks that were mangled on their way
+  /// are an end of it (`net.ipv4.tcp_ecn_fallback`; RFC 3168 section 6.1.1.1, RFC 9768 sections 3.1.4 and 3.2.2.3).
+  public var notificationFallback = true
+  /// When accurate feedback sends its counters of bytes (`net.ipv4.tcp_ecn_option`).
+  public var accurateOption = AccurateOptionUse.whenever
+  /// How often in a round trip at least, if sparingly; 0: only when they change (`net.ipv4.tcp_ecn_option_beacon`).
+  public var accurateOptionBeacon: UInt8 = 3
   /// An ICMP error that says the destination cannot be reached now ends a connection that is not yet open
   /// (RFC 5461 section 4.1). False: it waits and tries again (RFC 9293 section 3.9.2.2).
   public var softErrorsEndHandshake = true
@@ -88,6 +95,9 @@ import Timing
   public var maximumTimeout: Nanoseconds = .seconds(120)
   /// Retransmissions of a SYN, and of a SYN that answers one, before the connection is given up.
   public var synAttempts: UInt8 = 6
+  /// So many retransmissions of a SYN follow one another without the timeout doubling (`net.ipv4.tcp_syn_linear_timeouts`;
+  /// RFC 6298 section 5.5 knows none).
+  public var synLinearTimeouts: UInt8 = 0
   /// Retransmissions of a SYN-ACK before a passive connection is given up.
   public var synAckAttempts: UInt8 = 5
   /// Retransmissions of one segment, or probes without answer, before the connection is given up (R2 of RFC

@@ -61,6 +61,7 @@ public struct TCPConnection: ~Copyable {
   var count = DeliveryCount()
   var pacer = Pacer()
   var ecn = ECNState()
+  var accurate = AccurateState()
   /// One past the highest number that the peer reported, while it has reported any.
   var reportedEnd: SequenceNumber
   /// The blocks of the last acknowledgment that had any.
@@ -162,6 +163,7 @@ public struct TCPConnection: ~Copyable {
       timestampOffset: halfOpen.timestampOffset, configuration: configuration, now: now)
     connection.receive.synchronize(halfOpen.initialReceive)
     connection.agree(halfOpen.negotiation)
+    if connection.ecn.isAccurate { halfOpen.takeOver(&connection.accurate.feedback) }
     if halfOpen.negotiation.timestamps {
       connection.timestamps.set(halfOpen.recentTimestamp, now: halfOpen.begun)
     }
@@ -227,7 +229,9 @@ public struct TCPConnection: ~Copyable {
     info.deliveredSegments = count.delivered
     info.pacingRate = pacer.isOn ? pacer.rate : nil
     addModel(to: &info)
-    info.congestionNotification = ecn.isOn
+    info.congestionFeedback = ecn.feedback
+    info.markedSegments = count.marked
+    if ecn.isAccurate { info.accurateFeedback = accurate.feedback.info }
     info.sendWindow = Int(send.window)
     info.receiveWindow = receive.window
     info.receiveRoundTrip = tuning.roundTrip

@@ -146,8 +146,12 @@ import Timing
   public var deliveryRate: Int?
   /// The application, and not the path, limited that (`tcpi_delivery_rate_app_limited`).
   public var isDeliveryApplicationLimited = false
-  /// Both sides agreed on explicit congestion notification (RFC 3168).
-  public var congestionNotification = false
+  /// What both sides agreed on of explicit congestion notification (`tcpi_ecn_mode`; RFC 3168, RFC 9768).
+  public var congestionFeedback = CongestionFeedback.none
+  /// Segments that met congestion on their way, as the peer says (`tcpi_delivered_ce`). Wrapping.
+  public var markedSegments: UInt32 = 0
+  /// The counts of accurate feedback; all zero without it.
+  public var accurateFeedback = TCPAccurateInfo()
   /// The window that the peer offers, in bytes.
   public var sendWindow = 0
   /// The receiver's round trip, by which the receive buffer grows; zero before the first measurement.

@@ -18,14 +18,16 @@ import Wire
   public var options: TCPOptions
   /// When it arrived at this host: round trips are measured with it.
   public var arrival: Instant
+  /// The ECN field of the IP header (RFC 3168 section 5).
+  public var notification: CongestionNotification
   /// The IP header carried Congestion Experienced.
-  public var congestionExperienced: Bool
+  public var congestionExperienced: Bool { notification == .experienced }
 
   /// A segment from its fields.
   public init(
     sequence: SequenceNumber, acknowledgment: SequenceNumber = SequenceNumber(0), flags: TCPFlags,
     window: UInt16 = 0, urgentPointer: UInt16 = 0, options: TCPOptions = TCPOptions(),
-    arrival: Instant = .zero, congestionExperienced: Bool = false
+    arrival: Instant = .zero, notification: CongestionNotification = .notCapable
   ) {
     self.sequence = sequence
     self.acknowledgment = acknowledgment
@@ -34,15 +36,17 @@ import Wire
     self.urgentPointer = urgentPointer
     self.options = options
     self.arrival = arrival
-    self.congestionExperienced = congestionExperienced
+    self.notification = notification
   }
 
   /// A segment from its parsed header.
-  public init(_ header: TCPHeader, arrival: Instant, congestionExperienced: Bool = false) {
+  public init(
+    _ header: TCPHeader, arrival: Instant, notification: CongestionNotification = .notCapable
+  ) {
     self.init(
       sequence: header.sequence, acknowledgment: header.acknowledgment, flags: header.flags,
       window: header.window, urgentPointer: header.urgentPointer, options: header.options,
-      arrival: arrival, congestionExperienced: congestionExperienced)
+      arrival: arrival, notification: notification)
   }
 
   /// SEG.LEN: payload, SYN and FIN (RFC 9293 section 3.4).

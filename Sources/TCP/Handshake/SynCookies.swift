@@ -8,7 +8,8 @@ import Wire
 /// The cookie is, from the top: five bits of a counter of 64 seconds, three bits for the peer's segment size, and
 /// 24 bits of a keyed hash of both ends, IRS, and the eight bits before. What else was negotiated fits into
 /// the low six bits of our timestamp, which the peer echoes: one of congestion notification, four of window scale, one
-/// of selective acknowledgments; without timestamps there is none of them.
+/// of selective acknowledgments; without timestamps there is none of them. Accurate feedback needs no bit: who was
+/// agreed with on it says so in the flags of the ACK (RFC 9768 section 5.1).
 @frozen public struct SynCookies: Sendable {
   private let key: HashKey
 
@@ -49,13 +50,13 @@ import Wire
     if !halfOpen.negotiation.timestamps {
       halfOpen.negotiation.scale = nil
       halfOpen.negotiation.selective = false
-      halfOpen.negotiation.notification = false
+      if halfOpen.negotiation.notification == .classic { halfOpen.negotiation.notification = .none }
     }
     var reply = halfOpen.synAck(configuration, now: now)
     if var stamps = reply.options.timestamps {
       let scale = halfOpen.negotiation.scale.map(UInt32.init) ?? Self.noScale
       let bits =
-        (halfOpen.negotiation.notification ? Self.notificationBit : 0) | scale << 1
+        (halfOpen.negotiation.notification == .classic ? Self.notificationBit : 0) | scale << 1
         | (halfOpen.negotiation.selective ? 1 : 0)
       var value = stamps.value & ~Self.stampBits | bits
       // Our clock must not go back when the connection begins.
@@ -91,6 +92,9 @@ import Wire
       if bits >> 1 & 0xF != Self.noScale { options.windowScale = UInt8(bits >> 1 & 0xF) }
       options.sackPermitted = bits & 1 != 0
       if bits & Self.notificationBit != 0 { flags.formUnion([.ece, .cwr]) }
+    }
+    if configuration.congestionNotification.accepted == .accurate, flags == .syn, segment.flags.marks >= 2 {
+      flags.formUnion(.notification)
     }
     let syn = TCPSegment(sequence: initialReceive, flags: flags, window: segment.window, options: options)
     return TCPHalfOpen(

@@ -28,6 +28,12 @@ import Wire
   public var retransmissions: UInt8 = 0
   /// Challenges sent since the last SYN-ACK (RFC 5961 section 7).
   public var challenges: UInt8 = 0
+  /// The mark of the SYN that came last, which the SYN-ACK reflects (RFC 9768 section 3.1.5).
+  public var synMark: CongestionNotification
+  /// The SYN came again.
+  public var repeatsSyn = false
+  /// A SYN came that asks for no notification of congestion, whatever others asked for.
+  public var hasPlainSyn = false
   /// The form in which the SYN-ACK gives a Fast Open cookie, which is not kept: it can be computed again.
   public var fastOpen = TCPFastOpenForm.none
 
@@ -47,6 +53,7 @@ import Wire
     initialSend = iss
     initialReceive = syn.sequence
     negotiation = TCPNegotiation(syn, configuration)
+    synMark = syn.notification
     window = syn.window
     self.timestampOffset = timestampOffset
     recentTimestamp = syn.options.timestamps?.value ?? 0
@@ -72,11 +79,40 @@ import Wire
       options.fastOpenCookie = cookie
       options.fastOpenIsExperimental = fastOpen == .experimental
     }
+    if negotiation.notification == .accurate, retransmissions == 0, !repeatsSyn {
+      options.addFirstCounters(configuration)
+    }
     return TCPOutgoing(
-      sequence: initialSend, acknowledgment: initialReceive + 1,
-      flags: negotiation.notification ? [.syn, .ack, .ece] : [.syn, .ack],
+      sequence: initialSend, acknowledgment: initialReceive + 1, flags: synAckFlags,
       window: UInt16(clamping: configuration.synWindow), options: options,
       isRetransmission: retransmissions > 0)
+  }
+
+  /// RFC 9768 section 3.2.3.2.2: when two SYN-ACKs were not answered, some box on the way may not bear their flags.
+  private var isPlain: Bool { retransmissions >= 2 }
+
+  private var synAckFlags: TCPFlags {
+    switch negotiation.notification {
+    case .none: [.syn, .ack]
+    case .classic: [.syn, .ack, .ece]
+    case .accurate: isPlain ? [.syn, .ack] : synMark.reflection.union([.syn, .ack])
+    }
+  }
+
+  /// What the engine takes over of the handshake's feedback.
+  func takeOver(_ feedback: inout AccurateFeedback) {
+    feedback.synMark = synMark
+    feedback.expects = .reflection
+    feedback.isPlain = hasPlainSyn || isPlain
+    if isPlain { feedback.failures.insert(.fieldSent) }
+    feedback.demandOptions(1)
+  }
+
+  /// The SYN came again, for which `examine` said `resend`.
+  public mutating func takeRepeatedSyn(_ syn: TCPSegment) {
+    repeatsSyn = true
+    synMark = syn.notification
+    if syn.flags.marks == 0 { hasPlainSyn = true }
   }
 
   /// When the SYN-ACK that is out has to be answered: the timeout doubles with each (RFC 6298 section 5.5).
@@ -96,8 +132,11 @@ import Wire
   public enum Decision: Sendable {
     /// Nothing.
     case ignore
-    /// The SYN came again: the SYN-ACK is sent again (Q6).
+    /// The SYN came again: `takeRepeatedSyn`, and the SYN-ACK is sent again (Q6).
     case resend
+    /// The SYN came again and asks for another kind of feedback than before, which must not be: this reset answers, and
+    /// the entry is removed (RFC 9768 section 3.1.5).
+    case refuse(TCPOutgoing)
     /// The peer learns where we stand (RFC 5961), by this.
     case answer(TCPOutgoing)
     /// It acknowledges what was never sent: this reset answers, and the entry stays (RFC 9293 section
@@ -115,7 +154,12 @@ import Wire
     _ segment: TCPSegment, payloadCount: Int, _ configuration: TCPConfiguration, now: Instant
   ) -> Decision {
     let repeatsSyn = segment.sequence == initialReceive && segment.flags.contains(.syn)
-    if repeatsSyn, !segment.flags.contains(.rst), !segment.flags.contains(.ack) { return .resend }
+    if repeatsSyn, !segment.flags.contains(.rst), !segment.flags.contains(.ack) {
+      guard negotiation.notification.isContradicted(bySyn: segment.flags, configuration) else {
+        return .resend
+      }
+      return TCPResetRule.reply(to: segment, payloadCount: payloadCount).map { .refuse($0) } ?? .ignore
+    }
     var connection = connection(configuration, now: now)
     switch connection.judge(segment, payloadCount: payloadCount, now: now) {
     case .accept:

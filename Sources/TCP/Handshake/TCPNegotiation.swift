@@ -11,8 +11,8 @@ import Wire
   public var timestamps: Bool
   /// Selective acknowledgments may be sent.
   public var selective: Bool
-  /// Congestion is notified, not only found by losses (RFC 3168 section 6.1.1).
-  public var notification = false
+  /// Whether congestion is notified, not only found by losses, and how (RFC 3168 section 6.1.1, RFC 9768 Table 2).
+  public var notification = CongestionFeedback.none
 
   /// What comes of a SYN's options under our configuration. Pure.
   public init(_ options: TCPOptions, _ configuration: TCPConfiguration) {
@@ -32,11 +32,11 @@ import Wire
     {
       timestamps = false
     }
-    let flags = syn.flags.intersection([.ece, .cwr, .ae])
+    let use = configuration.congestionNotification
     notification =
       syn.flags.contains(.ack)
-      ? configuration.congestionNotification == .request && flags == .ece
-      : configuration.congestionNotification != .off && flags == [.ece, .cwr]
+      ? CongestionFeedback(agreedBy: syn.flags, offered: use.offered)
+      : CongestionFeedback(askedBy: syn.flags, most: use.accepted)
   }
 }
 

@@ -13,30 +13,25 @@ extension TCPConnection {
   /// Text of a full segment that leaves now: what a report of bytes ahead of holes needs is taken off, as Linux does.
   /// A sender that is also a receiver would else never report while it has text to send.
   var fullTextSegment: Int {
-    guard isSelective, !selective.isEmpty else { return fullSegment }
-    let blocks = min(selective.count + (selective.duplicate == nil ? 0 : 1), selectiveLimit)
-    return max(fullSegment - 4 - 8 * blocks, 1)
+    guard isSelective && !selective.isEmpty || ecn.isAccurate else { return fullSegment }
+    return max(fullSegment - optionPlan(besides: 0).byteCount, 1)
   }
-
-  /// Blocks that find room beside the options that every segment carries (RFC 2018 section 3).
-  private var selectiveLimit: Int { max(0, min(4, (40 - fixedOptions - 4) / 8)) }
 
   /// Bytes of options that every segment carries.
   var fixedOptions: Int { (timestamps.isEnabled ? 12 : 0) + Int(configuration.signatureBytes) }
 
-  /// The selective acknowledgment that goes with so much text: what finds room in a segment (RFC 2018 section 4).
-  mutating func selectiveBlocks(besides text: Int) -> SACKBlocks {
+  /// The selective acknowledgment of a segment with room for so many blocks (RFC 2018 section 4).
+  mutating func selectiveBlocks(limit: Int) -> SACKBlocks {
     guard !selective.isEmpty else { return SACKBlocks() }
-    let room = min(selectiveLimit, text == 0 ? 4 : (fullSegment - text - 4) / 8)
-    if !configuration.duplicateReports { selective.forgetDuplicate() }
-    if room > 0, selective.duplicate != nil { counters.duplicatesReported &+= 1 }
-    return selective.take(limit: room)
+    if limit > 0, selective.duplicate != nil { counters.duplicatesReported &+= 1 }
+    return selective.take(limit: limit)
   }
 
   /// The peer's SYN, alone or with an ACK: sequence numbers, options and the window, which a SYN does not scale.
   mutating func takeSyn(_ segment: TCPSegment, now: Instant) {
     receive.synchronize(segment.sequence)
     agree(TCPNegotiation(segment, configuration))
+    if ecn.isAccurate { beginFeedback(with: segment) }
     takeUserTimeout(segment.options, now: now)
     if timestamps.isEnabled, let stamps = segment.options.timestamps {
       timestamps.set(stamps.value, now: now)
@@ -53,7 +48,7 @@ extension TCPConnection {
     if !isScaled { receive.scale = 0 }
     timestamps.isEnabled = negotiation.timestamps
     isSelective = negotiation.selective
-    ecn.isOn = negotiation.notification
+    agreeOnFeedback(negotiation.notification)
   }
 
   /// The options of our SYN, or of the SYN-ACK, where only what the peer offered is answered.
@@ -67,6 +62,7 @@ extension TCPConnection {
     options.sackPermitted = isAnswer ? isSelective : configuration.selectiveAcknowledgments
     if isAnswer { addFastOpenAnswer(to: &options) }
     options.userTimeout = toldUserTimeout
+    if isAnswer { addCountersToSynAck(&options) }
     return options
   }
 

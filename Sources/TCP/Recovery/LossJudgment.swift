@@ -99,7 +99,7 @@ extension TCPConnection {
     recovery.delivered = 0
     recovery.out = 0
     window.threshold = control.threshold(after: window, now: now)
-    ecn.reductionIsQueued = ecn.isOn
+    ecn.reductionIsQueued = ecn.isClassic
   }
 
   /// The window is reduced though nothing was lost: RFC 3168 section 6.1.2, once in a window of data.

@@ -11,13 +11,18 @@ extension TCPConnection {
     sink: inout some TCPSink & ~Copyable
   ) {
     var flags = flags
-    if ecn.echoes, flags.contains(.ack) { flags.insert(.ece) }
     var options = TCPOptions()
     let acknowledges = flags.contains(.ack)
+    if ecn.echoes, acknowledges { flags.insert(.ece) }
+    if !configuration.duplicateReports { selective.forgetDuplicate() }
+    if ecn.isAccurate, acknowledges { noteBeacon(now: now) }
+    var plan = optionPlan(besides: payloadCount)
+    if payloadCount == 0, leavesOutBlocks { plan.blocks = 0 }
     if timestamps.isEnabled {
       options.timestamps = timestamps.option(now: now, acknowledges: acknowledges)
     }
-    if isSelective, acknowledges { options.sack = selectiveBlocks(besides: payloadCount) }
+    if ecn.isAccurate, acknowledges { tellMarks(&flags, &options, plan, text: payloadCount, now: now) }
+    if isSelective, acknowledges, plan.blocks > 0 { options.sack = selectiveBlocks(limit: plan.blocks) }
     addUserTimeout(to: &options, besides: payloadCount)
     let urgent = urgentPointer(from: sequence)
     if urgent > 0 { flags.insert(.urg) }
@@ -36,7 +41,8 @@ extension TCPConnection {
     var segment = TCPOutgoing(
       sequence: sequence, acknowledgment: acknowledges ? receive.next : SequenceNumber(0),
       flags: flags, window: window, options: options, payloadOffset: payloadOffset,
-      payloadCount: payloadCount, isRetransmission: isRetransmission, isCapable: isCapable)
+      payloadCount: payloadCount, isRetransmission: isRetransmission,
+      isCapable: isCapable || marksEverySegment)
     segment.urgentPointer = urgent
     sink.send(segment)
   }
@@ -52,21 +58,13 @@ extension TCPConnection {
     counters.segmentsSent &+= 1
     if isRetransmission { counters.retransmissions &+= 1 }
     if isAnswer { receive.lastAcknowledgment = receive.next }
+    let flags = synFlags(isAnswer: isAnswer, isRetransmission: isRetransmission)
     sink.send(
       TCPOutgoing(
-        sequence: send.initial, acknowledgment: isAnswer ? receive.next : SequenceNumber(0),
-        flags: synFlags(isAnswer: isAnswer, isRetransmission: isRetransmission),
+        sequence: send.initial, acknowledgment: isAnswer ? receive.next : SequenceNumber(0), flags: flags,
         window: receive.offerUnscaled(),
         options: synOptions(isAnswer: isAnswer, now: now), isRetransmission: isRetransmission))
     armSendTimers(now: now)
-  }
-
-  /// The flags of our SYN: RFC 3168 section 6.1.1. One that was not answered goes again without the offer, which some
-  /// box on the way may not have borne (section 6.1.1.1).
-  func synFlags(isAnswer: Bool, isRetransmission: Bool) -> TCPFlags {
-    if isAnswer { return ecn.isOn ? [.syn, .ack, .ece] : [.syn, .ack] }
-    let offers = configuration.congestionNotification == .request && !isRetransmission
-    return offers ? [.syn, .ece, .cwr] : .syn
   }
 
   /// The bookkeeping of a SYN-ACK that was sent in our place, `retransmissions` times beyond the first.
@@ -95,7 +93,8 @@ extension TCPConnection {
     send.maximum = SequenceNumber.later(send.maximum, fin ? end + 1 : end)
     send.lastTransmission = now
     // RFC 3168 section 6.1.5: what is sent again is not marked as capable.
-    let isNew = ecn.isOn && count > 0 && !isRetransmission
+    let mayMark = ecn.isClassic || ecn.isAccurate && accurate.feedback.mayMark
+    let isNew = mayMark && count > 0 && !isRetransmission
     if isNew, ecn.reductionIsQueued {
       ecn.reductionIsQueued = false
       flags.insert(.cwr)

@@ -58,7 +58,7 @@ extension TCPConnection {
     counters.timeouts &+= 1
     guard state.isSynchronized else {
       if attempts < .max { attempts += 1 }
-      roundTrip.timedOut()
+      if state != .synSent || attempts > configuration.synLinearTimeouts { roundTrip.timedOut() }
       transmitSyn(now: now, sink: &sink)
       return
     }
@@ -69,6 +69,7 @@ extension TCPConnection {
       probes += 1
       attempts = 0
     }
+    suspectOption()
     enterLoss(now: now)
     if attempts < .max { attempts += 1 }
     // What is still in this host's own queues is not lost: it is not sent again.
@@ -112,7 +113,7 @@ extension TCPConnection {
     window.set(outstanding.inFlight + 1, now: now)
     window.forgetCredit()
     recovery.probeEnd = nil
-    ecn.reductionIsQueued = ecn.isOn
+    ecn.reductionIsQueued = ecn.isClassic
     recovery.isProbingTimeout = configuration.forwardRecovery && (isFirst || attempts > 0)
     recovery.enter(.loss, until: send.next)
   }

@@ -14,6 +14,8 @@ struct Sent: Equatable, CustomStringConvertible {
   var options: TCPOptions
   var isRetransmission: Bool
   var urgent = 0
+  /// The IP header says ECT(0).
+  var isCapable = false
 
   var description: String {
     "\(flags) \(sequence):\(sequence + count)(\(count)) ack \(acknowledgment.map(String.init) ?? "-") win \(window)"
@@ -74,14 +76,15 @@ final class Script {
 
   init(
     passive configuration: TCPConfiguration, syn options: TCPOptions = TCPOptions(), flags: TCPFlags = .syn,
-    window: UInt16 = 65535, iss: UInt32 = 0x1000_0000, irs: UInt32 = 0x7000_0000,
-    now: Instant = Instant(milliseconds: 5000)
+    window: UInt16 = 65535, mark: CongestionNotification = .notCapable, iss: UInt32 = 0x1000_0000,
+    irs: UInt32 = 0x7000_0000, now: Instant = Instant(milliseconds: 5000)
   ) {
     self.iss = SequenceNumber(iss)
     self.irs = SequenceNumber(irs)
     self.now = now
     let syn = TCPSegment(
-      sequence: self.irs, flags: flags, window: window, options: options, arrival: now)
+      sequence: self.irs, flags: flags, window: window, options: options, arrival: now,
+      notification: mark)
     connection = .passive(syn: syn, iss: self.iss, configuration: configuration, now: now)
     run { script, sink in
       script.connection.start(now: script.now, sink: &sink)
@@ -122,7 +125,8 @@ final class Script {
           flags: segment.flags, sequence: segment.sequence - iss, count: segment.payloadCount,
           acknowledgment: segment.flags.contains(.ack) ? segment.acknowledgment - irs : nil,
           window: Int(segment.window), options: segment.options,
-          isRetransmission: segment.isRetransmission, urgent: Int(segment.urgentPointer)))
+          isRetransmission: segment.isRetransmission, urgent: Int(segment.urgentPointer),
+          isCapable: segment.isCapable))
     }
     if connection.state == .closed { #expect(connection.nextDeadline == nil) }
   }
@@ -147,7 +151,7 @@ final class Script {
   /// The peer sends a segment.
   func inject(
     _ flags: TCPFlags, _ sequence: Int, _ payload: [UInt8] = [], ack: Int? = nil, window: UInt16 = 65535,
-    options: TCPOptions = TCPOptions(), urgent: UInt16 = 0
+    options: TCPOptions = TCPOptions(), urgent: UInt16 = 0, mark: CongestionNotification = .notCapable
   ) {
     var options = options
     if stamps, options.timestamps == nil, !flags.contains(.rst) {
@@ -156,7 +160,7 @@ final class Script {
     }
     let segment = TCPSegment(
       sequence: irs + sequence, acknowledgment: ack.map { iss + $0 } ?? SequenceNumber(0), flags: flags,
-      window: window, urgentPointer: urgent, options: options, arrival: now)
+      window: window, urgentPointer: urgent, options: options, arrival: now, notification: mark)
     run { script, sink in
       script.connection.arrive(segment, script.pool.packet(payload), now: script.now, sink: &sink)
     }
