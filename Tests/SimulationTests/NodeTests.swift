@@ -41,6 +41,30 @@ struct NodeTests {
     #expect(silent.assembly.routers[0].statistics.tooBig > silent.assembly.routers[0].statistics.errorsSent)
   }
 
+  @Test("what a queue marks is told by both kinds of feedback, and counted one by one by the accurate one")
+  func marks() throws {
+    for name in ["ecn", "accurate-ecn"] {
+      let (run, result) = try run(name, .upload) { $0.bytes = 1 << 20 }
+      #expect(result.failure == nil)
+      let pipes = [run.assembly.narrow, run.assembly.narrow + 1].map { run.assembly.network.pipes[$0] }
+      let marked = pipes.reduce(0) { $0 + $1.statistics.marked }
+      #expect(marked > 5 && result.queueDrops == 0)
+      let ends = run.traffic.sessions.flatMap(\.endpoints).map(\.informationNow)
+      let sender = try #require(ends.first { $0.counters.bytesAcknowledged > 1 << 19 })
+      #expect(sender.congestionFeedback == (name == "ecn" ? .classic : .accurate))
+      #expect(sender.slowStartThreshold < .max && sender.counters.timeouts == 0)
+      guard name != "ecn" else { continue }
+      let receiver = try #require(ends.first { $0.counters.bytesReceived > 1 << 19 })
+      let counted = ends.reduce(0) { $0 + Int($1.accurateFeedback.receivedPackets) }
+      #expect(counted == marked)
+      #expect(Int(sender.markedSegments) <= Int(receiver.accurateFeedback.receivedPackets))
+      #expect(Int(sender.markedSegments) + 2 >= Int(receiver.accurateFeedback.receivedPackets))
+      let bytes = receiver.accurateFeedback.receivedBytes
+      #expect(Int(bytes.capable0) + Int(bytes.experienced) >= 1 << 20)
+      #expect(sender.accurateFeedback.optionSight == .counters && sender.accurateFeedback.failures == [])
+    }
+  }
+
   @Test("routers count hops")
   func hops() throws {
     let (run, result) = try run("bufferbloat", .exchange)

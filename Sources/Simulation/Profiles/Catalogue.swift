@@ -89,6 +89,8 @@ extension Profile {
 
   // MARK: Narrow links and their queues
 
+  private static let marking = EarlyDetection(lower: 16 << 10, upper: 48 << 10, limit: 256 << 10)
+
   private static let narrow = [
     Profile("narrow", "1 Mbit/s and 40 ms: twelve milliseconds for a segment") { _ in
       (path(rate: 1_000_000, roundTrip: .milliseconds(40), queue: 16 << 10), nil)
@@ -108,11 +110,25 @@ extension Profile {
       $0.topology = .routed
     },
     Profile("red", "the same link with random early detection, which marks what may be marked") { _ in
-      let early = EarlyDetection(lower: 16 << 10, upper: 48 << 10, limit: 256 << 10)
-      return (path(rate: 5_000_000, roundTrip: .milliseconds(30)) { $0.queueing = .red(early) }, nil)
+      (path(rate: 5_000_000, roundTrip: .milliseconds(30)) { $0.queueing = .red(marking) }, nil)
     } _: {
       $0.bytes = 2 << 20
       $0.topology = .routed
+    },
+    Profile("ecn", "the same, and senders whose packets may be marked (RFC 3168): a word in a round trip") {
+      _ in
+      (path(rate: 5_000_000, roundTrip: .milliseconds(30)) { $0.queueing = .red(marking) }, nil)
+    } _: {
+      $0.bytes = 2 << 20
+      $0.topology = .routed
+      $0.notification = .request
+    },
+    Profile("accurate-ecn", "the same, and each mark is counted (RFC 9768)") { _ in
+      (path(rate: 5_000_000, roundTrip: .milliseconds(30)) { $0.queueing = .red(marking) }, nil)
+    } _: {
+      $0.bytes = 2 << 20
+      $0.topology = .routed
+      $0.notification = .accurate
     },
     Profile("asymmetric", "20 Mbit/s one way, 512 kbit/s the other: acknowledgments that queue") { _ in
       (path(), path(rate: 512_000, queue: 16 << 10))

@@ -1,4 +1,5 @@
 import Chance
+import TCP
 public import Timing
 
 /// What happens to a network while it runs.
@@ -47,6 +48,8 @@ public struct Profile: Sendable {
   var limit = Nanoseconds.seconds(600)
   /// Connections are begun anew when they fail.
   var retries = 0
+  /// What hosts offer and take of explicit congestion notification.
+  var notification = CongestionNotificationUse.accept
   /// Frames of running connections are changed, and their checksums repaired.
   var isFuzzing = false
 

@@ -67,6 +67,7 @@ final class Run {
     var stack = StackParameters()
     stack.tcp.congestionControl = options.control.algorithm
     if profile.isFuzzing { stack.memory = 8 << 20 }
+    stack.tcp.congestionNotification = profile.notification
     assembly = Assembly(profile, seed: seed, stack, &random)
     let network = assembly.network
     if options.traceLimit > 0 { network.trace = Trace(limit: options.traceLimit) }
