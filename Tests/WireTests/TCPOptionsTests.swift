@@ -87,6 +87,7 @@ struct TCPOptionsTests {
     #expect(options.byteCount == 32, "a digest and timestamps leave no room for a block")
   }
 
+  // Rules: RFC 5925 2.2-2, 2.2-3, 2.2-4, 2.2-5, 2.2-6
   @Test func aSegmentIsSignedInOneWay() throws {
     let digest = String(repeating: "ab", count: 16)
     #expect(try parse("1312" + digest).md5Digest?.count == 16)
@@ -95,6 +96,11 @@ struct TCPOptionsTests {
     #expect(authentication.code.count == 12 && authentication.code[11] == 11)
     #expect(throws: WireError.badOption(kind: 29, offset: 18)) { try parse("1312" + digest + "1d040000") }
     #expect(throws: WireError.badOption(kind: 19, offset: 4)) { try parse("1d040000 1312" + digest) }
+    #expect(throws: WireError.badOption(kind: 29, offset: 4)) { try parse("1d040102 1d040102") }
+    #expect(throws: WireError.badOption(kind: 29, offset: 0)) { try parse("1d02 0101") }
+    #expect(throws: WireError.badOption(kind: 29, offset: 1)) { try parse("01 1d0301") }
+    #expect(throws: WireError.badOption(kind: 29, offset: 0)) { try parse("1d080102") }
+    #expect(try parse("1d040102").authentication?.code.count == 0)
     var options = TCPOptions()
     options.md5Digest = InlineBytes()
     options.authentication = authentication
@@ -103,6 +109,17 @@ struct TCPOptionsTests {
     #expect(options.authentication == authentication)
     options.authentication = nil
     #expect(options.isEmpty)
+  }
+
+  @Test func theAuthenticationOptionIsFound() throws {
+    func place(_ options: String) -> Int? {
+      let header = [UInt8](repeating: 0, count: 20) + hex(options)
+      return unsafe TCPOptions.authenticationOffset(header: header.span.bytes)
+    }
+    #expect(place("1d040102") == 20 && place("0101 1d040102") == 22 && place("020405b4 01 1d040102") == 25)
+    #expect(place("") == nil && place("020405b4") == nil && place("0000 1d040102") == nil)
+    // Inside of another option it is none.
+    #expect(place("03061d040102") == nil)
   }
 
   @Test func whatIsRemovedLeavesNothingBehind() {

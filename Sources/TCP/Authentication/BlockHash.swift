@@ -14,7 +14,7 @@ protocol BlockFunction {
 }
 
 /// Cuts what comes into blocks. Fixed size; nothing is allocated.
-struct BlockHash<Function: BlockFunction> {
+struct BlockHash<Function: BlockFunction>: ByteSink {
   private var function = Function()
   private var block = InlineArray<16, UInt32>(repeating: 0)
   private var total: UInt64 = 0

@@ -31,11 +31,7 @@ import Wire
 
   /// Whether it is for the peer at `address`.
   public func covers(_ address: IPAddress) -> Bool {
-    guard network.isIPv4 == address.isIPv4 else { return false }
-    let bits = min(128, Int(prefixLength) + (network.isIPv4 ? 96 : 0))
-    func mask(_ count: Int) -> UInt64 { count <= 0 ? 0 : count >= 64 ? .max : ~(.max >> UInt64(count)) }
-    return (network.high ^ address.high) & mask(bits) == 0
-      && (network.low ^ address.low) & mask(bits - 64) == 0
+    address.isIn(network, prefixLength: prefixLength)
   }
 }
 
@@ -66,27 +62,8 @@ public struct TCPSignature {
   ///   - source: the sender's address.
   ///   - destination: the receiver's address.
   public init(header: RawSpan, byteCount: Int, source: IPAddress, destination: IPAddress) {
-    func add(_ word: UInt64, _ count: Int, _ hash: inout BlockHash<MD5>) {
-      for index in (0..<count).reversed() {
-        hash.update(UInt8(truncatingIfNeeded: word >> UInt64(8 * index)))
-      }
-    }
-    if source.isIPv4 {
-      add(source.low, 4, &hash)
-      add(destination.low, 4, &hash)
-      add(UInt64(IPProtocol.tcp.rawValue), 2, &hash)
-      add(UInt64(byteCount), 2, &hash)
-    } else {
-      add(source.high, 8, &hash)
-      add(source.low, 8, &hash)
-      add(destination.high, 8, &hash)
-      add(destination.low, 8, &hash)
-      add(UInt64(byteCount), 4, &hash)
-      add(UInt64(IPProtocol.tcp.rawValue), 4, &hash)
-    }
-    hash.update(header.extracting(0..<TCPHeader.checksumOffset))
-    add(0, 2, &hash)
-    hash.update(header.extracting(TCPHeader.checksumOffset + 2..<TCPHeader.fixedByteCount))
+    hash.updatePseudoHeader(from: source, to: destination, byteCount: byteCount)
+    hash.updateFixedHeader(header)
   }
 
   /// The next bytes of the text.
@@ -95,17 +72,11 @@ public struct TCPSignature {
   /// The digest: 16 bytes.
   public consuming func digest(_ secret: TCPSecret) -> InlineBytes<16> {
     hash.update(secret.bytes.bytes)
-    let whole = hash.finish()
-    var digest = InlineBytes<16>()
-    for index in 0..<16 { digest.append(whole[index]) }
-    return digest
+    return hash.finish().first(16)
   }
 
   /// Whether two digests are the same. Takes equally long wherever they differ: who tries learns nothing from the time.
   public static func isEqual(_ left: InlineBytes<16>, _ right: InlineBytes<16>) -> Bool {
-    guard left.count == 16, right.count == 16 else { return false }
-    var difference: UInt8 = 0
-    for index in 0..<16 { difference |= left[index] ^ right[index] }
-    return difference == 0
+    left.count == 16 && left.isSameCode(as: right)
   }
 }

@@ -110,8 +110,8 @@ import Timing
   /// How long sent data may stay without acknowledgment, or queued data without a window, before the
   /// connection is given up; zero: no such limit (RFC 9293 section 3.9.1, RFC 5482).
   public var userTimeout: Nanoseconds = .zero
-  /// Bytes of options that the environment adds to every segment, for what it signs them with: 0, or
-  /// `TCPSignature.optionBytes`. Segments are that much shorter.
+  /// Bytes of options that the environment adds to every segment, for what it signs them with: 0,
+  /// `TCPSignature.optionBytes`, or `TCPAuthenticationKey.optionByteCount`. Segments are that much shorter.
   public var signatureBytes: UInt8 = 0
   /// Whether user timeouts are told and taken, RFC 5482.
   public var userTimeoutOption = TCPUserTimeoutUse()

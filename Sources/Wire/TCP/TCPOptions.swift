@@ -34,6 +34,9 @@
   /// The message authentication code; 12 bytes with the algorithms of RFC 5926.
   public var code: InlineBytes<16>
 
+  /// Bytes of the option with a code of 12 bytes, padding included.
+  @inlinable public static var paddedByteCount: UInt8 { 16 }
+
   /// The three fields.
   @inlinable
   public init(keyIdentifier: UInt8, nextKeyIdentifier: UInt8, code: InlineBytes<16>) {

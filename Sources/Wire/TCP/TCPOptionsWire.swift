@@ -23,7 +23,7 @@ extension TCPOptions {
   /// counts; bytes after the end-of-list option are not looked at.
   ///
   /// Throws `.badOption` if a length is below 2 or runs past the end (RFC 9293 section 3.1, MUST-7), or if
-  /// MD5 and authentication come together (RFC 5925 section 2.2).
+  /// MD5 and authentication come together, or authentication twice, or with a length below 4 (RFC 5925 section 2.2).
   public static func parse(_ bytes: RawSpan) throws(WireError) -> TCPOptions {
     var options = TCPOptions()
     let end = bytes.byteCount
@@ -49,6 +49,19 @@ extension TCPOptions {
       at += length
     }
     return options
+  }
+
+  /// Where the authentication option begins in a header that was parsed, in bytes; nil: it has none. What its code
+  /// covers depends on the place (RFC 5925 section 5.1).
+  public static func authenticationOffset(header: RawSpan) -> Int? {
+    var at = TCPHeader.fixedByteCount
+    while at + 4 <= header.byteCount {
+      let kind = header.uint8(at: at)
+      if kind == TCPOptionKind.authentication { return at }
+      if kind == TCPOptionKind.end { return nil }
+      at += kind == TCPOptionKind.padding ? 1 : max(2, Int(header.uint8(at: at + 1)))
+    }
+    return nil
   }
 
   /// Takes one option, given its data. False if it contradicts one taken before.
@@ -81,8 +94,9 @@ extension TCPOptions {
     case (TCPOptionKind.digest, 16):
       guard !present.contains(.authentication) else { return false }
       md5Digest = InlineBytes(data)
+    case (TCPOptionKind.authentication, 0...1): return false
     case (TCPOptionKind.authentication, 2...18):
-      guard !present.contains(.digest) else { return false }
+      guard present.isDisjoint(with: [.digest, .authentication]) else { return false }
       if let code = InlineBytes<16>(data.extracting(2..<data.byteCount)) {
         authentication = TCPAuthentication(
           keyIdentifier: data.uint8(at: 0), nextKeyIdentifier: data.uint8(at: 1), code: code)

@@ -1,0 +1,276 @@
+/// The test vectors of RFC 9235: packets, the traffic keys that protect them, and the initial sequence numbers of their
+/// connections.
+struct AuthenticationVector {
+  let section: String
+  let isAES: Bool, coversOptions: Bool
+  /// From the end that opened the connection.
+  let isSent: Bool
+  let clientInitial: UInt32, serverInitial: UInt32
+  let trafficKey: String
+  /// From the IP header on, in hexadecimal.
+  let packet: [String]
+
+  private init(
+    _ section: String, _ algorithm: Character, options: Bool, sent: Bool, _ client: UInt32, _ server: UInt32,
+    _ key: String, _ packet: [String]
+  ) {
+    self.section = section
+    isAES = algorithm == "a"
+    coversOptions = options
+    isSent = sent
+    (clientInitial, serverInitial) = (client, server)
+    trafficKey = key
+    self.packet = packet
+  }
+
+  static let all: [AuthenticationVector] = [
+    AuthenticationVector(
+      "4.1.1", "s", options: true, sent: true, 0xfbfbab5a, 0x0,
+      "6d63ef1b02fe1509d4b1402707fd7b0416abb74f",
+      [
+        "45e0004cdd0f4000ff06bf6b0a0b0c0dac1b1c1de9d700b3fbfbab5a00000000e002ffffcac40000020405b401030308",
+        "0402080a00155ab7000000001d103d542ee437c6f8ede6d7c4d602e7",
+      ]),
+    AuthenticationVector(
+      "4.1.2", "s", options: true, sent: false, 0xfbfbab5a, 0x11c14261,
+      "d9e217e4834a80ca2f3fd8de2e41b8e6797fea96",
+      [
+        "45e0004c65064000ff063775ac1b1c1d0a0b0c0d00b3e9d711c14261fbfbab5be012ffff37760000020405b401030308",
+        "0402080a84a50beb00155ab71d10543deeab0fe24c3010815116b3be",
+      ]),
+    AuthenticationVector(
+      "4.1.3", "s", options: true, sent: true, 0xfbfbab5a, 0x11c14261,
+      "d2e59c65ffc7b1a39347656463b70edc24a13d71",
+      [
+        "45e0008736a14000ff06659f0a0b0c0dac1b1c1de9d700b3fbfbab5b11c14262c0180104a16200000101080a00155ac1",
+        "84a50beb1d103d547064cf998cc6c315c2c2e2bfffffffffffffffffffffffffffffffff00430104dabf00b40a0b0c0d",
+        "260206010400010001020280000202020002024200020641040000dabf02084006006400010100",
+      ]),
+    AuthenticationVector(
+      "4.1.4", "s", options: true, sent: false, 0xfbfbab5a, 0x11c14261,
+      "d9e217e4834a80ca2f3fd8de2e41b8e6797fea96",
+      [
+        "45e000871fa94000ff067c97ac1b1c1d0a0b0c0d00b3e9d711c14262fbfbab9ec0180100400c00000101080a84a50bf5",
+        "00155ac11d10543da63f0ecbbb2e635c954deac7ffffffffffffffffffffffffffffffff00430104dac000b4ac1b1c1d",
+        "260206010400010001020280000202020002024200020641040000dac002084006006400010100",
+      ]),
+    AuthenticationVector(
+      "4.2.1", "s", options: false, sent: true, 0xcb0efbee, 0x0,
+      "30eaa1560cf0be57dab5c045229fb10a423cd7ea",
+      [
+        "45e0004c53994000ff0648e20a0b0c0dac1b1c1dff1200b3cb0efbee00000000e002ffff541f0000020405b401030308",
+        "0402080a00024cce000000001d103d5480af3cfeb85368937b8f9ec2",
+      ]),
+    AuthenticationVector(
+      "4.2.2", "s", options: false, sent: false, 0xcb0efbee, 0xacd5b5e1,
+      "b5b2896bb3664e8176b0edc6e799524101a8307f",
+      [
+        "45e0004c32844000ff0669f7ac1b1c1d0a0b0c0d00b3ff12acd5b5e1cb0efbefe012ffff388e0000020405b401030308",
+        "0402080a576772f300024cce1d10543d09306f9acea63a8c68cb9a70",
+      ]),
+    AuthenticationVector(
+      "4.2.3", "s", options: false, sent: true, 0xcb0efbee, 0xacd5b5e1,
+      "f3db1793d7910ecd806c34f155ea1f00345953e3",
+      [
+        "45e00087a8f54000ff06f34a0a0b0c0dac1b1c1dff1200b3cb0efbefacd5b5e2c01801046c4500000101080a00024cce",
+        "576772f31d103d54710608cc696c03a271c93aa5ffffffffffffffffffffffffffffffff00430104dabf00b40a0b0c0d",
+        "260206010400010001020280000202020002024200020641040000dabf02084006006400010100",
+      ]),
+    AuthenticationVector(
+      "4.2.4", "s", options: false, sent: false, 0xcb0efbee, 0xacd5b5e1,
+      "b5b2896bb3664e8176b0edc6e799524101a8307f",
+      [
+        "45e0008754374000ff064809ac1b1c1d0a0b0c0d00b3ff12acd5b5e2cb0efc32c018010046b600000101080a576772f3",
+        "00024cce1d10543d97766e48ac262de9ae61b4f9ffffffffffffffffffffffffffffffff00430104dac000b4ac1b1c1d",
+        "260206010400010001020280000202020002024200020641040000dac002084006006400010100",
+      ]),
+    AuthenticationVector(
+      "5.1.1", "a", options: true, sent: true, 0x787a1ddf, 0x0,
+      "f5b8b3d5f34fdbb6eb8d4ab9660e60e3",
+      [
+        "45e0004c7b9f4000ff0620dc0a0b0c0dac1b1c1dc4fa00b3787a1ddf00000000e002ffff5a0f0000020405b401030308",
+        "0402080a00017ed0000000001d103d54e477e99c8040765498e55091",
+      ]),
+    AuthenticationVector(
+      "5.1.2", "a", options: true, sent: false, 0x787a1ddf, 0xfadd6de9,
+      "4bc7571a486f3264bbd888474066b4b1",
+      [
+        "45e0004c4bad4000ff0650ceac1b1c1d0a0b0c0d00b3c4fafadd6de9787a1de0e012fffff3f20000020405b401030308",
+        "0402080a93f4e9e800017ed01d10543dd6ada7bc4cdd536d1769db5f",
+      ]),
+    AuthenticationVector(
+      "5.1.3", "a", options: true, sent: true, 0x787a1ddf, 0xfadd6de9,
+      "8c8ae0e8371ec5cbb97ea79d90418391",
+      [
+        "45e00087fb4f4000ff06a0f00a0b0c0dac1b1c1dc4fa00b3787a1de0fadd6deac0180104950500000101080a00017ed0",
+        "93f4e9e81d103d5477412742fa4dc433eff0973effffffffffffffffffffffffffffffff00430104dabf00b40a0b0c0d",
+        "260206010400010001020280000202020002024200020641040000dabf02084006006400010100",
+      ]),
+    AuthenticationVector(
+      "5.1.4", "a", options: true, sent: false, 0x787a1ddf, 0xfadd6de9,
+      "4bc7571a486f3264bbd888474066b4b1",
+      [
+        "45e00087b9144000ff06e32bac1b1c1d0a0b0c0d00b3c4fafadd6dea787a1e23c0180100e7db00000101080a93f4e9e8",
+        "00017ed01d10543df6d965a78382a74845f72dacffffffffffffffffffffffffffffffff00430104dac000b4ac1b1c1d",
+        "260206010400010001020280000202020002024200020641040000dac002084006006400010100",
+      ]),
+    AuthenticationVector(
+      "5.2.1", "a", options: false, sent: true, 0x389bed71, 0x0,
+      "2cdbae1392c49449fa92c4509735d50e",
+      [
+        "45e0004cf22e4000ff06aa4c0a0b0c0dac1b1c1dda1c00b3389bed7100000000e002ffff70bf0000020405b401030308",
+        "0402080a000185e1000000001d103d54c44e60cb31f7c0b1de3d2749",
+      ]),
+    AuthenticationVector(
+      "5.2.2", "a", options: false, sent: false, 0x389bed71, 0xd3844a6f,
+      "3ce67a551869506b6347b633c50a624a",
+      [
+        "45e0004c6cc04000ff062fbbac1b1c1d0a0b0c0d00b3da1cd3844a6f389bed72e012ffffe4450000020405b401030308",
+        "0402080ace459838000185e11d10543d3a6abb207e49b1be7136db90",
+      ]),
+    AuthenticationVector(
+      "5.2.3", "a", options: false, sent: true, 0x389bed71, 0xd3844a6f,
+      "035bc400a341ffe595f59f58005006ca",
+      [
+        "45e00087ee914000ff06adae0a0b0c0dac1b1c1dda1c00b3389bed72d3844a70c0180104885100000101080a000185e1",
+        "ce4598381d103d547585e9e9d5c3ec857b96f837ffffffffffffffffffffffffffffffff00430104dabf00b40a0b0c0d",
+        "260206010400010001020280000202020002024200020641040000dabf02084006006400010100",
+      ]),
+    AuthenticationVector(
+      "5.2.4", "a", options: false, sent: false, 0x389bed71, 0xd3844a6f,
+      "3ce67a551869506b6347b633c50a624a",
+      [
+        "45e000876a214000ff06321fac1b1c1d0a0b0c0d00b3da1cd3844a70389bed72c0180100044900000101080ace459838",
+        "000185e11d10543d5c040fd9233304765c0982f4ffffffffffffffffffffffffffffffff00430104dac000b4ac1b1c1d",
+        "260206010400010001020280000202020002024200020641040000dac002084006006400010100",
+      ]),
+    AuthenticationVector(
+      "6.1.1", "s", options: true, sent: true, 0x176a833f, 0x0,
+      "625ec09d575836edc9b6428418bbf06989a361bb",
+      [
+        "6e0891dc00380640fd000000000000000000000000000001fd000000000000000000000000000002f7e400b3176a833f",
+        "00000000e002ffff47210000020405a0010303080402080a0041d087000000001d103d549033ec3d7334b64c5edd039f",
+      ]),
+    AuthenticationVector(
+      "6.1.2", "s", options: true, sent: false, 0x176a833f, 0x3f51994b,
+      "e4a37ada2a0afca8711434913fe138c771ebcb4a",
+      [
+        "6e01009e00380640fd000000000000000000000000000002fd00000000000000000000000000000100b3f7e43f51994b",
+        "176a8340e012ffffbfec0000020405a0010303080402080abd33129b0041d0871d10543df1cba346c3526163f71f1f55",
+      ]),
+    AuthenticationVector(
+      "6.1.3", "s", options: true, sent: true, 0x176a833f, 0x3f51994b,
+      "1ed82975f4ea444c61580c5bd90dbd61bbc91b7e",
+      [
+        "6e0891dc00730640fd000000000000000000000000000001fd000000000000000000000000000002f7e400b3176a8340",
+        "3f51994cc0180100329c00000101080a0041d091bd33129b1d103d54bf0805feb4ac7b163d6fcdf2ffffffffffffffff",
+        "ffffffffffffffff00430104fde800b401010179260206010400010001020280000202020002024200020641040000fd",
+        "e802084006006400010100",
+      ]),
+    AuthenticationVector(
+      "6.1.4", "s", options: true, sent: false, 0x176a833f, 0x3f51994b,
+      "e4a37ada2a0afca8711434913fe138c771ebcb4a",
+      [
+        "6e01009e00730640fd000000000000000000000000000002fd00000000000000000000000000000100b3f7e43f51994c",
+        "176a8383c0180100ee6e00000101080abd3312a50041d0911d10543d6c48125c11335bab9a07a797ffffffffffffffff",
+        "ffffffffffffffff00430104fde800b40101017a260206010400010001020280000202020002024200020641040000fd",
+        "e802084006006400010100",
+      ]),
+    AuthenticationVector(
+      "6.2.1", "s", options: false, sent: true, 0x020c1e69, 0x0,
+      "31a3faf69effae52931b7f845467315c270a4edc",
+      [
+        "6e078fcd00380640fd000000000000000000000000000001fd000000000000000000000000000002c6cd00b3020c1e69",
+        "00000000e002ffffa41a0000020405a0010303080402080a009db95b000000001d103d54885698b0530ed4d5a15f8346",
+      ]),
+    AuthenticationVector(
+      "6.2.2", "s", options: false, sent: false, 0x020c1e69, 0xeba3734d,
+      "405108947f996575e7bdbc26d40216a2c7fa91bd",
+      [
+        "6e0a7e1f00380640fd000000000000000000000000000002fd00000000000000000000000000000100b3c6cdeba3734d",
+        "020c1e6ae012ffff774d0000020405a0010303080402080a5ec99b70009db95b1d10543d3c546bad9743f12df8b8010d",
+      ]),
+    AuthenticationVector(
+      "6.2.3", "s", options: false, sent: true, 0x020c1e69, 0xeba3734d,
+      "b34eed6a9396a669f1c4f4f57618f3656f52c7ab",
+      [
+        "6e078fcd00730640fd000000000000000000000000000001fd000000000000000000000000000002c6cd00b3020c1e6a",
+        "eba3734ec018010083e600000101080a009db9655ec99b701d103d5448bd093b1924e001192f5bf0ffffffffffffffff",
+        "ffffffffffffffff00430104fde800b401010179260206010400010001020280000202020002024200020641040000fd",
+        "e802084006006400010100",
+      ]),
+    AuthenticationVector(
+      "6.2.4", "s", options: false, sent: false, 0x020c1e69, 0xeba3734d,
+      "405108947f996575e7bdbc26d40216a2c7fa91bd",
+      [
+        "6e0a7e1f00730640fd000000000000000000000000000002fd00000000000000000000000000000100b3c6cdeba3734e",
+        "020c1eadc0180100716a00000101080a5ec99b7a009db9651d10543d559a819445b4fde98d9e1317ffffffffffffffff",
+        "ffffffffffffffff00430104fde800b40101017a260206010400010001020280000202020002024200020641040000fd",
+        "e802084006006400010100",
+      ]),
+    AuthenticationVector(
+      "7.1.1", "a", options: true, sent: true, 0x193cccec, 0x0,
+      "fa5a2108882d39d0c71929175ab1b7b8",
+      [
+        "6e04a70600380640fd000000000000000000000000000001fd000000000000000000000000000002f85a00b3193cccec",
+        "00000000e002ffffde5d0000020405a0010303080402080a13e4ab99000000001d103d5459b588107481ac6dc3927040",
+      ]),
+    AuthenticationVector(
+      "7.1.2", "a", options: true, sent: false, 0x193cccec, 0xa6744ecb,
+      "cf1b1e225e06a63616764a067b46f4b1",
+      [
+        "6e06152000380640fd000000000000000000000000000002fd00000000000000000000000000000100b3f85aa6744ecb",
+        "193cccede012ffffeabb0000020405a0010303080402080a71daabc813e4ab991d10543ddc2843a84e78a6bcfdc5ed80",
+      ]),
+    AuthenticationVector(
+      "7.1.3", "a", options: true, sent: true, 0x193cccec, 0xa6744ecb,
+      "6174c3557abed27574dba37185f00300",
+      [
+        "6e04a70600730640fd000000000000000000000000000001fd000000000000000000000000000002f85a00b3193ccced",
+        "a6744eccc0180100328000000101080a13e4aba371daabc81d103d547b6a455c0d4f5f01835baab3ffffffffffffffff",
+        "ffffffffffffffff00430104fde800b401010179260206010400010001020280000202020002024200020641040000fd",
+        "e802084006006400010100",
+      ]),
+    AuthenticationVector(
+      "7.1.4", "a", options: true, sent: false, 0x193cccec, 0xa6744ecb,
+      "cf1b1e225e06a63616764a067b46f4b1",
+      [
+        "6e06152000730640fd000000000000000000000000000002fd00000000000000000000000000000100b3f85aa6744ecc",
+        "193ccd30c018010052f400000101080a71daabd313e4aba31d10543dc1069b7dfd3d693a6df3f289ffffffffffffffff",
+        "ffffffffffffffff00430104fde800b40101017a260206010400010001020280000202020002024200020641040000fd",
+        "e802084006006400010100",
+      ]),
+    AuthenticationVector(
+      "7.2.1", "a", options: false, sent: true, 0xb01da74a, 0x0,
+      "a94f511263e4093d35dd818c13bbbf53",
+      [
+        "6e093d7600380640fd000000000000000000000000000001fd000000000000000000000000000002f28800b3b01da74a",
+        "00000000e002ffff75ff0000020405a0010303080402080a14275b3b000000001d103d543d45b4342de8bb1530847898",
+      ]),
+    AuthenticationVector(
+      "7.2.2", "a", options: false, sent: false, 0xb01da74a, 0xa6246145,
+      "92dea5bbc78b1d9f5b2952e9cd30642a",
+      [
+        "6e0c600a00380640fd000000000000000000000000000002fd00000000000000000000000000000100b3f288a6246145",
+        "b01da74be012ffffa70c0000020405a0010303080402080a1782245b14275b3b1d10543d1d01f6c87c6f93acffa9d4b5",
+      ]),
+    AuthenticationVector(
+      "7.2.3", "a", options: false, sent: true, 0xb01da74a, 0xa6246145,
+      "4fb2086e402c679079ed65d4bf97693d",
+      [
+        "6e093d7600730640fd000000000000000000000000000001fd000000000000000000000000000002f28800b3b01da74b",
+        "a6246146c0180100c36d00000101080a14275b4f1782245b1d103d54290cf414ccb47a333276e7f8ffffffffffffffff",
+        "ffffffffffffffff00430104fde800b401010179260206010400010001020280000202020002024200020641040000fd",
+        "e802084006006400010100",
+      ]),
+    AuthenticationVector(
+      "7.2.4", "a", options: false, sent: false, 0xb01da74a, 0xa6246145,
+      "92dea5bbc78b1d9f5b2952e9cd30642a",
+      [
+        "6e0c600a00730640fd000000000000000000000000000002fd00000000000000000000000000000100b3f288a6246146",
+        "b01da78ec0180100345100000101080a1782246514275b4f1d10543d99515ffcd5403499f619fd1bffffffffffffffff",
+        "ffffffffffffffff00430104fde800b40101017a260206010400010001020280000202020002024200020641040000fd",
+        "e802084006006400010100",
+      ]),
+  ]
+}
