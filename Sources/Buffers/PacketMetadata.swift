@@ -57,6 +57,8 @@ public import Wire
   @inlinable public static var linkMulticast: PacketFlags { PacketFlags(rawValue: 2) }
   /// Its transport checksum was verified, by a device or by us, or never left this machine.
   @inlinable public static var checksumVerified: PacketFlags { PacketFlags(rawValue: 4) }
+  /// Its authentication code was verified with the keys of its flow (RFC 5925).
+  @inlinable public static var authenticated: PacketFlags { PacketFlags(rawValue: 8) }
 }
 
 /// What a super-segment is to be cut into, or was joined from.

@@ -97,8 +97,8 @@ struct SocketContextRef {
 
   /// Sends a segment that no connection sends: a reset, a SYN-ACK.
   func send(
-    _ outgoing: TCPOutgoing, _ key: FlowKey, marks: PacketMarks = PacketMarks(), secret: TCPSecret? = nil,
-    _ cx: inout SoftInterrupt
+    _ outgoing: TCPOutgoing, _ key: FlowKey, marks: PacketMarks = PacketMarks(),
+    as protection: SegmentProtection = .none, _ cx: inout SoftInterrupt
   ) {
     guard var packet = cx.pool.allocateReserve() else { return counters.segmentsWithoutBuffer.increment() }
     let header = TCPHeader(
@@ -106,8 +106,7 @@ struct SocketContextRef {
       acknowledgment: outgoing.acknowledgment, flags: outgoing.flags, window: outgoing.window,
       options: outgoing.options)
     SegmentBuilder.finish(
-      header, from: key.localAddress, to: key.remoteAddress, order: optionOrder, secret: secret, into: &packet
-    )
+      header, from: key.localAddress, to: key.remoteAddress, order: optionOrder, protection, into: &packet)
     if outgoing.flags.contains(.rst) { counters.resetsSent.increment() }
     counters.segmentsSent.increment()
     var segment: Packet? = packet

@@ -65,6 +65,18 @@ public struct SocketCounters: ~Copyable, Sendable {
   public let signaturesUnexpected = Counter()
   /// Segments dropped because their signature is wrong.
   public let signaturesWrong = Counter()
+  /// Segments with the right code of a key (RFC 5925).
+  public let authenticationGood = Counter()
+  /// Segments dropped because the code is wrong, or has another length than the key's.
+  public let authenticationBad = Counter()
+  /// Segments dropped because no key has their KeyID.
+  public let authenticationKeyNotFound = Counter()
+  /// Segments dropped because they have no code, and there are keys for the peer, or the socket wants some.
+  public let authenticationRequired = Counter()
+  /// Segments with a code from whom no key covers; they are taken or dropped as the socket is set.
+  public let authenticationUnknown = Counter()
+  /// ICMP errors that connections with keys did not believe (section 7.8).
+  public let authenticationErrorsIgnored = Counter()
   /// Fast Open cookies given to clients.
   public let fastOpenCookiesSent = Counter()
   /// SYNs with a Fast Open cookie that was not the client's.
@@ -127,7 +139,12 @@ public struct SocketCounters: ~Copyable, Sendable {
       ("syn_cache_evictions", synCacheEvictions.value), ("cookies_sent", cookiesSent.value),
       ("cookies_accepted", cookiesAccepted.value), ("cookies_refused", cookiesRefused.value),
       ("signatures_missing", signaturesMissing.value), ("signatures_unexpected", signaturesUnexpected.value),
-      ("signatures_wrong", signaturesWrong.value),
+      ("signatures_wrong", signaturesWrong.value), ("authentication_good", authenticationGood.value),
+      ("authentication_bad", authenticationBad.value),
+      ("authentication_key_not_found", authenticationKeyNotFound.value),
+      ("authentication_required", authenticationRequired.value),
+      ("authentication_unknown", authenticationUnknown.value),
+      ("authentication_errors_ignored", authenticationErrorsIgnored.value),
       ("fast_open_cookies_sent", fastOpenCookiesSent.value),
       ("fast_open_cookies_refused", fastOpenCookiesRefused.value),
       ("fast_open_old_cookies", fastOpenOldCookies.value), ("fast_open_passive", fastOpenPassive.value),

@@ -55,6 +55,9 @@ public enum SocketError: Int32, Error, Sendable, CaseIterable {
   /// The family knows the protocol for sockets of another type.
   case protocolWrongType = 91  // EPROTOTYPE
 
+  /// The socket speaks under keys only, and has none for the peer (RFC 5925).
+  case keyRejected = 129  // EKEYREJECTED
+
   /// The configuration does not have it.
   case operationNotSupported = 95  // EOPNOTSUPP
 
@@ -99,6 +102,7 @@ extension SocketError: CustomStringConvertible {
     case .typeNotSupported: "Socket type not supported"
     case .protocolNotSupported: "Protocol not supported"
     case .operationNotSupported: "Operation not supported"
+    case .keyRejected: "Key was rejected by service"
     case .protocolWrongType: "Protocol wrong type for socket"
     }
   }

@@ -8,7 +8,7 @@ import Wire
 
 /// What is left of an ICMP error while it waits at a connection's gate, in one word.
 struct ReportedError {
-  enum Kind: UInt64 { case none, host, network, port, `protocol`, tooBig, other }
+  enum Kind: UInt64 { case none, host, network, port, `protocol`, tooBig, prohibited, other }
   let kind: Kind
   let mtu: UInt16
   let sequence: SequenceNumber
@@ -21,7 +21,7 @@ struct ReportedError {
     case .portUnreachable: kind = .port
     case .protocolUnreachable: kind = .protocol
     case .packetTooBig(let size): (kind, mtu) = (.tooBig, size)
-    case .prohibited: kind = .host
+    case .prohibited: kind = .prohibited
     case .parameterProblem: kind = .other
     }
     self.kind = kind
@@ -37,7 +37,7 @@ struct ReportedError {
 
   var networkError: TCPNetworkError {
     switch kind {
-    case .host: .hostUnreachable
+    case .host, .prohibited: .hostUnreachable
     case .network: .networkUnreachable
     case .port: .portUnreachable
     case .protocol: .protocolUnreachable
@@ -57,7 +57,7 @@ struct ReportedErrors: ~Copyable {
   func store(_ report: ReportedError) {
     switch report.kind {
     case .port, .protocol: hard.store(report.word)
-    case .none, .host, .network, .other: soft.store(report.word)
+    case .none, .host, .network, .prohibited, .other: soft.store(report.word)
     case .tooBig: size.store(report.word)
     }
   }

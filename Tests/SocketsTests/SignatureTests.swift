@@ -28,6 +28,7 @@ import Wire
     return try stream.connect(to: network.address(of: network.right, 80, isIPv4: true)).get()
   }
 
+  // Rules: RFC 5925 8-2
   @Test func bothWaysToTheEnd() throws {
     let network = try Network()
     do {

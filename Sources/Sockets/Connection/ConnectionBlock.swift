@@ -176,8 +176,8 @@ struct ConnectionOwned: ~Copyable {
   var isInserting = true
   /// The application chose the local port: none other is tried when the 4-tuple is taken.
   var isPortFixed = true
-  /// What its segments are signed with, both ways; nil: they are not.
-  var secret: TCPSecret?
+  /// How its segments are authenticated, both ways.
+  var authentication = SegmentAuthentication.none(refusesUnknown: false)
   /// The listener that it has a Fast Open place of, with a reference, until the handshake is complete or it ends.
   var fastOpenListener: ListenerRef?
   /// The option that answers its SYN.

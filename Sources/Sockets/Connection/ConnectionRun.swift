@@ -163,16 +163,19 @@ extension ConnectionRef {
     guard !isDropped else { return SocketInput.redispatch(packet, &cx) }
     if unsafe owned.pointee.isInserting { return keepEarly(packet, &cx) }
     // Before anything of it counts: also a reset, also in TIME-WAIT.
-    guard let (header, headerCount) = try? TCPHeader.parse(packet.bytes),
-      unsafe SegmentBuilder.isAuthentic(packet, header.options.md5Digest, owned.pointee.secret, sockets)
+    guard let (header, headerCount) = try? TCPHeader.parse(packet.bytes) else { return }
+    let segment = TCPSegment(
+      header, arrival: packet.metadata.arrival,
+      notification: TrafficClass(rawValue: packet.metadata.trafficClass).notification)
+    guard
+      unsafe SegmentBuilder.isAuthentic(
+        packet, segment, headerCount, owned.pointee.authentication,
+        isOpening: owned.pointee.engine.state == .synSent, sockets)
     else { return }
     packet.trimFront(headerCount)  // payload only from here on
     let shared = unsafe shared
     let free = freeReceiveSpace()
     unsafe owned.pointee.engine.noteReceiveSpace(free, unread: available, now: cx.now)
-    let segment = TCPSegment(
-      header, arrival: packet.metadata.arrival,
-      notification: TrafficClass(rawValue: packet.metadata.trafficClass).notification)
     var sink = ConnectionSink(self, pool: cx.pool, sockets: sockets)
     let effects = unsafe owned.pointee.engine.arrive(segment, packet, now: cx.now, sink: &sink)
     let discarded = sink.discarded
@@ -243,12 +246,13 @@ extension ConnectionRef {
   func errorReported(_ cx: inout SoftInterrupt) {
     let headers = unsafe shared.pointee.key.remoteAddress.isIPv4 ? 40 : 60
     while let report = unsafe shared.pointee.reports.take() {
+      if ignores(report, SocketContextRef(cx)) { continue }
       runEngine(&cx) { engine, now, sink in
         switch report.kind {
         case .none: TCPEffects()
         case .tooBig:
           engine.pathSegment(Int(report.mtu) - headers, sequence: report.sequence, now: now, sink: &sink)
-        case .host, .network, .port, .protocol, .other:
+        case .host, .network, .port, .protocol, .prohibited, .other:
           engine.icmpError(report.networkError, sequence: report.sequence)
         }
       }
@@ -396,6 +400,10 @@ extension ConnectionRef {
       send: sendLimit, upTo: options.contains(.sendLimitSet) ? sendLimit : began.sendMaximum,
       receive: receiveLimit, upTo: options.contains(.receiveLimitSet) ? receiveLimit : began.receiveMaximum)
     let here = cx.index
+    let authentication = unsafe owned.pointee.shape.authentication
+    if authentication.isRequired, !authentication.keys.cover(remote: request.remote, localPort: 0) {
+      return neverConnected(.keyRejected, &cx)
+    }
     let flow = sockets.withLayer {
       $0.chooseFlow(to: request.remote, from: request.local, at: here, sockets)
     }
@@ -407,7 +415,7 @@ extension ConnectionRef {
       unsafe shared.pointee.key = flow.key
       unsafe shared.pointee.hash = hash
       unsafe shared.pointee.placement.store(FlowPlacement.word(home: home))
-      settleSecret()
+      settleAuthentication()
       gate.move(to: sockets.withLayer { $0.contexts.port(home) })  // PCB-MOVE: nothing is armed or deferred
       let now = cx.now
       let wanted = unsafe (owned.pointee.engine.configuration, owned.pointee.shape)
@@ -416,7 +424,7 @@ extension ConnectionRef {
       }
       unsafe owned.pointee.engine = TCPConnection.active(
         iss: opening.iss, timestampOffset: opening.timestampOffset, configuration: opening.configuration,
-        fastOpen: request.fastOpen, now: now)
+        fastOpen: unsafe owned.pointee.authentication.hasKeys ? nil : request.fastOpen, now: now)
       unsafe owned.pointee.engine.setReceiveBuffer(UInt32(limits.receive))
       unsafe owned.pointee.toldReceiveLimit = UInt32(limits.receive)
       takeEarlyText(&cx)
@@ -447,9 +455,10 @@ extension ConnectionRef {
     }
     unsafe shared.pointee.key = key
     unsafe shared.pointee.hash = key.hash(sockets.hashKey)
+    settleAuthentication()
     let configuration = unsafe owned.pointee.engine.configuration
     let (iss, offset) = sockets.withLayer { ($0.initialSequence(key, now: now), $0.timestampOffset(key)) }
-    let fastOpen = unsafe shared.pointee.request?.fastOpen
+    let fastOpen = unsafe owned.pointee.authentication.hasKeys ? nil : shared.pointee.request?.fastOpen
     unsafe owned.pointee.engine = TCPConnection.active(
       iss: iss, timestampOffset: offset, configuration: configuration, fastOpen: fastOpen, now: now)
     unsafe owned.pointee.engine.setReceiveBuffer(owned.pointee.toldReceiveLimit)

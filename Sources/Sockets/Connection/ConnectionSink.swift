@@ -55,7 +55,7 @@ struct ConnectionSink: TCPSink, ~Copyable {
     }
     SegmentBuilder.finish(
       header, from: key.localAddress, to: key.remoteAddress, order: sockets.optionOrder,
-      secret: unsafe connection.owned.pointee.secret, into: &packet)
+      unsafe connection.owned.pointee.authentication.outgoing(segment.sequence, segment.flags), into: &packet)
     sockets.counters.segmentsSent.increment()
     let marks = unsafe connection.owned.pointee.shape.marks
     let notification: CongestionNotification = segment.isCapable ? .capable0 : .notCapable
@@ -110,12 +110,16 @@ struct ConnectionSink: TCPSink, ~Copyable {
 
 /// Writes TCP headers into packets, with the checksum.
 enum SegmentBuilder {
-  /// The header in front of what the packet holds already, which is signed with `secret`, if there is one.
+  /// The header in front of what the packet holds already, which is authenticated as `protection` says.
   static func finish(
     _ header: TCPHeader, from source: IPAddress, to destination: IPAddress, order: TCPOptionOrder = .linux,
-    secret: TCPSecret? = nil, into packet: inout Packet
+    _ protection: SegmentProtection = .none, into packet: inout Packet
   ) {
-    if let secret { return finishSigned(header, source, destination, order, secret, into: &packet) }
+    switch protection {
+    case .none: break
+    case .digest(let secret): return finishSigned(header, source, destination, order, secret, into: &packet)
+    case .code(let code): return finishCoded(header, source, destination, order, code, into: &packet)
+    }
     packet.prepend(header.byteCount)
     var bytes = packet.mutableBytes
     header.emit(into: &bytes, order: order)

@@ -34,6 +34,10 @@ public struct StreamOptions: Sendable {
   /// Whose segments are signed (RFC 2385, TCP_MD5SIG): of the longest prefix that covers the peer. They count for
   /// connections that begin after they were set.
   public var signatures: [TCPSignatureKey] = []
+  /// Whose segments are authenticated with keys (RFC 5925, TCP_AO_ADD_KEY); before ``signatures``, where both cover a
+  /// peer. They count for connections that begin after they were set; those of a connection that lives are changed by
+  /// ``StreamSocket/changeAuthentication(_:)``. Fast Open is not used under keys: a SYN has no room for both.
+  public var authentication = TCPAuthenticationSettings()
 
   /// What `tcp` says, and the rest as usual.
   public init(tcp: TCPConfiguration = TCPConfiguration(), limits: BufferLimits = BufferLimits()) {
@@ -58,6 +62,8 @@ struct StreamShape: Sendable {
   var windowSpan: UInt32 = 0
   /// Whose segments are signed.
   var signatures: [TCPSignatureKey] = []
+  /// Whose are authenticated with keys.
+  var authentication = TCPAuthenticationSettings()
   /// Silence before the first keep-alive probe, once they are wanted.
   var keepaliveIdle = Nanoseconds.seconds(7200)
 }
@@ -74,6 +80,7 @@ extension StreamOptions {
     var shape = StreamShape(marks: marks, segmentLimit: segmentLimit)
     shape.windowSpan = UInt32(clamping: windowSpan)
     shape.signatures = signatures
+    shape.authentication = authentication
     if tcp.keepaliveIdle > .zero { shape.keepaliveIdle = tcp.keepaliveIdle }
     return shape
   }
@@ -97,7 +104,7 @@ extension SocketLayer {
     tcp.maximumSegment = min(segment, shape.segmentLimit ?? .max)
     tcp.peerSegmentDefault = isIPv4 ? 536 : 1220
     tcp.receiveBuffer = UInt32(limits.receive)
-    tcp.signatureBytes = shape.signatures.secret(for: key.remoteAddress) == nil ? 0 : TCPSignature.optionBytes
+    tcp.signatureBytes = shape.authenticationBytes(key)
     tcp.receiveBufferMaximum = max(UInt32(limits.receiveMaximum), shape.windowSpan)
     return tcp
   }
@@ -135,7 +142,7 @@ extension ConnectionRef {
   func adopt(_ options: StreamOptions, now: Instant) {
     let owned = unsafe owned
     unsafe owned.pointee.shape = options.shape
-    if unsafe owned.pointee.isInserting && !owned.pointee.isUnconnected { settleSecret() }
+    if unsafe owned.pointee.isInserting && !owned.pointee.isUnconnected { settleAuthentication() }
     if unsafe owned.pointee.isUnconnected {
       unsafe owned.pointee.engine = TCPConnection.idle(configuration: options.tcp, now: now)
     }

@@ -62,7 +62,8 @@ extension SocketContextRef {
     }
     keep(
       HalfOpenEntry(
-        key: arrived.key, hash: arrived.hash, listener: listener, handshake: handshake, child: child,
+        key: arrived.key, hash: arrived.hash, listener: listener, handshake: handshake,
+        authentication: arrived.segment.options.authentication, child: child,
         deadline: cx.now + configuration.initialTimeout), &cx)
   }
 
@@ -151,13 +152,14 @@ extension SocketContextRef {
     let changed = handshake
     unsafe synCache.pointee.rearm(index, at: handshake.deadline(configuration)) { $0 = changed }
     counters.segmentsRetransmitted.increment()
-    sendSynAck(handshake, configuration, key, listener, &cx)
+    let option = unsafe synCache.pointee.entry(index).pointee.authentication
+    sendSynAck(handshake, configuration, key, listener, option, &cx)
   }
 
   /// Sends the SYN-ACK of a half-open connection, with the Fast Open cookie that the client asked for.
   func sendSynAck(
     _ handshake: TCPHalfOpen, _ configuration: TCPConfiguration, _ key: FlowKey, _ listener: ListenerRef,
-    _ cx: inout SoftInterrupt
+    _ option: TCPAuthentication?, _ cx: inout SoftInterrupt
   ) {
     var cookie = InlineBytes<16>()
     if handshake.fastOpen != .none {
@@ -166,9 +168,9 @@ extension SocketContextRef {
       }
       counters.fastOpenCookiesSent.increment()
     }
-    send(
-      handshake.synAck(configuration, cookie: cookie, now: cx.now), key, marks: listener.marks,
-      secret: listener.secret(for: key.remoteAddress), &cx)
+    let reply = handshake.synAck(configuration, cookie: cookie, now: cx.now)
+    let authentication = listener.authentication(key, handshake, option)
+    send(reply, key, marks: listener.marks, as: authentication.outgoing(reply.sequence, reply.flags), &cx)
   }
 
   // MARK: Errors

@@ -38,11 +38,10 @@ enum Handshake {
     _ cx: inout SoftInterrupt
   ) {
     let sockets = SocketContextRef(cx)
-    let secret = listener.secret(for: arrived.key.remoteAddress)
-    guard
-      SegmentBuilder.isAuthentic(packet, arrived.segment.options.md5Digest, secret, sockets)
-    else { return }
-    if let index = sockets.halfOpen(arrived) {
+    var packet = packet
+    let index = sockets.halfOpen(arrived)
+    guard let authentication = authenticate(&packet, arrived, at: index, listener, sockets) else { return }
+    if let index {
       #if Explore
         let child = unsafe sockets.synCache.pointee.entry(index).pointee.child
         if Mutation.settledChildForgotten.isOn, child?.isSettled ?? false {
@@ -50,7 +49,7 @@ enum Handshake {
           return arrive(packet, arrived, listener, &cx)
         }
       #endif
-      return arrive(packet, arrived, at: index, &cx)
+      return arrive(packet, arrived, at: index, authentication, &cx)
     }
     switch TCPListenRule.examine(arrived.segment, listener.withOptions { $0.value.tcp }) {
     case .ignore: return
@@ -58,15 +57,45 @@ enum Handshake {
     case .reset(let reply):
       guard let (handshake, configuration) = takeCookie(arrived, listener, &cx) else {
         sockets.counters.segmentsWithoutSocket.increment()
-        return sockets.send(reply, arrived.key, secret: secret, &cx)
+        return sockets.send(reply, arrived.key, as: authentication.outgoing(reply.sequence, reply.flags), &cx)
       }
       complete(packet, arrived, handshake, configuration, listener, at: nil, &cx)
       listener.release()
     }
   }
 
+  /// Whether a segment is authenticated as the listener wants it, and how an answer is then; nil: it is dropped. Without
+  /// an entry the numbers of a connection are not known, but an ACK with a cookie has both: with others the code is
+  /// wrong. So cookies go together with keys, and nobody gets a reset who does not have them.
+  private static func authenticate(
+    _ packet: inout Packet, _ arrived: HandshakeSegment, at index: Int32?, _ listener: ListenerRef,
+    _ sockets: SocketContextRef
+  ) -> SegmentAuthentication? {
+    let authentication = listener.authentication(arrived.key)
+    let segment = arrived.segment
+    if authentication.hasKeys {
+      if let index {
+        let entry = unsafe sockets.synCache.pointee.entry(index)
+        unsafe authentication.resume(
+          local: entry.pointee.handshake.initialSend, remote: entry.pointee.handshake.initialReceive,
+          segment.options.authentication)
+      } else if segment.flags.contains(.ack) {
+        authentication.resume(
+          local: segment.acknowledgment - 1, remote: segment.sequence - 1, segment.options.authentication)
+      }
+    }
+    let headerCount = packet.count - arrived.payloadCount
+    guard
+      SegmentBuilder.isAuthentic(packet, segment, headerCount, authentication, isOpening: false, sockets)
+    else { return nil }
+    // The child that may come of it need not look again.
+    if authentication.hasKeys { packet.metadata.flags.insert(.authenticated) }
+    return authentication
+  }
+
   private static func arrive(
-    _ packet: consuming Packet, _ arrived: HandshakeSegment, at index: Int32, _ cx: inout SoftInterrupt
+    _ packet: consuming Packet, _ arrived: HandshakeSegment, at index: Int32,
+    _ authentication: SegmentAuthentication, _ cx: inout SoftInterrupt
   ) {
     let sockets = SocketContextRef(cx)
     let entry = unsafe sockets.synCache.pointee.entry(index)
@@ -79,18 +108,19 @@ enum Handshake {
     case .ignore: break
     case .resend:
       unsafe entry.pointee.handshake.takeRepeatedSyn(arrived.segment)
-      sockets.sendSynAck(unsafe entry.pointee.handshake, configuration, arrived.key, listener, &cx)
+      let option = unsafe entry.pointee.authentication
+      sockets.sendSynAck(unsafe entry.pointee.handshake, configuration, arrived.key, listener, option, &cx)
     case .refuse(let reply):
       sockets.counters.handshakesRefused.increment()
-      sockets.send(reply, arrived.key, secret: listener.secret(for: arrived.key.remoteAddress), &cx)
+      sockets.send(reply, arrived.key, as: authentication.outgoing(reply.sequence, reply.flags), &cx)
       sockets.forget(index, &cx)
     case .answer(let reply):
       unsafe entry.pointee.handshake.challenges += 1
-      let secret = listener.secret(for: arrived.key.remoteAddress)
-      sockets.send(reply, arrived.key, marks: listener.marks, secret: secret, &cx)
+      let protection = authentication.outgoing(reply.sequence, reply.flags)
+      sockets.send(reply, arrived.key, marks: listener.marks, as: protection, &cx)
     case .reset(let reply):
       sockets.counters.handshakesRefused.increment()
-      sockets.send(reply, arrived.key, secret: listener.secret(for: arrived.key.remoteAddress), &cx)
+      sockets.send(reply, arrived.key, as: authentication.outgoing(reply.sequence, reply.flags), &cx)
     case .remove:
       sockets.counters.handshakesReset.increment()
       sockets.forget(index, &cx)
@@ -145,7 +175,9 @@ enum Handshake {
     }
     let configuration = sockets.configuration(arrived.key, listener)
     var answers = TCPFastOpenForm.none
-    switch fastOpen(arrived, listener, configuration, &cx) {
+    let option = arrived.segment.options.authentication
+    let hasKeys = option != nil && listener.authentication(arrived.key).hasKeys
+    switch hasKeys ? .no : fastOpen(arrived, listener, configuration, &cx) {
     case .no: break
     case .cookie(let form): answers = form
     case .yes(let answer):
@@ -163,10 +195,11 @@ enum Handshake {
     handshake.fastOpen = answers
     sockets.keep(
       HalfOpenEntry(
-        key: arrived.key, hash: arrived.hash, listener: listener, handshake: handshake, child: nil,
-        deadline: handshake.deadline(configuration)), &cx)
+        key: arrived.key, hash: arrived.hash, listener: listener, handshake: handshake,
+        authentication: option,
+        child: nil, deadline: handshake.deadline(configuration)), &cx)
     sockets.counters.synsKept.increment()
-    sockets.sendSynAck(handshake, configuration, arrived.key, listener, &cx)
+    sockets.sendSynAck(handshake, configuration, arrived.key, listener, option, &cx)
   }
 
   /// A place with the listener and one in the table.
@@ -199,8 +232,11 @@ enum Handshake {
     }
     unsafe listener.state.pointee.cookieSent.store(max(1, now.nanoseconds))
     sockets.counters.cookiesSent.increment()
-    let secret = listener.secret(for: arrived.key.remoteAddress)
-    sockets.send(reply, arrived.key, marks: listener.marks, secret: secret, &cx)
+    let authentication = listener.authentication(arrived.key)
+    authentication.resume(
+      local: reply.sequence, remote: arrived.segment.sequence, arrived.segment.options.authentication)
+    let protection = authentication.outgoing(reply.sequence, reply.flags)
+    sockets.send(reply, arrived.key, marks: listener.marks, as: protection, &cx)
   }
 
   // MARK: The end of a handshake
@@ -254,6 +290,8 @@ enum Handshake {
     guard listener.takePlace() else { return sockets.counters.acceptQueueFull.increment() }
     let engine = handshake.connection(configuration, now: cx.now)
     guard let child = makeChild(arrived.key, engine, listener, &cx) else { return listener.leavePlace() }
+    unsafe child.owned.pointee.authentication.resume(
+      local: handshake.initialSend, remote: handshake.initialReceive, arrived.segment.options.authentication)
     listener.retain()
     #if Explore
       if Mutation.childPublishedUnfinished.isOn { sockets.insert(child, &cx) }

@@ -7,6 +7,7 @@
 import Exclusion
 import TCP
 import Timing
+import Wire
 
 /// One half-open connection; plain data in type-stable memory.
 @safe
@@ -19,6 +20,8 @@ struct HalfOpenEntry {
   var listener: ListenerRef
   /// What the engine knows.
   var handshake: TCPHalfOpen
+  /// The option of its SYN, for the IDs in it (RFC 5925).
+  var authentication: TCPAuthentication?
   /// The child that the last ACK made, with a reference, until the connection table has it. What arrives
   /// meanwhile is the child's (Q1).
   var child: ConnectionRef?
