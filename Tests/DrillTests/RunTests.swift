@@ -363,6 +363,8 @@ extension OptionDescription {
     case .windowScale(let shift): .windowScale(shift + 1)
     case .timestamps(let value, let echo): .timestamps(value: value, echo: echo + 1)
     case .sack(let blocks): .sack(blocks.map { SequencePair($0.left, $0.right + 1) })
+    case .authentication(let key, let next, let code):
+      .authentication(key: key, next: next ^ 1, code)
     case .noOperation, .endOfList, .sackPermitted, .fastOpen, .fastOpenExperimental, .md5, .md5Valid,
       .accurateECN, .other:
       nil

@@ -78,6 +78,7 @@ struct CallCheck {
   }
 
   private func option(_ expression: ScriptExpression, _ result: CallResult) throws(CallProblem) -> String? {
+    if case .records(let got) = result.option { return try records(expression, got) }
     switch expression {
     case .ellipsis: return nil
     case .list(let items) where items.count == 1:
@@ -96,6 +97,21 @@ struct CallCheck {
       return result.option == expected
         ? nil : "the option: expected \(expression), got \(result.option.map { "\($0)" } ?? "none")"
     }
+  }
+
+  /// Structures, of which the fields that the script writes are compared.
+  private func records(_ expression: ScriptExpression, _ got: [OptionRecord]) throws(CallProblem) -> String? {
+    if expression == .ellipsis { return nil }
+    let expected = if case .list(let items) = expression { items } else { [expression] }
+    guard expected.count <= got.count else {
+      return "expected \(expected.count) structures, got \(got.count)"
+    }
+    for (item, record) in zip(expected, got) {
+      for (name, value) in try values.record(item).fields where record.fields[name] != value {
+        return "\(name): expected \(value), got \(record.fields[name].map { "\($0)" } ?? "none")"
+      }
+    }
+    return nil
   }
 
   private func polled(_ expected: [ScriptExpression], _ got: [Int16]) throws(CallProblem) -> String? {

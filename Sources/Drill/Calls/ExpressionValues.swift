@@ -153,6 +153,8 @@ struct ExpressionValues {
       if case .structure = items[0] { return try option(items[0], size: size) }
       let value = try int32(items[0])
       return size == 1 ? .byte(UInt8(truncatingIfNeeded: value)) : .integer(value)
+    case .list(let items) where !items.isEmpty && items.allSatisfy(\.isStructure):
+      return .records(try items.map { (item) throws(CallProblem) in try record(item) })
     case .list(let items):
       var bytes: [UInt8] = []
       for item in items {
@@ -172,6 +174,9 @@ struct ExpressionValues {
       if case .string(let name, _)? = try optionalField("function_set_name", of: expression) {
         return .string(name)
       }
+      if try fields(expression).contains(where: { OptionRecord.names.contains($0.name ?? "") }) {
+        return .records([try record(expression)])
+      }
       throw .unsupported("the structure \(expression)")
     case .word("NULL"): return .null
     case .ellipsis: return .integer(0)
@@ -180,6 +185,20 @@ struct ExpressionValues {
       // A bare 0 in the place of a pointer.
       return value == 0 ? .null : .integer(value)
     }
+  }
+
+  /// A structure by the names of its fields: texts and numbers.
+  func record(_ expression: ScriptExpression) throws(CallProblem) -> OptionRecord {
+    var record = OptionRecord([:])
+    for field in try fields(expression) {
+      guard let name = field.name else { throw .invalid("a field of \(expression) has no name") }
+      if case .string(let text, _) = field.value {
+        record.fields[name] = .text(text)
+      } else {
+        record.fields[name] = .number(try integer(field.value))
+      }
+    }
+    return record
   }
 
   /// The events of `{events=…, fd=…}`, and the user's word in it.

@@ -64,6 +64,7 @@ extension OptionValue {
     case .time: 16
     case .string(let text): text.utf8.count
     case .bytes(let bytes): bytes.count
+    case .records(let records): 256 * records.count
     case .null: 0
     }
   }

@@ -57,6 +57,8 @@ struct EndpointOptions {
   var fastOpenKeys: TCPFastOpenCookies?
   /// TCP_FASTOPEN_NO_COOKIE.
   var needsNoCookie = false
+  /// TCP_AO_ADD_KEY and its like.
+  var authentication = TCPAuthenticationSettings()
 
   var typeOfService: UInt8 = 0
   var trafficClass: UInt8 = 0
@@ -103,6 +105,7 @@ struct EndpointOptions {
     }
     if maximumSegment > 0 { options.segmentLimit = UInt16(clamping: maximumSegment) }
     options.deferredAccept = deferAccept
+    options.authentication = authentication
     options.trafficClass = TrafficClass(rawValue: isIPv4 ? typeOfService : trafficClass)
     let hops = isIPv4 ? timeToLive : hopLimit
     if hops > 0 { options.hopLimit = UInt8(clamping: hops) }

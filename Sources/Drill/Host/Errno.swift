@@ -8,6 +8,7 @@ public enum Errno: Int32, Error, Sendable, Hashable, CaseIterable {
   case ENOMEM = 12
   case EACCES = 13
   case EFAULT = 14
+  case EBUSY = 16
   case EEXIST = 17
   case EINVAL = 22
   case EMFILE = 24
@@ -40,6 +41,7 @@ public enum Errno: Int32, Error, Sendable, Hashable, CaseIterable {
   case EHOSTUNREACH = 113
   case EALREADY = 114
   case EINPROGRESS = 115
+  case EKEYREJECTED = 129
 
   /// As C's header spells it.
   public var name: String { String(describing: self) }

@@ -84,6 +84,7 @@ extension DrillHost {
     case 33: return .value(.bytes((options.fastOpenKeys ?? sockets.currentFastOpenKeys).bytes))
     case 34: return flag(options.needsNoCookie)
     case 36: return flag(options.tellsQueue)
+    case 40, 41: return authentication(endpoint, name)
     case 0x10001: return flag(options.noOptions)
     case 0x10002: return number(options.keepInit)
     case 0x10004: return number(0)
@@ -222,6 +223,7 @@ extension DrillHost {
       return nil
     }
     if name == 33 { return setFastOpenKeys(endpoint, value, size) }
+    if (38...41).contains(name) { return setAuthentication(endpoint, name, value) }
     guard let number = value.number, size >= 4 else { return .refused(.EINVAL) }
     switch name {
     case 1:
@@ -303,7 +305,7 @@ extension DrillHost {
     switch value {
     case .bytes(let given): bytes = given
     case .string(let text): bytes = Array(text.utf8)
-    case .integer, .byte, .linger, .time, .null: return .refused(.EINVAL)
+    case .integer, .byte, .linger, .time, .records, .null: return .refused(.EINVAL)
     }
     guard size == 16 || size == 32, let keys = TCPFastOpenCookies(bytes: Array(bytes.prefix(size))) else {
       return .refused(.EINVAL)
@@ -380,7 +382,7 @@ extension OptionValue {
     switch self {
     case .integer(let number): number
     case .byte(let byte): Int32(byte)
-    case .linger, .time, .string, .bytes, .null: nil
+    case .linger, .time, .string, .bytes, .records, .null: nil
     }
   }
 }

@@ -49,6 +49,8 @@ public enum OptionValue: Sendable, Hashable {
   case string(String)
   /// Bytes that only the option can tell the meaning of.
   case bytes([UInt8])
+  /// Structures by the names of their fields.
+  case records([OptionRecord])
   /// A null pointer.
   case null
 }

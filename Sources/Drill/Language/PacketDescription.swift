@@ -169,10 +169,22 @@ public enum OptionDescription: Hashable, Sendable {
   case md5(digest: [UInt8])
   /// `md5 valid`: the digest that the tool was given a secret for.
   case md5Valid
+  /// `ao keyid 1 rnext 2`: RFC 5925's, with its two IDs.
+  case authentication(key: UInt8, next: UInt8, Code)
   /// `ECN e1b 1 ceb 0 e0b 1`: accurate ECN's counters, in the order of the wire.
   case accurateECN(first: ECNCounter, values: [UInt32])
   /// An option without a word of its own, from a packet that the stack sent.
   case other(kind: UInt8, bytes: [UInt8])
+
+  /// The code in an authentication option.
+  public enum Code: Hashable, Sendable {
+    /// The right one, which is computed with the script's keys.
+    case valid
+    /// `wrong`: the right one with one bit changed.
+    case wrong
+    /// `mac 00112233`: these bytes.
+    case bytes([UInt8])
+  }
 
   /// Which counter comes first in an option of accurate ECN.
   public enum ECNCounter: Hashable, Sendable {
@@ -195,6 +207,8 @@ public enum OptionDescription: Hashable, Sendable {
     case .fastOpenExperimental(let cookie): 4 + cookie.count
     case .md5(let digest): 2 + digest.count
     case .md5Valid: 18
+    case .authentication(_, _, .bytes(let bytes)): 4 + bytes.count
+    case .authentication: 16
     case .accurateECN(_, let values): 2 + 3 * values.count
     case .other(_, let bytes): 2 + bytes.count
     }

@@ -261,6 +261,14 @@ extension Parser {
     case "md5":
       if try takeWord(ifNext: "valid") { return .md5Valid }
       return .md5(digest: try hexadecimal(limit: 16))
+    case "ao":
+      guard try takeWord(ifNext: "keyid") else { throw unexpected(try take(), wanted: "'keyid'") }
+      let key = try number("keyid", as: UInt8.self)
+      guard try takeWord(ifNext: "rnext") else { throw unexpected(try take(), wanted: "'rnext'") }
+      let next = try number("rnext", as: UInt8.self)
+      if try takeWord(ifNext: "wrong") { return .authentication(key: key, next: next, .wrong) }
+      guard try takeWord(ifNext: "mac") else { return .authentication(key: key, next: next, .valid) }
+      return .authentication(key: key, next: next, .bytes(try hexadecimal(limit: 36)))
     case "ECN": return try accurateECN()
     default: throw unexpected(token, wanted: "a TCP option")
     }

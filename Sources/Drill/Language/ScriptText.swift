@@ -198,6 +198,10 @@ extension OptionDescription: CustomStringConvertible {
     case .fastOpenExperimental(let cookie): cookie.isEmpty ? "FOEXP" : "FOEXP \(Self.hexadecimal(cookie))"
     case .md5(let digest): digest.isEmpty ? "md5" : "md5 \(Self.hexadecimal(digest))"
     case .md5Valid: "md5 valid"
+    case .authentication(let key, let next, .valid): "ao keyid \(key) rnext \(next)"
+    case .authentication(let key, let next, .wrong): "ao keyid \(key) rnext \(next) wrong"
+    case .authentication(let key, let next, .bytes(let bytes)):
+      "ao keyid \(key) rnext \(next) mac" + (bytes.isEmpty ? "" : " \(Self.hexadecimal(bytes))")
     case .accurateECN(let first, let values):
       "ECN "
         + zip(first == .capableZero ? ["e0b", "ceb", "e1b"] : ["e1b", "ceb", "e0b"], values)

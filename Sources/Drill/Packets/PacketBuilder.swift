@@ -6,6 +6,8 @@ struct PacketBuilder {
   var flow: Flow
   /// Time stamps that the script echoes may be counted from the first: `--tcp_ts_ecr_scaled`.
   var scalesEchoes = false
+  /// What segments are authenticated with.
+  var keys = ScriptKeys()
 
   /// Routers' and hosts' packets start with the most; scripts that care say `ttl`.
   private static let timeToLive: UInt8 = 255
@@ -106,7 +108,9 @@ struct PacketBuilder {
     bytes.replace(at: 12, with: words << 12 | flags.rawValue)
     bytes.replace(at: 14, with: segment.window ?? 0)
     bytes.replace(at: 18, with: segment.urgentPointer)
-    return bytes + options + [UInt8](repeating: 0, count: segment.sequence.length)
+    bytes += options + [UInt8](repeating: 0, count: segment.sequence.length)
+    for option in segment.options ?? [] { try keys.seal(&bytes, option, flow) }
+    return bytes
   }
 
   private func optionBytes(_ segment: SegmentDescription, isSYN: Bool) throws(PacketProblem) -> [UInt8] {
@@ -131,6 +135,10 @@ struct PacketBuilder {
         }
         bytes += [8, 10] + value.wire + live.wire
       case .md5(let digest): bytes += [19, UInt8(2 + digest.count)] + digest
+      case .authentication(let key, let next, .bytes(let code)):
+        bytes += [29, UInt8(4 + code.count), key, next] + code
+      case .authentication(let key, let next, .valid), .authentication(let key, let next, .wrong):
+        bytes += [29, 16, key, next] + [UInt8](repeating: 0, count: 12)
       case .md5Valid: throw .unsupported("TCP MD5 signatures")
       case .fastOpen(let cookie): bytes += [34, UInt8(2 + cookie.count)] + cookie
       case .fastOpenExperimental(let cookie): bytes += [254, UInt8(4 + cookie.count), 0xF9, 0x89] + cookie

@@ -138,6 +138,8 @@ struct SentPacket: Equatable {
         })
     case (8, 8): return .timestamps(value: data.uint32(at: 0), echo: data.uint32(at: 4))
     case (19, _): return .md5(digest: bytes())
+    case (29, 2...):
+      return .authentication(key: data.uint8(at: 0), next: data.uint8(at: 1), .bytes(bytes(from: 2)))
     case (34, _): return .fastOpen(cookie: bytes())
     case (254, 2...) where data.uint16(at: 0) == 0xF989: return .fastOpenExperimental(cookie: bytes(from: 2))
     case (172, 3), (172, 6), (172, 9), (174, 3), (174, 6), (174, 9):
@@ -153,5 +155,15 @@ struct SentPacket: Equatable {
   private static func isZero(_ bytes: RawSpan) -> Bool {
     for offset in 0..<bytes.byteCount where bytes.uint8(at: offset) != 0 { return false }
     return true
+  }
+}
+
+extension SentPacket {
+  /// Says `valid` of authentication codes that are right, given the packet's bytes from the IP header on.
+  mutating func judge(_ bytes: [UInt8], _ keys: ScriptKeys, _ flow: Flow) {
+    guard var segment = description.segment, !keys.all.isEmpty, let options = segment.options else { return }
+    let start = source.address.isIPv4 ? Int(bytes[0] & 15) * 4 : IPv6Header.byteCount
+    segment.options = options.map { keys.judged($0, segment: Array(bytes[start...]), flow) }
+    description.content = .tcp(segment)
   }
 }

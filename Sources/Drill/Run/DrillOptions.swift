@@ -45,6 +45,8 @@ public struct DrillOptions: Sendable {
   public var personality: Personality?
   /// What stands in for words of the scripts, by name.
   public var definitions: [String: String] = [:]
+  /// Keys of RFC 5925 that the other side has, as the stack names them: `--tcp_ao_key`.
+  var keys = ScriptKeys()
   /// A packet or a call that is not as expected is only noted.
   public var isPacketFailureFatal = true, isCallFailureFatal = true
   /// Each packet is told as it passes.
@@ -119,6 +121,10 @@ public struct DrillOptions: Sendable {
     case "define":
       guard let equals = text.firstIndex(of: "=") else { return .invalid }
       definitions[String(text[..<equals])] = String(text[text.index(after: equals)...])
+      return .applied
+    case "tcp_ao_key":
+      guard let key = ScriptKeys.parse(text) else { return .invalid }
+      keys.add(key)
       return .applied
     case "verbose", "v":
       isVerbose = true

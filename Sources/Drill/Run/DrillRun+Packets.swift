@@ -11,7 +11,7 @@ extension DrillRun {
     let bytes: [[UInt8]]
     do throws(PacketProblem) {
       bytes = try pieces(packet).map { (piece) throws(PacketProblem) in
-        try PacketBuilder(flow: flow, scalesEchoes: options.scalesEchoes).build(piece)
+        try PacketBuilder(flow: flow, scalesEchoes: options.scalesEchoes, keys: options.keys).build(piece)
       }
     } catch {
       switch error {
@@ -165,7 +165,7 @@ extension DrillRun {
     while true {
       while !sent.isEmpty {
         let emission = sent.removeFirst()
-        let packet: SentPacket
+        var packet: SentPacket
         do throws(PacketProblem) {
           packet = try SentPacket(emission.bytes, at: emission.time)
         } catch {
@@ -177,6 +177,7 @@ extension DrillRun {
           )
           continue
         }
+        if let flow { packet.judge(emission.bytes, options.keys, flow) }
         log.append("\((packet.time - start).seconds) \(text(packet))")
         return packet
       }
