@@ -46,10 +46,12 @@ let targets: [Target] = [
       "CLinux", "Wire", "Exclusion", "Timing", "Buffers", "Devices", "LinuxDevices", "SoftInterrupts",
       "Internet", "TCP", "Sockets",
     ]),
+  house("Forwarding", ["CLinux", "Wire", "Exclusion", "TCP", "Sockets", "Sluice"]),
   .executableTarget(
     name: "SluiceCommand",
     dependencies: [
-      "Drill", "Simulation", "Sluice", "SoftInterrupts", "LinuxDevices", "Devices", "Buffers", "Exclusion",
+      "Drill", "Simulation", "Forwarding", "Sluice", "Sockets", "TCP", "SoftInterrupts", "LinuxDevices",
+      "Devices", "Buffers", "Exclusion",
       "CLinux", "Wire", "Timing", arguments,
     ],
     swiftSettings: settings),
@@ -94,6 +96,7 @@ let targets: [Target] = [
       "Exclusion",
     ]),
   tests("SimulationTests", ["Chance", "Simulation", "Timing", "Buffers", "Wire"]),
+  tests("ForwardingTests", ["Forwarding", "Sluice", "Wire"]),
   tests("CommandTests", ["Drill", "SluiceCommand", "Sluice", "Wire"]),
   tests("DrillTests", ["Chance", "Drill", "Wire", "Timing"]),
   tests("HouseTests", []),

@@ -10,12 +10,30 @@ struct SluiceCommand: ParsableCommand {
       Examples:
         sluice run -- curl -s http://10.0.2.2/
         sluice run -- ping -c 3 10.0.2.2
+        sluice run -p 8080:80 -- python3 -m http.server 80
         sluice run --help
         sluice bench timer-lateness
         sluice sim --seeds 1..10
       """,
     version: "sluice \(Version.text)",
     subcommands: [RunCommand.self, BenchCommand.self, DrillCommand.self, SimCommand.self, FloodCommand.self])
+}
+
+extension SluiceCommand {
+  /// The command that arguments begin with, as far as it is known: `sluice sim` for `sim --seeds x`.
+  static func name(of arguments: [String]) -> String {
+    var command: any ParsableCommand.Type = SluiceCommand.self
+    var words = ["sluice"]
+    for argument in arguments {
+      guard
+        let next = command.configuration.subcommands.first(where: { $0.configuration.commandName == argument }
+        )
+      else { break }
+      command = next
+      words.append(argument)
+    }
+    return words.joined(separator: " ")
+  }
 }
 
 /// Of this program.
@@ -39,7 +57,9 @@ enum Main {
         print(SluiceCommand.fullMessage(for: error))
         exit(0)
       }
-      complain("\(SluiceCommand.message(for: error)) See `sluice run --help`.")
+      let asked = SluiceCommand.name(of: Array(CommandLine.arguments.dropFirst()))
+      let message = SluiceCommand.message(for: error)
+      complain("\(message)\(message.hasSuffix(".") ? "" : ".") See `\(asked) --help`.")
       exit(Failure.ownCode)
     }
   }

@@ -3,8 +3,8 @@ enum HouseOrder {
   static let bottomToTop = [
     "CLinux", "CFiber", "Chance", "Wire", "Exclusion", "Timing", "Buffers", "Devices", "DeviceTesting",
     "LinuxDevices",
-    "SoftInterrupts", "Internet", "TCP", "Sockets", "Drill", "Simulation", "Sluice", "Explorer",
-    "SluiceExplore", "SluiceCommand",
+    "SoftInterrupts", "Internet", "TCP", "Sockets", "Drill", "Simulation", "Sluice", "Forwarding",
+    "Explorer", "SluiceExplore", "SluiceCommand",
   ]
 
   static func height(_ target: String) -> Int? {
@@ -23,14 +23,14 @@ enum HouseOrder {
     ),
     (Set(bottomToTop).subtracting(["Explorer", "Simulation"]), ["Chance"]),
     (["Simulation"], ["LinuxDevices", "CLinux", "DeviceTesting"]),
-    (["Sluice", "Explorer", "SluiceExplore"], ["Simulation"]),
+    (["Sluice", "Forwarding", "Explorer", "SluiceExplore"], ["Simulation"]),
   ]
 
   /// Modules that come with the toolchain, and who may import them. Whatever is not here is refused.
   static let toolchainModules: [String: Set<String>] = [
     "Swift": Set(bottomToTop),
     "Synchronization": ["Exclusion"],
-    "Glibc": ["Exclusion", "Timing", "LinuxDevices", "Explorer", "Sluice", "SluiceCommand"],
+    "Glibc": ["Exclusion", "Timing", "LinuxDevices", "Explorer", "Sluice", "Forwarding", "SluiceCommand"],
     "Foundation": ["SluiceExplore", "Sluice", "SluiceCommand"],
     "FoundationEssentials": ["Sluice", "SluiceCommand"],
     "_Concurrency": ["Sluice", "SluiceCommand"],

@@ -3,4 +3,5 @@
 #include "CLinuxChecksum.h"
 #include "CLinuxDevices.h"
 #include "CLinuxLaunch.h"
+#include "CLinuxSockets.h"
 #include "CLinuxThreads.h"

@@ -31,6 +31,11 @@ public final class TCPListener: Sendable {
   /// Every connection, as it comes. Ends when the listener is closed.
   public var connections: Connections { Connections(listener: self) }
 
+  /// So many connections at a time may be accepted with the text of their SYNs before their handshakes are complete
+  /// (TCP_FASTOPEN; RFC 7413); 0, as at first: none. Without `TCPFastOpen.server` in the configuration it has no effect.
+  /// What a SYN brings may come twice: for services that this does no harm.
+  public func setFastOpen(limit: Int) { socket.setFastOpen(limit: limit) }
+
   /// Stops listening. The port is free and every connection that nobody accepted is reset; those who wait get
   /// `.closed`. Cannot fail; again it does nothing.
   public func close() { socket.close() }

@@ -1,6 +1,9 @@
 import ArgumentParser
 import Devices
+import Drill
+import Forwarding
 import LinuxDevices
+import Sluice
 
 /// `sluice run`.
 struct RunCommand: ParsableCommand {
@@ -15,12 +18,20 @@ struct RunCommand: ParsableCommand {
       text for curl, as HTML for browsers, as JSON at /stats.json. No privilege is needed. Exit status, \
       signals, terminal and standard streams pass through; nothing is left at the end.
 
+      With -p, TCP connections to a port of this host go to a port of COMMAND: those over IPv4 to its IPv4 address, \
+      those over IPv6 to its IPv6 address, from the gateway's. What listens there on its loopback interface alone \
+      they do not reach. Half closes, resets and refusals pass both ways. -p takes connections from everywhere unless \
+      it says an address.
+
       Examples:
         sluice run -- curl -s http://10.0.2.2/
         sluice run -- curl -s 'http://[fd00:2::2]/stats.json'
         sluice run -- ping -c 5 -i 0.2 10.0.2.2
         sluice run --link veth -- sh -c 'head -c 1G /dev/zero | nc -N 10.0.2.2 9'
         sluice run --pcap session.pcapng -- curl -s http://10.0.2.2/
+        sluice run -p 127.0.0.1:8080:80 -- python3 -m http.server 80
+        sluice run -p 8000-8009:8000-8009/tcp -- bash
+        sluice run --sysctl net.ipv4.tcp_ecn=1 -- bash
         sluice run -- bash
 
       Exit status: the command's; 125 if sluice itself failed, 126 if the command cannot be executed, 127 if \
@@ -78,6 +89,24 @@ struct RunCommand: ParsableCommand {
       "Connections that the services take at once; those beyond are reset and counted.", valueName: "number"))
   var limit = 1024
 
+  @Option(
+    name: [.customShort("p"), .customLong("publish")],
+    help: ArgumentHelp(
+      "Carry TCP connections to a port of this host on to the command; may be repeated, ports may be ranges.",
+      valueName: "[addr:]hostport:port[/tcp]"))
+  var publish: [String] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "Connections that -p carries at once, 1 to 16000; those beyond are reset and counted.",
+      valueName: "number"))
+  var publishLimit = 1024
+
+  @Option(
+    help: ArgumentHelp(
+      "Set the stack's TCP, by Linux's names: net.ipv4.tcp_ecn=1; may be repeated.", valueName: "name=value"))
+  var sysctl: [String] = []
+
   @Flag(
     name: .shortAndLong,
     help: "Say nothing but errors that end the run, not even that the capture file is full.")
@@ -103,9 +132,44 @@ struct RunCommand: ParsableCommand {
     guard (1...16_000).contains(limit) else {
       throw ValidationError("--limit is from 1 to 16000, not \(limit).")
     }
+    guard (1...16_000).contains(publishLimit) else {
+      throw ValidationError("--publish-limit is from 1 to 16000, not \(publishLimit).")
+    }
+    do throws(PortForwardError) {
+      _ = try forwards()
+    } catch {
+      throw ValidationError("-p \(error)")
+    }
+    var configuration = StackConfiguration()
+    _ = try set(&configuration)
   }
 
   func run() throws {
     throw ExitCode(try Session(self).run())
+  }
+}
+
+extension RunCommand {
+  /// What -p asks for.
+  func forwards() throws(PortForwardError) -> [PortForward] {
+    var all: [PortForward] = []
+    for text in publish { all += try PortForward.parse(text) }
+    return all
+  }
+
+  /// What --sysctl asks for. Returns the keys of Fast Open's cookies, if they are among it.
+  func set(_ configuration: inout StackConfiguration) throws -> FastOpenKeySetting {
+    var keys = FastOpenKeySetting()
+    for text in sysctl {
+      guard let sign = text.firstIndex(of: "="), sign > text.startIndex else {
+        throw ValidationError("--sysctl \"\(text)\" is not of the form name=value.")
+      }
+      let (name, value) = (String(text[..<sign]), String(text[text.index(after: sign)...]))
+      switch HostSettings.apply(sysctl: name, value: value, to: &configuration.sockets, keys: &keys.cookies) {
+      case .applied, .harmless: break
+      case .unsupported(let reason): throw ValidationError("--sysctl \(text): \(reason).")
+      }
+    }
+    return keys
   }
 }

@@ -1,4 +1,5 @@
 import Devices
+import Forwarding
 import Glibc
 import LinuxDevices
 import Sluice
@@ -22,7 +23,10 @@ struct Session {
     report(command)
 
     let stack = try Self.stack(options, network, command, capture)
-    let services = ServiceHost(stack: stack, limit: options.limit, link: command.link.rawValue)
+    let forwarder = try Self.forwarder(options, network, command, stack)
+    defer { forwarder?.stop() }
+    let services = ServiceHost(
+      stack: stack, limit: options.limit, link: command.link.rawValue, forwarder: forwarder)
     do throws(SocketError) {
       try services.start()
     } catch {
@@ -38,6 +42,7 @@ struct Session {
     command.start()
     let status = try translated { () throws(LaunchError) in try command.wait(forwarding: signals) }
 
+    forwarder?.stop()
     let links = stack.statistics(connectionLimit: 0).links
     let remains = stack.shutdown()
     watch?.cancel()
@@ -51,12 +56,18 @@ struct Session {
 
   private static func stack(
     _ options: RunCommand, _ network: IsolatedNetwork, _ command: IsolatedCommand, _ capture: PacketCapture?
-  ) throws(Failure) -> Stack {
+  ) throws -> Stack {
     var configuration = StackConfiguration()
     configuration.contexts = options.contexts
     configuration.packetLimit = ServiceHost.packetLimit(connections: options.limit)
     // What the services may have submitted, in chunks of 4 KiB.
     configuration.sockets.applicationChunks = 4096 + options.limit * (ServiceHost.buffers.send >> 12)
+    if !options.publish.isEmpty {
+      // What carried connections may hold on the average, each way: more is refused as memory gets short.
+      configuration.packetLimit += options.publishLimit * 64
+      configuration.sockets.applicationChunks += options.publishLimit * (Forwarder.buffers.send >> 12)
+    }
+    let keys = try options.set(&configuration)
     var addresses = [IPPrefix(IPAddress(network.ipv4Gateway), length: network.ipv4PrefixLength)!]
     if command.hasIPv6 {
       addresses.append(IPPrefix(IPAddress(network.ipv6Gateway), length: network.ipv6PrefixLength)!)
@@ -69,11 +80,36 @@ struct Session {
     ]
     do throws(StackError) {
       let stack = try Stack(configuration)
+      keys.give(to: stack)
       try stack.start()
       return stack
     } catch {
       throw Failure("\(error)")
     }
+  }
+
+  private static func forwarder(
+    _ options: RunCommand, _ network: IsolatedNetwork, _ command: IsolatedCommand, _ stack: Stack
+  ) throws(Failure) -> Forwarder? {
+    do throws(PortForwardError) {
+      let forwards = try options.forwards()
+      guard !forwards.isEmpty else { return nil }
+      raiseDescriptorLimit()
+      let guest = ForwardGuest(
+        ipv4: IPAddress(network.ipv4), ipv6: command.hasIPv6 ? IPAddress(network.ipv6) : nil)
+      return try Forwarder(forwards, to: guest, on: stack, limit: options.publishLimit)
+    } catch {
+      throw Failure("\(error)")
+    }
+  }
+
+  /// A descriptor for each carried connection, as far as the system lets us. The command, which was forked before, has
+  /// the limit that it would have had.
+  private static func raiseDescriptorLimit() {
+    var limit = rlimit()
+    guard unsafe getrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit) == 0 else { return }
+    limit.rlim_cur = limit.rlim_max
+    _ = unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
   }
 
   private static func capture(_ path: String) throws(Failure) -> PacketCapture {

@@ -1,3 +1,4 @@
+import Forwarding
 import Sluice
 
 /// The services of `sluice run`, on the stack's own sockets through its async interface.
@@ -6,12 +7,15 @@ final class ServiceHost: Sendable {
   let limit: ConnectionLimit
   let watchdog = Watchdog()
   let link: String
+  /// What carries connections of the host's to the command, if something does.
+  let forwarder: Forwarder?
   let began = ContinuousClock.now
 
-  init(stack: Stack, limit: Int, link: String) {
+  init(stack: Stack, limit: Int, link: String, forwarder: Forwarder? = nil) {
     self.stack = stack
     self.limit = ConnectionLimit(limit)
     self.link = link
+    self.forwarder = forwarder
   }
 
   /// Binds all ports, then serves until the stack shuts down.
@@ -38,6 +42,8 @@ final class ServiceHost: Sendable {
     _ port: UInt16, _ service: @escaping @Sendable (TCPStream) async throws -> Void
   ) throws(SocketError) {
     let listener = try stack.blocking.listen(on: Self.anywhere(port), backlog: 512, limits: Self.buffers)
+    // Whatever is asked of them twice they answer twice: that is what they are for.
+    listener.setFastOpen(limit: 256)
     let limit = limit
     Task {
       await withDiscardingTaskGroup { group in

@@ -1,3 +1,4 @@
+import Forwarding
 import Sluice
 
 extension Status {
@@ -22,6 +23,7 @@ extension Status {
         protocols["sockets"] = Self.object(statistics.sockets, \.name) { .number($0.count) }
       }
       document["services"] = serviceCounts
+      document["forwards"] = forwardCounts
       document["process"] = .object { $0["descriptors"] = descriptors.map { .number($0) } ?? .null }
     }
   }
@@ -138,6 +140,26 @@ extension Status {
       $0["served"] = .number(services.served)
       $0["refused"] = .number(services.refused)
       $0["timedOut"] = .number(timedOut)
+    }
+  }
+
+  private var forwardCounts: JSON {
+    .object {
+      $0["listeners"] = .number(forwards.listeners)
+      $0["open"] = .number(forwards.open)
+      $0["peak"] = .number(forwards.peak)
+      $0["limit"] = .number(forwards.limit)
+      $0["accepted"] = .number(forwards.accepted)
+      $0["connected"] = .number(forwards.connected)
+      $0["finished"] = .number(forwards.finished)
+      $0["refusedAtLimit"] = .number(forwards.refusedAtLimit)
+      $0["refusedByCommand"] = .number(forwards.refusedByGuest)
+      $0["resetByCommand"] = .number(forwards.resetByGuest)
+      $0["resetByHost"] = .number(forwards.resetByHost)
+      $0["fastOpens"] = .number(forwards.fastOpens)
+      $0["pauses"] = .number(forwards.pauses)
+      $0["bytesToCommand"] = .number(forwards.bytesToGuest)
+      $0["bytesToHost"] = .number(forwards.bytesToHost)
     }
   }
 

@@ -1,3 +1,4 @@
+import Forwarding
 import Glibc
 import Sluice
 
@@ -25,7 +26,9 @@ final class StatusPage: Sendable {
     let uptime = ContinuousClock.now - host.began
     return Status(
       statistics: host.stack.statistics(), services: await host.limit.counts,
-      timedOut: await host.watchdog.expired, uptime: Int(uptime.components.seconds), link: host.link,
+      timedOut: await host.watchdog.expired,
+      forwards: host.forwarder?.statistics ?? ForwardStatistics(), uptime: Int(uptime.components.seconds),
+      link: host.link,
       descriptors: Self.descriptors())
   }
 
@@ -47,6 +50,8 @@ struct Status: Sendable {
   var services: ConnectionLimit.Counts
   /// Service connections whose time was up.
   var timedOut: Int
+  /// Connections of the host's that are carried to the command.
+  var forwards: ForwardStatistics
   /// Seconds.
   var uptime: Int
   var link: String

@@ -1,3 +1,4 @@
+import Forwarding
 import Sluice
 
 /// A table as both pages show it.
@@ -17,7 +18,8 @@ extension Status {
 
   var tables: [StatusTable] {
     [
-      interfaceTable, queueTable, serviceTable, connectionTable, protocolTable, contextTable, exclusionTable,
+      interfaceTable, queueTable, serviceTable, forwardTable, connectionTable, protocolTable, contextTable,
+      exclusionTable,
       poolTable,
       dropTable,
     ].filter { !$0.rows.isEmpty }
@@ -60,6 +62,17 @@ extension Status {
           "\(services.refused)", "\(timedOut)",
         ]
       ], numbers: [0, 1, 2, 3, 4, 5])
+  }
+
+  private var forwardTable: StatusTable {
+    let numbers = [
+      forwards.open, forwards.peak, UInt64(forwards.limit), forwards.connected, forwards.refusedByGuest,
+      forwards.refusedAtLimit, forwards.bytesToGuest, forwards.bytesToHost,
+    ]
+    return StatusTable(
+      title: "Forwards",
+      columns: ["open", "most", "limit", "carried", "refused", "too many", "bytes in", "bytes out"],
+      rows: forwards.listeners > 0 ? [numbers.map { "\($0)" }] : [], numbers: Set(0..<8))
   }
 
   private var connectionTable: StatusTable {

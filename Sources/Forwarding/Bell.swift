@@ -1,0 +1,51 @@
+import Exclusion
+
+/// Rouses the thread of a forwarder out of its poller, and says what for.
+final class Bell: Sendable {
+  /// What it was rung for.
+  struct Calls: OptionSet, Sendable {
+    let rawValue: UInt64
+    /// The event queue's waiter was claimed.
+    static let events = Calls(rawValue: 1 << 0)
+    /// A context has answered.
+    static let answer = Calls(rawValue: 1 << 1)
+    /// The forwarder stops.
+    static let stop = Calls(rawValue: 1 << 2)
+  }
+  private let kick: KickDescriptor
+  private let calls = AtomicWord(0)
+
+  init() throws(SystemFailure) { kick = try KickDescriptor() }
+
+  /// Readable once it was rung.
+  var descriptor: Int32 { kick.descriptor }
+
+  /// Any thread; never waits.
+  func ring(_ call: Calls) {
+    _ = calls.formOr(call.rawValue)
+    kick.kick()
+  }
+  /// What it was rung for since the last time. Absorbed before it is looked at: what comes between is told again.
+  func take() -> Calls {
+    kick.absorb()
+    return Calls(rawValue: calls.exchange(0))
+  }
+
+  // A publication has a reference of its own, which its delivery or ``forgetTarget()`` gives back: so a wake-up that is
+  // under way when the forwarder stops need not be waited for.
+
+  /// For one publication at the event queue.
+  func eventTarget() -> WakeTarget {
+    unsafe WakeTarget(
+      function: { unsafe Unmanaged<Bell>.fromOpaque($0).takeRetainedValue().ring(.events) },
+      context: Unmanaged.passRetained(self).toOpaque())
+  }
+  /// For one publication at an answer.
+  func answerTarget() -> WakeTarget {
+    unsafe WakeTarget(
+      function: { unsafe Unmanaged<Bell>.fromOpaque($0).takeRetainedValue().ring(.answer) },
+      context: Unmanaged.passRetained(self).toOpaque())
+  }
+  /// A publication was retracted.
+  func forgetTarget() { unsafe Unmanaged.passUnretained(self).release() }
+}

@@ -1,0 +1,199 @@
+import CLinux
+import Exclusion
+import Glibc
+import Sockets
+
+/// The thread of a ``Forwarder``: who has something to do, and where it sleeps when nobody has.
+@safe
+final class ForwardLoop {
+  let epoll: Int32
+  let bell: Bell
+  let listeners: [HostListeners.Listener]
+  let layer: SocketLayer
+  let limit: Int
+  let counters: ForwardCounters
+  /// Nobody else has it: the turn at its point is ours from the beginning to the end.
+  let queue: SocketEventQueue
+
+  /// By slot, which is a connection's name at the poller; its token holds the slot as well.
+  var carried: [CarriedConnection?] = []
+  var freeSlots: [Int] = []
+  var generation: UInt64 = 0
+  var open = 0
+  /// Slots of those whose socket a context is making.
+  var opening: [Int] = []
+  /// Slots of those that have something to do, oldest first.
+  private var queued: [Int] = []
+  /// Published at the event queue, until its wake-up comes.
+  private var ticket: Waiter.Ticket?
+  private var wasWoken = false
+  private var isStopping = false
+  var isAccepting = false
+  /// Kept for the moment in which there is no other.
+  var spare: Int32
+  let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
+
+  /// Bytes each way that one connection may carry before the others have their turn.
+  private static let budget = 256 << 10
+  /// Connections that are taken in a row.
+  static let acceptBatch = 64
+  /// Sockets that contexts may be making at once.
+  static let openingLimit = 256
+  /// Tokens of the poller: the bell's, the listeners' from 1 on, and the connections' from this on.
+  static let firstSlotToken: UInt32 = 1 << 16
+  private static let bellToken: UInt32 = 0
+
+  init(
+    epoll: Int32, bell: Bell, listeners: [HostListeners.Listener], layer: SocketLayer, limit: Int,
+    counters: ForwardCounters
+  ) {
+    self.epoll = epoll
+    self.bell = bell
+    self.listeners = listeners
+    self.layer = layer
+    self.limit = limit
+    self.counters = counters
+    queue = layer.makeEventQueue(limit: limit + 1)
+    spare = fcntl(epoll, F_DUPFD_CLOEXEC, 0)
+  }
+  deinit {
+    unsafe scratch.deallocate()
+    sluice_tcp_close(epoll)
+    if spare >= 0 { sluice_tcp_close(spare) }
+  }
+
+  func run() {
+    precondition(queue.point.turn.tryTake(), "a queue that was just made")
+    precondition(sluice_epoll_add(epoll, bell.descriptor, Self.bellToken, 0) == 0, "the bell is watched")
+    setAccepting(true)
+    while !isStopping {
+      harvest()
+      advance()
+      if !isAccepting, mayAccept { setAccepting(true) }
+      sleep()
+    }
+    end()
+  }
+
+  // MARK: News
+
+  /// What our sockets tell. Not while a publication is out: what it would take is what the wake-up is for.
+  private func harvest() {
+    guard ticket == nil else { return }
+    do throws(SocketError) {
+      let found = try queue.harvest(atMost: 256)
+      if wasWoken, found.examined == 0 { queue.point.account.counters.wasted.increment() }
+      wasWoken = false
+      for event in found.events {
+        let slot = Int(event.token & 0xFFFF_FFFF)
+        guard let connection = carried[slot], connection.token == event.token else { continue }
+        connection.hear(event)
+        enqueue(slot)
+      }
+    } catch {
+      isStopping = true  // the stack is shut down
+    }
+  }
+
+  func enqueue(_ slot: Int) {
+    guard let connection = carried[slot], !connection.isQueued else { return }
+    connection.isQueued = true
+    queued.append(slot)
+  }
+
+  /// A turn for each that has something to do.
+  private func advance() {
+    let turn = queued
+    queued.removeAll(keepingCapacity: true)
+    for slot in turn {
+      guard let connection = carried[slot], connection.isQueued else { continue }
+      connection.isQueued = false
+      let verdict = unsafe connection.advance(scratch, budget: Self.budget, counters)
+      switch verdict {
+      case .waits: break
+      case .hasMore: enqueue(slot)
+      case .isDone, .guestFailed, .hostFailed: remove(slot, verdict)
+      }
+    }
+  }
+
+  /// Until somebody has news, or at once if somebody has something to do.
+  private func sleep() {
+    var limit = queued.isEmpty ? UInt64.max : 0
+    if ticket == nil, queued.isEmpty {
+      let published = queue.point.waiter.publish(need: 1, bell.eventTarget())
+      ticket = published
+      // Looked at again after the publication: news may have come between (SB-ATOMIC).
+      if queue.isReady, queue.point.waiter.retract(published) {
+        bell.forgetTarget()
+        ticket = nil
+        limit = 0
+      }
+    }
+    unsafe withUnsafeTemporaryAllocation(of: sluice_ready.self, capacity: 64) { found in
+      let count = unsafe sluice_epoll_wait(epoll, found.baseAddress, 64, limit)
+      for index in 0..<max(0, Int(count)) { hear(unsafe found[index]) }
+    }
+  }
+
+  private func hear(_ ready: sluice_ready) {
+    switch ready.token {
+    case Self.bellToken: answerBell()
+    case 1..<Self.firstSlotToken: accept(listeners[Int(ready.token) - 1])
+    default:
+      let slot = Int(ready.token - Self.firstSlotToken)
+      // It may have ended earlier in this batch, and its slot be somebody else's: whom false news do no harm.
+      guard let connection = carried[slot] else { return }
+      connection.hear(ready)
+      enqueue(slot)
+    }
+  }
+
+  private func answerBell() {
+    let calls = bell.take()
+    if calls.contains(.events), let published = ticket {
+      let point = queue.point
+      point.waiter.finish(published)
+      point.account.counters.delivered.increment()
+      ticket = nil
+      wasWoken = true
+    }
+    if calls.contains(.answer) { takeAnswers() }
+    if calls.contains(.stop) { isStopping = true }
+  }
+
+  // MARK: Ending
+
+  /// A connection is over. Its descriptor leaves the poller, and its socket the event queue, as they are closed.
+  func remove(_ slot: Int, _ verdict: CarriedConnection.Verdict) {
+    guard let connection = carried[slot] else { return }
+    switch (verdict, connection.phase) {
+    case (.isDone, _): counters.finished.increment()
+    case (.hostFailed, _): counters.resetByHost.increment()
+    case (.guestFailed, .open): counters.resetByGuest.increment()
+    case (.guestFailed, .opening), (.guestFailed, .connecting): counters.refusedByGuest.increment()
+    case (.waits, _), (.hasMore, _): break
+    }
+    carried[slot] = nil
+    freeSlots.append(slot)
+    open -= 1
+    counters.open.set(UInt64(open))
+    // Last: who hears of the end finds it counted.
+    connection.end(verdict)
+  }
+
+  /// Everything goes, and nothing of it is left with the stack.
+  private func end() {
+    setAccepting(false)
+    for slot in carried.indices {
+      guard let connection = carried[slot] else { continue }
+      if case .opening(let answer, let published?) = connection.phase, answer.point.waiter.retract(published)
+      {
+        bell.forgetTarget()
+      }
+      remove(slot, .waits)
+    }
+    if let ticket, queue.point.waiter.retract(ticket) { bell.forgetTarget() }
+    queue.close()
+  }
+}

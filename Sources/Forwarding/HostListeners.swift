@@ -1,0 +1,78 @@
+import CLinux
+import Glibc
+import Wire
+
+/// The sockets of this host that take connections for a guest.
+struct HostListeners: Sendable {
+  /// One socket, and where its connections go.
+  struct Listener: Sendable {
+    let descriptor: Int32
+    let target: SocketAddress
+  }
+  private(set) var all: [Listener] = []
+
+  /// Connections that may wait in the kernel; it allows what net.core.somaxconn does.
+  private static let backlog: Int32 = 4096
+  /// Connections that may bring data with their SYNs before their handshakes are complete.
+  private static let fastOpenLimit: Int32 = 256
+
+  /// Opens what `forwards` ask for, all or nothing.
+  init(_ forwards: [PortForward], _ guest: ForwardGuest) throws(PortForwardError) {
+    do throws(PortForwardError) {
+      for forward in forwards {
+        if let address = forward.address {
+          try open(forward, at: address, guest)
+        } else {
+          try open(forward, at: .anyIPv4, guest)
+          try open(forward, at: .anyIPv6, guest, isOptional: true)
+        }
+      }
+    } catch {
+      close()
+      throw error
+    }
+  }
+
+  /// `isOptional`: a host without IPv6 does without.
+  private mutating func open(
+    _ forward: PortForward, at address: IPAddress, _ guest: ForwardGuest, isOptional: Bool = false
+  ) throws(PortForwardError) {
+    let bytes = (0..<(address.isIPv4 ? 4 : 16)).map { index -> UInt8 in
+      let place = address.isIPv4 ? index + 12 : index
+      let word = place < 8 ? address.high : address.low
+      return UInt8(truncatingIfNeeded: word >> UInt64(56 - place % 8 * 8))
+    }
+    let made = unsafe sluice_tcp_listen(
+      bytes, Int32(bytes.count), forward.hostPort, Self.backlog, Self.fastOpenLimit)
+    guard made >= 0 else {
+      if isOptional, [EAFNOSUPPORT, EADDRNOTAVAIL].contains(-made) { return }
+      throw .listenRefused(forward, errno: -made)
+    }
+    all.append(Listener(descriptor: made, target: guest.address(for: address, port: forward.port)))
+  }
+
+  /// The port that a socket got. For tests, which let the system choose.
+  func port(_ index: Int) -> UInt16 { UInt16(clamping: sluice_tcp_port(all[index].descriptor)) }
+
+  func close() {
+    for listener in all { sluice_tcp_close(listener.descriptor) }
+  }
+}
+
+/// Whom forwarded connections go to.
+public struct ForwardGuest: Sendable, Hashable {
+  /// For connections that came over IPv4.
+  public var ipv4: IPAddress
+  /// For connections that came over IPv6; nil: they go to ``ipv4`` as well.
+  public var ipv6: IPAddress?
+
+  /// A guest by its addresses.
+  public init(ipv4: IPAddress, ipv6: IPAddress? = nil) {
+    self.ipv4 = ipv4
+    self.ipv6 = ipv6
+  }
+
+  func address(for host: IPAddress, port: UInt16) -> SocketAddress {
+    SocketAddress(host.isIPv4 ? ipv4 : ipv6 ?? ipv4, port: port)
+  }
+}
