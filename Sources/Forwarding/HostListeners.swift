@@ -48,7 +48,9 @@ struct HostListeners: Sendable {
       if isOptional, [EAFNOSUPPORT, EADDRNOTAVAIL].contains(-made) { return }
       throw .listenRefused(forward, errno: -made)
     }
-    all.append(Listener(descriptor: made, target: guest.address(for: address, port: forward.port)))
+    // Who listens everywhere wants `localhost` to do, whatever it resolves to: the guest's service may know IPv4 alone.
+    let target = guest.address(for: forward.address ?? .anyIPv4, port: forward.port)
+    all.append(Listener(descriptor: made, target: target))
   }
 
   /// The port that a socket got. For tests, which let the system choose.
@@ -61,9 +63,9 @@ struct HostListeners: Sendable {
 
 /// Whom forwarded connections go to.
 public struct ForwardGuest: Sendable, Hashable {
-  /// For connections that came over IPv4.
+  /// For forwards from IPv4 addresses, and from all addresses.
   public var ipv4: IPAddress
-  /// For connections that came over IPv6; nil: they go to ``ipv4`` as well.
+  /// For forwards from IPv6 addresses; nil: they go to ``ipv4`` as well.
   public var ipv6: IPAddress?
 
   /// A guest by its addresses.

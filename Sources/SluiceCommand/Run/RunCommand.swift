@@ -18,9 +18,9 @@ struct RunCommand: ParsableCommand {
       text for curl, as HTML for browsers, as JSON at /stats.json. No privilege is needed. Exit status, \
       signals, terminal and standard streams pass through; nothing is left at the end.
 
-      With -p, TCP connections to a port of this host go to a port of COMMAND: those over IPv4 to its IPv4 address, \
-      those over IPv6 to its IPv6 address, from the gateway's. What listens there on its loopback interface alone \
-      they do not reach. Half closes, resets and refusals pass both ways. -p takes connections from everywhere unless \
+      With -p, TCP connections to a port of this host go to a port of COMMAND, from the gateway's address to COMMAND's: \
+      IPv6 if -p names an IPv6 address, else IPv4. What listens there on its loopback interface alone they do not \
+      reach. Half closes, resets and refusals pass both ways. -p takes connections from everywhere unless \
       it says an address.
 
       Examples:
