@@ -28,7 +28,8 @@ final class ForwardLoop {
   private var ticket: Waiter.Ticket?
   private var wasWoken = false
   private var isStopping = false
-  var isAccepting = false
+  /// The listeners are watched.
+  var isAccepting = true
   /// Kept for the moment in which there is no other.
   var spare: Int32
   let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
@@ -41,8 +42,9 @@ final class ForwardLoop {
   static let openingLimit = 256
   /// Tokens of the poller: the bell's, the listeners' from 1 on, and the connections' from this on.
   static let firstSlotToken: UInt32 = 1 << 16
-  private static let bellToken: UInt32 = 0
+  static let bellToken: UInt32 = 0
 
+  /// Takes over `epoll`, which watches the bell and the listeners.
   init(
     epoll: Int32, bell: Bell, listeners: [HostListeners.Listener], layer: SocketLayer, limit: Int,
     counters: ForwardCounters
@@ -64,8 +66,6 @@ final class ForwardLoop {
 
   func run() {
     precondition(queue.point.turn.tryTake(), "a queue that was just made")
-    precondition(sluice_epoll_add(epoll, bell.descriptor, Self.bellToken, 0) == 0, "the bell is watched")
-    setAccepting(true)
     while !isStopping {
       harvest()
       advance()

@@ -48,6 +48,16 @@ public final class Forwarder: Sendable {
       throw error
     }
     counters = ForwardCounters()
+    do throws(PortForwardError) {
+      try Self.watch(bell.descriptor, ForwardLoop.bellToken, epoll)
+      for (index, listener) in listeners.all.enumerated() {
+        try Self.watch(listener.descriptor, UInt32(index) + 1, epoll)
+      }
+    } catch {
+      sluice_tcp_close(epoll)
+      listeners.close()
+      throw error
+    }
     let (bell, listeners, counters, limit, layer) = (bell, listeners, counters, self.limit, stack.layer)
     do throws(SystemFailure) {
       thread = try WorkerThread(name: "forwards") {
@@ -63,6 +73,11 @@ public final class Forwarder: Sendable {
   }
 
   deinit { stop() }
+
+  private static func watch(_ descriptor: Int32, _ token: UInt32, _ epoll: Int32) throws(PortForwardError) {
+    let result = sluice_epoll_add(epoll, descriptor, token, 0)
+    if result != 0 { throw .resourcesRefused(call: "place in an epoll descriptor", errno: -result) }
+  }
 
   /// Stops listening and resets what is carried. Blocks until that is done. Again it does nothing.
   public func stop() {

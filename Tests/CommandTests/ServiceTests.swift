@@ -39,6 +39,7 @@ import Testing
       let parsed = try JSONSerialization.jsonObject(with: Data(body.utf8)) as? [String: Any]
       #expect((parsed?["wakeups"] as? [String: Int])?["wasted"] == 0)
       #expect(parsed?.keys.contains("softInterrupts") == true)
+      #expect((parsed?["forwards"] as? [String: Int])?["listeners"] == 0)
       #expect(try await ask(stack, "HEAD / HTTP/1.1\r\n\(end)").hasSuffix("\r\n\r\n"))
       #expect(try await ask(stack, "GET /x HTTP/1.1\r\n\(end)").hasPrefix("HTTP/1.1 404 "))
       let refused = try await ask(stack, "DELETE / HTTP/1.1\r\n\(end)")
