@@ -73,6 +73,7 @@ import Wire
     return options
   }
 
+  // Rules: RFC 5482 3-2, 3-3
   @Test func itIsToldWithTheSynAndAfterIt() {
     let script = Script.established(configuration())
     let first = Script(active: configuration())
@@ -95,6 +96,7 @@ import Wire
     #expect(script.take().map { $0.options.userTimeout?.seconds } == [nil, 5])
   }
 
+  // Rules: RFC 5482 3.4-1
   @Test func nothingIsToldByDefaultNorWithoutATimeout() {
     #expect(Script(active: Script.plain).take().first?.options.userTimeout == nil)
     let script = Script(active: configuration { $0.advertised = .zero })
@@ -102,6 +104,7 @@ import Wire
   }
 
   /// USER_TIMEOUT = min(U_LIMIT, max(ADV_UTO, REMOTE_UTO, L_LIMIT)).
+  // Rules: RFC 5482 3-5, 3.1-3, 3.1-4, 3.1-5, 3.1-6, 3.3-4
   @Test func thePeersWishIsFollowedWithinBounds() {
     for (raw, expected): (UInt16, Int64) in [(600, 600), (30, 300), (0x8000 | 90, 3600), (0x8000 | 20, 1200)]
     {
@@ -124,6 +127,7 @@ import Wire
     #expect(early.userTimeout == .seconds(500))
   }
 
+  // Rules: RFC 5482 3-4, 3.1-1, 3.4-2, 4.1-1
   @Test func itIsNotFollowedWhereItMayNotBe() {
     for change: (inout TCPUserTimeoutUse) -> Void in [{ $0.isEnabled = false }, { $0.isChangeable = false }] {
       let script = Script.established(configuration(change))
@@ -135,7 +139,50 @@ import Wire
     #expect(script.userTimeout == .zero, "zero says nothing")
   }
 
+  /// What the application sets is not the peer's to change.
+  // Rules: RFC 5482 3-1, 3.1-1
+  @Test func anOwnTimeoutStays() {
+    let script = Script.established(configuration())
+    script.reconfigure { $0.userTimeout = .seconds(200) }
+    script.inject(.ack, 1, ack: 1, options: told(600))
+    #expect(script.userTimeout == .seconds(200))
+    script.reconfigure { $0.userTimeoutOption.isChangeable = true }
+    script.inject(.ack, 1, ack: 1, options: told(600))
+    #expect(script.userTimeout == .seconds(600))
+  }
+
+  /// However often was repeated in vain, there is time for one more.
+  // Rules: RFC 5482 3.1-7
+  @Test func theLeastIsLongerThanTheRetransmissionTimeout() {
+    let script = Script.established(configuration { $0.advertised = .seconds(10) })
+    script.enqueue(10)
+    for _ in 0..<10 { script.fire() }
+    #expect(script.info.retransmissionTimeout == .seconds(120))
+    script.inject(.ack, 1, ack: 1, options: told(20))
+    #expect(script.userTimeout > .seconds(120))
+    #expect(script.state == .established)
+  }
+
+  /// Neither while a connection is being opened: there the attempts count.
+  // Rules: RFC 5482 3.3-1
+  @Test func openingHasItsOwnTime() {
+    let script = Script(active: configuration())
+    let begin = script.now
+    while script.state == .synSent { script.fire() }
+    #expect(script.now - begin == .seconds(127))
+  }
+
+  // Rules: RFC 5482 3.3-4, 3.3-5
+  @Test func fifteenBitsAndAUnit() {
+    for (raw, seconds): (UInt16, Int) in [
+      (1, 1), (0x4000, 16384), (0x7FFF, 32767), (0x8001, 60), (0xFFFF, 32767 * 60),
+    ] {
+      #expect(TCPUserTimeout(rawValue: raw).seconds == seconds)
+    }
+  }
+
   /// TCP_USER_TIMEOUT ends the patience with an idle peer too, whatever the number of probes.
+  // Rules: RFC 5482 4.2-1
   @Test func itCountsForProbes() {
     for (timeout, probes): (Int64, Int) in [(25, 2), (100, 9), (0, 3)] {
       var configuration = Script.plain

@@ -53,6 +53,7 @@ struct TCPOptionsTests {
     #expect(bytes(options) == hex("0101080a 00000001 00000002"))
   }
 
+  // Rules: RFC 5482 3.3-2, 3.3-3
   @Test func optionsAreWrittenInLinuxsOrder() {
     var options = VectorTests.synOptions
     #expect(bytes(options) == hex("020405b4 0402080a 2bc3d0f1 00000000 01030307"))

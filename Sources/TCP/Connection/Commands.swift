@@ -233,7 +233,13 @@ extension TCPConnection {
         deadlines.keepalive.arm(max(now, lastArrival + new.keepaliveIdle))
       }
     }
-    if new.userTimeout != old.userTimeout { deadlines.user.disarm() }
+    if new.userTimeout != old.userTimeout {
+      deadlines.user.disarm()
+      // Set by the application, it is not the peer's to change (RFC 5482 section 3), unless it said so along with it.
+      if new.userTimeoutOption.isChangeable == old.userTimeoutOption.isChangeable {
+        configuration.userTimeoutOption.isChangeable = false
+      }
+    }
     if new.userTimeoutOption != old.userTimeoutOption || new.userTimeout != old.userTimeout {
       isUserTimeoutUntold = true
     }

@@ -57,7 +57,9 @@ extension TCPConnection {
       return
     }
     let own = use.advertised > .zero ? use.advertised : configuration.userTimeout
-    let wanted = min(use.most, max(own, .seconds(Int64(remote.seconds)), use.least))
+    // L_LIMIT is larger than the retransmission timeout, or nothing would be tried again (section 3.1).
+    let least = max(use.least, roundTrip.timeout(configuration) + .seconds(1))
+    let wanted = min(use.most, max(own, .seconds(Int64(remote.seconds)), least))
     counters.userTimeoutsTaken &+= 1
     guard wanted != configuration.userTimeout else { return }
     // An own timeout that was told as such stays told as it was.
