@@ -18,6 +18,7 @@ struct TCPOptionsTests {
     #expect(options.sack.isEmpty && options.timestamps == nil)
   }
 
+  // Rules: RFC 5482 3.3-3; RFC 7413 4.1.1-1, 4.1.1-2
   @Test func knownOptionsOfAnotherLengthAreSkipped() throws {
     let options = try parse("0203ff 0302 0403ff 0502 0805000000 2203ff 1c03ff 1303ff 1d02")
     #expect(options.isEmpty)
@@ -53,7 +54,7 @@ struct TCPOptionsTests {
     #expect(bytes(options) == hex("0101080a 00000001 00000002"))
   }
 
-  // Rules: RFC 5482 3.3-2, 3.3-3
+  // Rules: RFC 5482 3.3-2, 3.3-3; RFC 7413 9-1
   @Test func optionsAreWrittenInLinuxsOrder() {
     var options = VectorTests.synOptions
     #expect(bytes(options) == hex("020405b4 0402080a 2bc3d0f1 00000000 01030307"))

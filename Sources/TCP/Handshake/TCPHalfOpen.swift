@@ -75,7 +75,8 @@ import Wire
       options.timestamps = TCPTimestamps(value: clock, echo: recentTimestamp)
     }
     options.sackPermitted = negotiation.selective
-    if fastOpen != .none {
+    // What somebody on the way may not have borne is not repeated (RFC 7413 section 4.2.2).
+    if fastOpen != .none, retransmissions == 0 {
       options.fastOpenCookie = cookie
       options.fastOpenIsExperimental = fastOpen == .experimental
     }

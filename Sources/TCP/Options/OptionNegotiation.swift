@@ -52,7 +52,7 @@ extension TCPConnection {
   }
 
   /// The options of our SYN, or of the SYN-ACK, where only what the peer offered is answered.
-  func synOptions(isAnswer: Bool, now: Instant) -> TCPOptions {
+  func synOptions(isAnswer: Bool, isRetransmission: Bool = false, now: Instant) -> TCPOptions {
     var options = TCPOptions()
     options.mss = configuration.maximumSegment
     if isAnswer ? isScaled : configuration.windowScaling { options.windowScale = receive.scale }
@@ -60,7 +60,8 @@ extension TCPConnection {
       options.timestamps = timestamps.option(now: now, acknowledges: isAnswer)
     }
     options.sackPermitted = isAnswer ? isSelective : configuration.selectiveAcknowledgments
-    if isAnswer { addFastOpenAnswer(to: &options) }
+    // What somebody on the way may not have borne is not repeated (RFC 7413 section 4.2.2).
+    if isAnswer, !isRetransmission { addFastOpenAnswer(to: &options) }
     options.userTimeout = toldUserTimeout
     if isAnswer { addCountersToSynAck(&options) }
     return options

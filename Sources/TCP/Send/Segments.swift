@@ -63,7 +63,8 @@ extension TCPConnection {
       TCPOutgoing(
         sequence: send.initial, acknowledgment: isAnswer ? receive.next : SequenceNumber(0), flags: flags,
         window: receive.offerUnscaled(),
-        options: synOptions(isAnswer: isAnswer, now: now), isRetransmission: isRetransmission))
+        options: synOptions(isAnswer: isAnswer, isRetransmission: isRetransmission, now: now),
+        isRetransmission: isRetransmission))
     armSendTimers(now: now)
   }
 
