@@ -100,7 +100,7 @@ import Wire
     world.expectNothingLeft()
   }
 
-  // Rules: RFC 9293 MUST-48, MUST-49, SHLD-21, SHLD-22
+  // Rules: RFC 1122 3.2.1.7-1; RFC 9293 MUST-48, MUST-49, SHLD-21, SHLD-22
   @Test(arguments: [true, false]) func marksAreInEveryHeader(isIPv4: Bool) throws {
     let world = try HostWorld(isIPv4: isIPv4)
     let listener = try world.listen()

@@ -184,6 +184,7 @@ import Wire
     #expect(host.packetsInUse == 0)
   }
 
+  // Rules: RFC 1122 3.2.2.1-1
   @Test func errorsReachTheTransportWithTheInnerKey() throws {
     let host = Host()
     let inner4 = Frame.bareIPv4(Frame.udp(from: 1111, to: 2222), from: Host.ipv4, to: IPAddress("9.9.9.9")!)
@@ -233,6 +234,18 @@ import Wire
       #expect(host.received.failures.count == (kind == 3 ? 1 : 0))
     }
     #expect(host.count(.icmpUnknownType) == 1)
+    #expect(host.packetsInUse == 0)
+  }
+
+  // Rules: RFC 1122 3.2.2.4-1, 3.2.2.5-1
+  @Test func timesAndParametersAreToldToo() {
+    let host = Host()
+    let inner4 = Frame.bareIPv4(Frame.udp(from: 1111, to: 2222), from: Host.ipv4, to: Host.peer4)
+    for message in [ICMPv4Message.timeExceeded(code: 0), .parameterProblem(code: 0, pointer: 20)] {
+      host.exchange(Frame.ipv4(Frame.icmpv4(message, inner4), protocol: .icmpv4))
+    }
+    #expect(host.received.failures.map(\.reason) == [.timeExceeded, .parameterProblem(pointer: 20)])
+    #expect(host.received.failures.allSatisfy { $0.local.port == 1111 && $0.remote.port == 2222 })
     #expect(host.packetsInUse == 0)
   }
 

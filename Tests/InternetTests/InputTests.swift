@@ -105,6 +105,7 @@ import Wire
     Bad(.arpMalformed, Frame.arp(.request, sender: address("127.0.0.1"))),
   ]
 
+  // Rules: RFC 1122 3.2.1.2-1, 3.2.1.3-1, 3.2.1.3-2, 3.2.2-1
   @Test(arguments: badFrames)
   func R7_whatNobodyWantsIsCountedAndRecycled(bad: Bad) {
     let host = Host()
@@ -168,7 +169,7 @@ import Wire
     #expect(host.packetsInUse == 0)
   }
 
-  // Rules: RFC 9293 MUST-50
+  // Rules: RFC 1122 3.2.1.8-1; RFC 9293 MUST-50
   @Test func wellFormedOptionsAndExtensionsAreSteppedOver() {
     let host = Host()
     host.exchange(Frame.ipv4(Frame.udp([1]), options: [148, 4, 0, 0, 7, 7, 4, 0, 0, 0, 0, 0]))

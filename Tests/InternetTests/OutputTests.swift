@@ -41,7 +41,7 @@ import Wire
     #expect(host.packetsInUse == 0)
   }
 
-  // Rules: RFC 9293 MUST-44
+  // Rules: RFC 1122 3.2.1.3-3; RFC 9293 MUST-44
   @Test func anUnspecifiedSourceIsChosenUnlessTheRouteIsGiven() throws {
     let host = Host()
     host.introducePeer()

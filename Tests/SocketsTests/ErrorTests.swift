@@ -54,6 +54,7 @@ import Wire
 
   /// RFC 5461 section 4.2, RFC 5927: in an open connection hard errors are hints, errors about segments that are not
   /// out are nobody's, and other connections do not hear of either.
+  // Rules: RFC 5927 4.1-1, 5.2-1, 7.2-1
   @Test func errorsDoNotTearDownOpenConnections() throws {
     let network = try Network()
     do {

@@ -111,6 +111,7 @@ import Wire
   }
 
   /// RFC 6298 section 5: the SYN-ACK is sent again after 1, 2, 4, … seconds, and given up after five times.
+  // Rules: RFC 4987 3.3-1
   @Test func theSynAckIsRepeatedAndGivenUp() throws {
     let network = try Network()
     do {

@@ -35,6 +35,21 @@ import Wire
     network.expectNothingLeft()
   }
 
+  /// RFC 6056: where the search begins nobody outside can tell, and it is elsewhere for each destination.
+  // Rules: RFC 5927 4.2-1
+  @Test func portsBeginElsewhereForEachDestination() {
+    func first(_ seed: UInt64, _ remote: String, _ port: UInt16) -> UInt16? {
+      let flow = FlowKey(
+        localAddress: IPAddress("10.0.0.1")!, localPort: 0, remoteAddress: IPAddress(remote)!,
+        remotePort: port)
+      return EphemeralPorts(1024...65535, key: HashKey(seed: seed)).sequence(for: flow).first { _ in true }
+    }
+    let port = first(1, "10.0.0.2", 80)
+    #expect(port == first(1, "10.0.0.2", 80))
+    #expect(port != first(2, "10.0.0.2", 80), "the key")
+    #expect(port != first(1, "10.0.0.3", 80) && port != first(1, "10.0.0.2", 81))
+  }
+
   @Test func L10_datagramSocketsTakeEveryPortOnceAndThenNone() throws {
     let network = try Network { $0.ephemeralPorts = 50000...50007 }
     do {

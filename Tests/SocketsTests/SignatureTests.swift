@@ -28,7 +28,7 @@ import Wire
     return try stream.connect(to: network.address(of: network.right, 80, isIPv4: true)).get()
   }
 
-  // Rules: RFC 5925 8-2
+  // Rules: RFC 2385 2-1, 2-2; RFC 5925 8-2
   @Test func bothWaysToTheEnd() throws {
     let network = try Network()
     do {
@@ -59,6 +59,7 @@ import Wire
   }
 
   /// Wrong, missing or unexpected: no connection, and what was wrong is counted.
+  // Rules: RFC 2385 2-2, 2-3, 2-4
   @Test func withoutTheSameSecretThereIsNothing() throws {
     for (left, right, name): (String?, String?, String) in [
       ("secret", "another", "signatures_wrong"), (nil, "secret", "signatures_missing"),
@@ -79,6 +80,7 @@ import Wire
   }
 
   /// A reset counts only with the signature, also when the connection is over and waits.
+  // Rules: RFC 2385 2-3, 4.1-1
   @Test func resetsAndOldConnectionsAreProtected() throws {
     let network = try Network()
     do {

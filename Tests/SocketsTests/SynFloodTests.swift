@@ -14,6 +14,7 @@ import Wire
 
   /// Q7: a flood takes no more memory than the table has, connections that are there go on, and honest clients
   /// still get through, by a cookie.
+  // Rules: RFC 4987 3.5-1, 3.6-1, 3.7-1
   @Test(arguments: [1, 2]) func Q7_aFloodIsBoundedAndHonestClientsGetThrough(contexts: Int) throws {
     let network = try Network(contexts: contexts) { $0.synCacheLimit = 64 }
     do {
@@ -47,6 +48,7 @@ import Wire
   }
 
   /// A backlog full of half-open connections, too, is answered with cookies.
+  // Rules: RFC 4987 3.2-1, 3.7-1
   @Test func cookiesBeginWhereTheBacklogEnds() throws {
     let network = try Network()
     do {
@@ -65,6 +67,7 @@ import Wire
 
   /// Without cookies the newest take the places of the oldest, so that a flood holds none for long; and beyond
   /// the backlog SYNs are dropped.
+  // Rules: RFC 4987 3.4-1
   @Test func withoutCookiesTheOldestMakesRoom() throws {
     let network = try Network {
       $0.synCacheLimit = 64

@@ -85,6 +85,7 @@ import Wire
     #expect(script.take().isEmpty)
   }
 
+  // Rules: RFC 1122 4.2.2.13-1
   @Test func halfCloseKeepsReceiving() {
     let script = Script.inState(.finWait2)
     script.inject([.ack, .psh], 1, stream(500), ack: 2)
@@ -224,6 +225,31 @@ import Wire
     options.timestamps = TCPTimestamps(value: 7000, echo: 0)
     script.inject(.syn, -100_000, options: options)
     #expect(script.last.reopen)
+  }
+
+  /// RFC 6191 section 2, case by case: newer, the same, older, none; against a connection that had timestamps, the last
+  /// of them 6,000, and one that had not.
+  // Rules: RFC 6191 2-1, 2-2, 2-3, 2-4, 2-5; RFC 9293 SHLD-4
+  @Test func timestampsDecideWhoReopens() {
+    let (newer, older) = (100_000, -100_000)
+    for (isStamped, value, sequence, opens): (Bool, UInt32?, Int, Bool) in [
+      (true, 6001, older, true), (true, 6000, newer, true), (true, 6000, older, false),
+      (true, 5999, newer, false),
+      (true, nil, newer, true), (true, nil, older, false),
+      (false, 1, older, true), (false, nil, newer, true), (false, nil, older, false),
+    ] {
+      var options = TCPOptions()
+      if isStamped { options.timestamps = TCPTimestamps(value: 1, echo: 0) }
+      let script = Script.established(TCPConfiguration(), syn: options)
+      script.shutdown()
+      script.inject([.fin, .ack], 1, ack: 2)
+      #expect(script.state == .timeWait)
+      options.timestamps = value.map { TCPTimestamps(value: $0, echo: 0) }
+      script.stamps = false
+      script.inject(.syn, sequence, options: options)
+      #expect(script.last.reopen == opens, "\(isStamped) \(String(describing: value)) \(sequence)")
+      #expect((script.state == .timeWait) != opens)
+    }
   }
 
   @Test func orphanLeavesFinWait2() {

@@ -33,7 +33,7 @@ import Wire
     #expect(script.info.minimumRoundTrip == .milliseconds(100))
   }
 
-  // Rules: RFC 6298 4-1
+  // Rules: RFC 1122 4.2.3.1-5; RFC 6298 4-1
   @Test func timeoutIsNeverBelowTheMinimum() {
     let script = Script.established()
     for index in 0..<50 { roundTrip(script, from: 1 + index * 100, milliseconds: 1) }
@@ -60,7 +60,7 @@ import Wire
     #expect(script.pool.inUse == 0)
   }
 
-  // Rules: RFC 6298 3-1, 3-2; RFC 9293 MUST-18
+  // Rules: RFC 1122 4.2.3.1-1; RFC 6298 3-1, 3-2; RFC 9293 MUST-18
   @Test func karnsRule() {
     let script = Script.established()
     script.enqueue(100)
@@ -190,6 +190,7 @@ import Wire
     #expect(script.last.error == .timedOut)
   }
 
+  // Rules: RFC 5461 2.1-1, 4.1-1
   @Test func icmpEndsAnOpeningConnection() {
     let script = Script.inState(.synSent)
     script.icmp(.portUnreachable, 1)
@@ -201,6 +202,7 @@ import Wire
     #expect(soft.last.error == .hostUnreachable)
   }
 
+  // Rules: RFC 5461 4.1-2
   @Test func icmpSoftErrorIsWaitedOutWhereWanted() {
     var configuration = Script.plain
     configuration.softErrorsEndHandshake = false
@@ -211,6 +213,7 @@ import Wire
     #expect(script.last.error == .networkUnreachable)
   }
 
+  // Rules: RFC 5461 4.2-1
   @Test func icmpDoesNotEndAnOpenConnection() {
     let script = Script.established()
     script.enqueue(100)
@@ -224,7 +227,7 @@ import Wire
     #expect(script.last.error == .hostUnreachable)
   }
 
-  // Rules: RFC 5681 3.1-5
+  // Rules: RFC 1191 3-3, 6.4-3, 6.4-6; RFC 5681 3.1-5
   @Test func smallerPathSendsAgainAtOnce() {
     let script = Script.established()
     script.enqueue(3000)

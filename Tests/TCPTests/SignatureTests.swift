@@ -32,6 +32,7 @@ import Wire
   }
 
   /// Computed by another implementation: pseudo header, header without options and checksum, text, secret.
+  // Rules: RFC 2385 2-1
   @Test func digestsAreThoseOfTheRFC() {
     let data = (0..<100).map { UInt8($0) }
     let long = (0..<1460).map { UInt8(truncatingIfNeeded: $0 * 7) }
@@ -46,6 +47,7 @@ import Wire
         == "ddb4b3fb8e61d00dcb48e06625bd27a3")
   }
 
+  // Rules: RFC 2385 4.5-1
   @Test func secretsHaveOneToEightyBytes() {
     #expect(secret([]) == nil && secret(Array(repeating: 1, count: 81)) == nil)
     #expect(secret([1]) != nil && secret(Array(repeating: 1, count: 80)) != nil)
@@ -81,6 +83,7 @@ import Wire
   }
 
   /// Segments are shorter by the option; beside timestamps nothing is left for blocks, and Linux gives these up.
+  // Rules: RFC 2385 4.3-1
   @Test func theOptionTakesItsRoom() {
     var configuration = Script.plain
     configuration.timestamps = true

@@ -209,7 +209,7 @@ import Wire
     #expect(script.info.smoothedRoundTrip == before)
   }
 
-  // Rules: RFC 7323 7-1, 7.1-1; RFC 9293 MUST-8, MUST-9, SHLD-1
+  // Rules: RFC 6191 3-1; RFC 7323 7-1, 7.1-1; RFC 9293 MUST-8, MUST-9, SHLD-1
   @Test func initialSequenceNumbersAndClocks() {
     let generator = InitialSequenceGenerator(key: .init(seed: 1))
     let other = InitialSequenceGenerator(key: .init(seed: 2))

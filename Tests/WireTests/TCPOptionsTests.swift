@@ -89,7 +89,7 @@ struct TCPOptionsTests {
     #expect(options.byteCount == 32, "a digest and timestamps leave no room for a block")
   }
 
-  // Rules: RFC 5925 2.2-2, 2.2-3, 2.2-4, 2.2-5, 2.2-6
+  // Rules: RFC 2385 3-1; RFC 5925 2.2-2, 2.2-3, 2.2-4, 2.2-5, 2.2-6
   @Test func aSegmentIsSignedInOneWay() throws {
     let digest = String(repeating: "ab", count: 16)
     #expect(try parse("1312" + digest).md5Digest?.count == 16)
