@@ -85,7 +85,6 @@ import Wire
     #expect(script.take().isEmpty)
   }
 
-  // Rules: RFC 1122 4.2.2.13-1
   @Test func halfCloseKeepsReceiving() {
     let script = Script.inState(.finWait2)
     script.inject([.ack, .psh], 1, stream(500), ack: 2)
