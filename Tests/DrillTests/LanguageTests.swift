@@ -77,11 +77,10 @@ import Wire
     #expect(try options("FOEXP a1b2") == [.fastOpenExperimental(cookie: [0xA1, 0xB2])])
     #expect(try options("md5 000102030405060708090a0b0c0d0e0f") == [.md5(digest: Array(0...15))])
     #expect(
-      try options("ao keyid 0 rnext 255,ao keyid 1 rnext 2 wrong,ao keyid 1 rnext 2 mac 0aff,ao keyid 1 rnext 2 mac")
-        == [
-          .authentication(key: 0, next: 255, .valid), .authentication(key: 1, next: 2, .wrong),
-          .authentication(key: 1, next: 2, .bytes([0x0A, 0xFF])), .authentication(key: 1, next: 2, .bytes([])),
-        ])
+      try options("ao keyid 0 rnext 255,ao keyid 1 rnext 2 wrong")
+        == [.authentication(key: 0, next: 255, .valid), .authentication(key: 1, next: 2, .wrong)])
+    #expect(try options("ao keyid 1 rnext 2 mac 0a") == [.authentication(key: 1, next: 2, .bytes([10]))])
+    #expect(try options("ao keyid 1 rnext 2 mac") == [.authentication(key: 1, next: 2, .bytes([]))])
     #expect(try options("md5 valid") == [.md5Valid])
     #expect(try options("ECN e1b 1 ceb 2 e0b 3") == [.accurateECN(first: .capableOne, values: [1, 2, 3])])
     #expect(try options("ECN e0b 16777215") == [.accurateECN(first: .capableZero, values: [0xFF_FFFF])])
