@@ -57,7 +57,7 @@ import Testing
   }
 
   @Test(arguments: [
-    ("net.ipv4.tcp_ecn", "name=value"), ("=1", "name=value"), ("net.ipv4.tcp_ecn=7", "0, 1 or 2"),
+    ("net.ipv4.tcp_ecn", "name=value"), ("=1", "name=value"), ("net.ipv4.tcp_ecn=7", "0 to 5"),
     ("net.ipv4.tcp_no_such=1", "not known"), ("net.ipv4.tcp_sack=yes", "no number"),
     ("net.ipv4.tcp_rmem=1 2 3", "whole stack"), ("net.ipv4.ip_forward=1", "whole stack"),
     ("net.ipv4.tcp_congestion_control=vegas", "vegas"),

@@ -155,7 +155,7 @@ import Wire
       }
       model.steer(
         AcknowledgmentSample(
-          delivered: segments, roundTrip: trip, smoothed: trip, minimum: .milliseconds(100),
+          delivered: segments, marked: 0, roundTrip: trip, smoothed: trip, minimum: .milliseconds(100),
           unacknowledged: SequenceNumber(0), next: SequenceNumber(0), isLimiting: true, isPaced: true,
           count: count, inFlight: out.count, isRepairing: isRepairing, isSelective: true,
           isWindowFull: out.count >= window.segments, segment: 1460, initialWindow: 10, now: now),

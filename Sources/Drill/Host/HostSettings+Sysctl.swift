@@ -115,7 +115,8 @@ extension HostSettings {
       case 3: transport.congestionNotification = .accurate
       case 4 where name.hasPrefix("net.ipv4."): transport.congestionNotification = .acceptAccurateRequest
       case 5 where name.hasPrefix("net.ipv4."): transport.congestionNotification = .acceptAccurate
-      default: return .unsupported("\(name) = \(number)")
+      default:
+        return .unsupported("\(name) can only be 0 to \(name.hasPrefix("net.ipv4.") ? 5 : 3)")
       }
     case "net.ipv4.tcp_ecn_option":
       guard let use = AccurateOptionUse(rawValue: UInt8(clamping: number)) else {
