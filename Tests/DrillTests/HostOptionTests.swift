@@ -222,6 +222,25 @@ import Wire
     #expect(world.host.settings.apply(sysctl: "net.ipv4.tcp_timestamps", value: "0") == .applied)
     #expect(world.host.settings.apply(sysctl: "net/ipv4/tcp_rmem", value: "4096 540000 15728640") == .applied)
     #expect(world.host.settings.apply(sysctl: "net.ipv4.tcp_tso_win_divisor", value: "3") == .harmless)
+    var named = world.host.settings
+    for value in 0...5 as ClosedRange<UInt8> {
+      #expect(named.apply(sysctl: "net.ipv4.tcp_ecn", value: "\(value)") == .applied)
+      #expect(named.transport.congestionNotification.rawValue == value)
+    }
+    for value in 0...3 as ClosedRange<UInt8> {
+      #expect(named.apply(sysctl: "net.ipv4.tcp_ecn_option", value: "\(value)") == .applied)
+      #expect(named.transport.accurateOption.rawValue == value)
+    }
+    #expect(named.apply(sysctl: "net.ipv4.tcp_ecn_option_beacon", value: "7") == .applied)
+    #expect(named.apply(sysctl: "net.ipv4.tcp_ecn_fallback", value: "0") == .applied)
+    #expect(named.transport.accurateOptionBeacon == 7)
+    #expect(!named.transport.notificationFallback)
+    for (name, value) in [("ipv4.tcp_ecn", "6"), ("ipv4.tcp_ecn_option", "4"), ("inet.tcp.ecn.enable", "4")] {
+      guard case .unsupported = named.apply(sysctl: "net.\(name)", value: value) else {
+        Issue.record("\(name) = \(value)")
+        continue
+      }
+    }
     guard case .unsupported = world.host.settings.apply(sysctl: "net.ipv4.tcp_nothing", value: "1") else {
       Issue.record("nobody knows it")
       return

@@ -55,6 +55,11 @@ import Wire
     let marks = try #require(try packet("> P.5 1:2(1)").segment)
     #expect(marks.acknowledgedMarks == 5 && marks.flags == [.psh, .ack])
     #expect(try packet("> .0 1:1(0)").segment?.acknowledgedMarks == 0)
+    let before = try #require(try packet("> P7. 1:2(1)").segment)
+    #expect(before.acknowledgedMarks == 7 && before.flags == [.psh, .ack])
+    for flags in ["P8.", "P55.", "P5.5", ".8", "P5"] {
+      #expect(throws: ScriptError.self) { try packet("> \(flags) 1:2(1)") }
+    }
     #expect(try packet("> . 1:1(0) <...>").segment?.options == .some(nil))
     #expect(try packet("> R. 0:0(0)! ack 2").segment?.sequenceOrigin == .wire)
     #expect(try packet("> S. ...(0) ack 2").segment?.sequenceOrigin == .unknown)

@@ -14,10 +14,17 @@ import Wire
 ///
 /// One thread.
 public final class DrillHost {
-  /// How it behaves; what concerns sockets is read when a socket is made. Addresses, prefixes, MTU, TTL, personality
+  /// How it behaves; what concerns sockets is read when a socket is made, but what Linux reads whenever it needs it (when
+  /// accurate ECN sends options) also concerns those that there are. Addresses, prefixes, MTU, TTL, personality
   /// and seed are read when the host is made.
   public var settings: HostSettings {
-    didSet { if settings.fastOpenKeys != oldValue.fastOpenKeys { setFastOpenKeys() } }
+    didSet {
+      if settings.fastOpenKeys != oldValue.fastOpenKeys { setFastOpenKeys() }
+      let (new, old) = (settings.transport, oldValue.transport)
+      if (new.accurateOption, new.accurateOptionBeacon) != (old.accurateOption, old.accurateOptionBeacon) {
+        followAccurateOption()
+      }
+    }
   }
 
   let clock = VirtualClock(start: Instant(milliseconds: 1000))
@@ -77,6 +84,15 @@ public final class DrillHost {
   /// some of its own.
   func setFastOpenKeys(_ own: TCPFastOpenCookies? = nil) {
     if let keys = own ?? settings.fastOpenKeys { sockets.setFastOpenKeys(keys) }
+  }
+
+  private func followAccurateOption() {
+    for number in descriptors.numbers {
+      guard case .stream(let endpoint) = descriptors[number] else { continue }
+      endpoint.settings.transport.accurateOption = settings.transport.accurateOption
+      endpoint.settings.transport.accurateOptionBeacon = settings.transport.accurateOptionBeacon
+      apply(endpoint)
+    }
   }
 
   deinit {

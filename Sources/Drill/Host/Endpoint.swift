@@ -19,7 +19,7 @@ final class Endpoint: Pollable {
 
   let isIPv4: Bool
   /// As of when the socket, or its listener, was made.
-  let settings: HostSettings
+  var settings: HostSettings
   var options: EndpointOptions
   var phase: Phase
   var progress = Progress.unconnected

@@ -225,7 +225,9 @@ extension Parser {
       }
       flags.insert(.ack)
       return (flags, marks)
-    default: break
+    default:
+      // A count is an acknowledgment's.
+      if count != nil { throw unexpected(dot, wanted: "'.'") }
     }
     return (flags, count)
   }

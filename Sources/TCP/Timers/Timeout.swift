@@ -49,7 +49,7 @@ extension TCPConnection {
   ) {
     let limit =
       switch state {
-      case .synSent: configuration.synAttempts
+      case .synSent: UInt8(clamping: Int(configuration.synAttempts) + Int(configuration.synLinearTimeouts))
       case .synReceived: isPassive ? configuration.synAckAttempts : configuration.synAttempts
       case .closed, .listen, .established, .finWait1, .finWait2, .closeWait, .closing, .lastAck, .timeWait:
         configuration.retransmissionAttempts
