@@ -169,6 +169,18 @@ import Wire
     }
   }
 
+  // Rules: RFC 9768 3.1.5-3, 3.1.5-4
+  @Test func crossingSynsGetNoMoreThanOursAskedFor() {
+    for (use, expected): (CongestionNotificationUse, CongestionFeedback) in [
+      (.off, .none), (.request, .classic), (.accept, .none), (.accurate, .accurate),
+      (.acceptAccurateRequest, .classic), (.acceptAccurate, .none),
+    ] {
+      let script = Script(active: Self.configuration { $0.congestionNotification = use })
+      script.inject(Self.asking, 0, options: Self.options())
+      #expect(script.info.congestionFeedback == expected)
+    }
+  }
+
   // Rules: RFC 9768 3.1.5-1, 3.1.5-13, 3.1.5-15, 3.2.3.2.2-1, 3.2.3.2.2-2
   @Test func whoAnsweredWithoutFlagsCountsAndDoesNotMark() {
     let script = Script(passive: Self.configuration(), syn: Self.options(), flags: Self.asking)

@@ -23,6 +23,7 @@ import Wire
     configuration.maximumSegment = [0, 48, 536, 1460, .max].randomElement(using: &random)!
     configuration.noDelay = random.chance(0.5)
     if random.chance(0.3) { configuration.keepaliveIdle = .seconds(5) }
+    configuration.congestionNotification = random.chance(0.5) ? .accurate : .accept
     if random.chance(0.3) { configuration.userTimeout = .seconds(20) }
     let iss = UInt32(truncatingIfNeeded: random.next())
     let irs = UInt32(truncatingIfNeeded: random.next())
@@ -34,9 +35,10 @@ import Wire
     let script: Script
     if random.chance(0.5) {
       script = Script(active: configuration, iss: iss, irs: irs)
-      if random.chance(0.9) { script.inject([.syn, .ack], 0, ack: 1, options: options) }
+      if random.chance(0.9) { script.inject([.syn, .ack, .cwr], 0, ack: 1, options: options) }
     } else {
-      script = Script(passive: configuration, syn: options, iss: iss, irs: irs)
+      let asked: TCPFlags = random.chance(0.8) ? [.syn, .ae, .cwr, .ece] : .syn
+      script = Script(passive: configuration, syn: options, flags: asked, iss: iss, irs: irs)
       if random.chance(0.9) {
         script.inject(.ack, 1, ack: 1, window: UInt16(truncatingIfNeeded: random.next()), options: options)
       }
@@ -52,6 +54,8 @@ import Wire
       switch random.next() % 20 {
       case 0..<12:
         var flags: TCPFlags = random.chance(0.95) ? .ack : []
+        // AE, CWR and ECE: the counter ACE.
+        flags.formUnion(TCPFlags(rawValue: UInt16(random.next() % 8) << 6))
         if random.chance(0.03) { flags.insert(.syn) }
         if random.chance(0.03) { flags.insert(.fin) }
         if random.chance(0.01) { flags.insert(.rst) }
@@ -62,13 +66,21 @@ import Wire
             value: UInt32(truncatingIfNeeded: near([1, 1000, 100_000], &random)),
             echo: random.chance(0.7) ? script.echo : UInt32(truncatingIfNeeded: random.next()))
         }
+        if random.chance(0.5) {
+          options.accurateECN = TCPAccurateECN(
+            order: random.chance(0.5) ? .capable0First : .capable1First, count: Int(random.next() % 4),
+            capable0: UInt32(truncatingIfNeeded: random.next()),
+            experienced: UInt32(truncatingIfNeeded: random.next()),
+            capable1: UInt32(truncatingIfNeeded: random.next()))
+        }
         let count = random.chance(0.5) ? 0 : Int.random(in: 1...1460, using: &random)
         script.inject(
           flags,
           near([acknowledged, acknowledged + 1460, acknowledged + script.info.receiveWindow], &random),
           stream(count), ack: near([1, sentEnd, sentEnd - script.info.outstandingBytes], &random),
           window: random.chance(0.3) ? 0 : UInt16(truncatingIfNeeded: random.next()), options: options,
-          urgent: UInt16(truncatingIfNeeded: random.next()))
+          urgent: UInt16(truncatingIfNeeded: random.next()),
+          mark: CongestionNotification(rawValue: UInt8(random.next() % 4)) ?? .notCapable)
       case 12, 13: script.enqueue(Int.random(in: 0...20_000, using: &random), push: random.chance(0.8))
       case 14: script.space(Int.random(in: 0...Int(configuration.receiveBuffer), using: &random))
       case 15: script.fire()

@@ -72,6 +72,9 @@ import Wire
     configuration.retransmissionAttempts = 40
     configuration.synAttempts = 30
     configuration.synAckAttempts = 60
+    configuration.congestionNotification = [.off, .request, .accept, .accurate, .accurate, .acceptAccurate]
+      .randomElement(using: &random)!
+    configuration.accurateOption = [.never, .sparing, .whenever, .persistent].randomElement(using: &random)!
     return configuration
   }
 
@@ -86,6 +89,7 @@ import Wire
       profile.rate = [10_000, 100_000, 1_000_000].randomElement(using: &random)!
       profile.buffer = [3000, 10_000, 60_000].randomElement(using: &random)!
     }
+    profile.marking = [0, 0.01, 0.1, 1].randomElement(using: &random)!
     let sizes = [0, 1, 500, 5000, 60_000]
     let up = sizes.randomElement(using: &random)!
     let down = sizes.randomElement(using: &random)!
@@ -103,6 +107,30 @@ import Wire
         host.closesFirst = serverClosesFirst
       }
     }
+  }
+
+  // Rules: RFC 9768 3.2-1, 3.2-2, 3.2.2.5.2-1
+  @Test(arguments: 0..<6 as Range<UInt64>) func everyMarkIsCountedAndToldOnACleanLink(seed: UInt64) {
+    var profile = LinkProfile()
+    profile.marking = [0.05, 0.2, 0.5][Int(seed % 3)]
+    var configuration = TCPConfiguration()
+    configuration.congestionNotification = .accurate
+    configuration.accurateOption = seed < 3 ? .whenever : .never
+    let network = transfer(
+      seed: seed, profile, up: 200_000, down: 0, client: configuration, server: configuration)
+    guard let server = network.server else {
+      Issue.record("no server")
+      return
+    }
+    let (sender, receiver) = (network.client.connection.info, server.connection.info)
+    let received = Int(sender.accurateFeedback.receivedPackets + receiver.accurateFeedback.receivedPackets)
+    #expect(network.marked > 0 && received == network.marked)
+    // What was marked last may not have been told.
+    let told = Int(sender.markedSegments)
+    #expect(abs(told - Int(receiver.accurateFeedback.receivedPackets)) <= 3)
+    let bytes = receiver.accurateFeedback.receivedBytes
+    #expect(Int(bytes.capable0 + bytes.experienced) >= 200_000)
+    if seed < 3 { #expect(sender.accurateFeedback.deliveredBytes.experienced > 0) }
   }
 
   @Test(arguments: 200..<203 as Range<UInt64>) func bottleneck(seed: UInt64) {

@@ -30,7 +30,13 @@ extension TCPConnection {
   /// The peer's SYN, alone or with an ACK: sequence numbers, options and the window, which a SYN does not scale.
   mutating func takeSyn(_ segment: TCPSegment, now: Instant) {
     receive.synchronize(segment.sequence)
-    agree(TCPNegotiation(segment, configuration))
+    var negotiation = TCPNegotiation(segment, configuration)
+    if !isPassive, !segment.flags.contains(.ack) {
+      // Where SYNs cross, ours has said what there is at most: a SYN of one kind and a SYN-ACK of another must not be.
+      let offered = configuration.congestionNotification.offered
+      negotiation.notification = CongestionFeedback(askedBy: segment.flags, most: offered)
+    }
+    agree(negotiation)
     if ecn.isAccurate { beginFeedback(with: segment) }
     takeUserTimeout(segment.options, now: now)
     if timestamps.isEnabled, let stamps = segment.options.timestamps {

@@ -12,6 +12,8 @@ struct LinkProfile: Sendable {
   var jitter = Nanoseconds.zero
   var loss = 0.0
   var duplication = 0.0
+  /// The share of segments from senders that are capable which is marked.
+  var marking = 0.0
   /// Bytes a second; zero: no limit.
   var rate = 0
   /// Bytes that wait for a limited link; what finds no room is lost.
@@ -145,6 +147,8 @@ final class SimulatedNetwork {
   var onServer: (SimulatedHost) -> Void = { _ in }
   /// Segments with sequence space or acknowledgments that the link lost.
   private(set) var losses = 0
+  /// Segments that the link marked.
+  private(set) var marked = 0
   /// Segments put on the link.
   private(set) var segments = 0
   /// Decides the fate of a segment before chance does: true loses it.
@@ -196,13 +200,18 @@ final class SimulatedNetwork {
       busyUntil[direction] = begin.adding(nanoseconds: size * 1_000_000_000 / profile.rate)
       departure = busyUntil[direction]
     }
+    var notification = segment.isCapable ? CongestionNotification.capable0 : .notCapable
+    if segment.isCapable, random.chance(profile.marking) {
+      notification = .experienced
+      marked += 1
+    }
     let copies = random.chance(profile.duplication) ? 2 : 1
     for _ in 0..<copies {
       let jitter = profile.jitter == .zero ? 0 : random.next() % UInt64(profile.jitter.count)
       order += 1
       var arriving = TCPSegment(
         sequence: segment.sequence, acknowledgment: segment.acknowledgment, flags: segment.flags,
-        window: segment.window, options: segment.options)
+        window: segment.window, options: segment.options, notification: notification)
       mutate?(&arriving)
       insert(
         Event(
