@@ -8,7 +8,7 @@ import Wire
 
 /// What is left of an ICMP error while it waits at a connection's gate, in one word.
 struct ReportedError {
-  enum Kind: UInt64 { case none, host, network, port, `protocol`, tooBig, prohibited, other }
+  enum Kind: UInt64 { case none, host, network, port, `protocol`, tooBig, prohibited, timeExceeded, other }
   let kind: Kind
   let mtu: UInt16
   let sequence: SequenceNumber
@@ -16,7 +16,8 @@ struct ReportedError {
   init(_ failure: DeliveryFailure) {
     var (kind, mtu) = (Kind.other, 0)
     switch failure.reason {
-    case .hostUnreachable, .timeExceeded: kind = .host
+    case .hostUnreachable: kind = .host
+    case .timeExceeded: kind = .timeExceeded
     case .networkUnreachable: kind = .network
     case .portUnreachable: kind = .port
     case .protocolUnreachable: kind = .protocol
@@ -37,10 +38,12 @@ struct ReportedError {
 
   var networkError: TCPNetworkError {
     switch kind {
-    case .host, .prohibited: .hostUnreachable
+    case .host: .hostUnreachable
     case .network: .networkUnreachable
     case .port: .portUnreachable
     case .protocol: .protocolUnreachable
+    case .prohibited: .prohibited
+    case .timeExceeded: .timeExceeded
     case .none, .tooBig, .other: .other
     }
   }
@@ -57,7 +60,7 @@ struct ReportedErrors: ~Copyable {
   func store(_ report: ReportedError) {
     switch report.kind {
     case .port, .protocol: hard.store(report.word)
-    case .none, .host, .network, .prohibited, .other: soft.store(report.word)
+    case .none, .host, .network, .prohibited, .timeExceeded, .other: soft.store(report.word)
     case .tooBig: size.store(report.word)
     }
   }

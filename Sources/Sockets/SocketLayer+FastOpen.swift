@@ -21,6 +21,10 @@ extension SocketLayer {
   /// The keys of the cookies that listeners give. Any thread.
   public var currentFastOpenKeys: TCPFastOpenCookies { fastOpenKeys.cookies }
 
+  /// Forgets what connecting sockets have learned of their peers: cookies, and where Fast Open was in vain (Linux: `ip
+  /// tcp_metrics flush`). Any thread.
+  public func forgetFastOpenPeers() { fastOpenCache.forget() }
+
   /// Whether a connect to `address` could bring text with its SYN now: for TCP_FASTOPEN_CONNECT, whose connect then
   /// returns at once, and whose first write connects (``UnconnectedStream/connect(to:sending:)``). Any thread.
   public func knowsFastOpen(_ address: IPAddress) -> Bool {

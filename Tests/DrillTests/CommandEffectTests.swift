@@ -55,10 +55,13 @@ import Timing
       effects("sockstat -4 -P tcp -s | grep packetdril | grep -c TIME_WAIT | grep 1") == [
         .count(state: 6, expected: 1)
       ])
+    #expect(effects("ip tcp_metrics flush all > /dev/null 2>&1") == [.forgetPeers])
+    #expect(
+      effects("grep \" 0A \" /proc/net/tcp /proc/net/tcp6 | grep \":1F90\"") == [.exists(state: 10)])
   }
 
   @Test(arguments: [
-    "tc qdisc add dev tun0 root pfifo", "ip tcp_metrics flush all > /dev/null", "ethtool -K tun0 tso off",
+    "tc qdisc add dev tun0 root pfifo", "ip tcp_metrics show", "ethtool -K tun0 tso off",
     "tcpdrop -s TIME_WAIT", "/tmp/sysctl_restore_${PPID}.sh", "rm -f x", "nstat > /dev/null",
   ])
   func whatHasNoPartHereDoesNothing(command: String) {
@@ -68,6 +71,7 @@ import Timing
   @Test(arguments: [
     "nstat | grep X", "setkey -F", "sysctl -n net.ipv4.tcp_sack", "dd if=/dev/urandom of=x", "sleep",
     "sleep x", "ip netns",
+    "grep 0A /etc/passwd | grep :1F90", "grep XX /proc/net/tcp | grep :1F90",
     "sockstat | grep -c NONSENSE | grep 1", "sleep 1e300", "tc qdisc add dev tun0 root pfifo limit 0",
     "dd if=/dev/zero of=x bs=1048575 count=1048575",
   ])
@@ -81,5 +85,7 @@ import Timing
   @Test func anAlternativeIsForWhatFailed() {
     #expect(effects("sysctl -q a=1 || sysctl -q b=1") == [setting("a", "1")])
     #expect(effects("frobnicate || sysctl -q b=1") == [setting("b", "1")])
+    // What only some kernels have.
+    #expect(effects("sysctl -q net.ipv4.tcp_fastopen_cookies=0 || sysctl -q b=1") == [setting("b", "1")])
   }
 }

@@ -180,8 +180,10 @@ import Wire
     network.expectNothingLeft()
   }
 
-  /// RFC 5927: who does not know our sequence number ends nothing, and neither does a router's complaint.
-  @Test func onlyARefusalThatQuotesTheSynAckEndsAHalfOpenConnection() throws {
+  /// RFC 5927: who does not know our sequence number ends nothing. Who does says that the peer cannot be reached, and
+  /// Linux lets go of it; that the path is narrow, or a filter on it, is no such word.
+  @Test(arguments: [DeliveryFailure.Reason.portUnreachable, .hostUnreachable, .networkUnreachable])
+  func onlyAnErrorThatQuotesTheSynAckEndsAHalfOpenConnection(end: DeliveryFailure.Reason) throws {
     let network = try Network()
     do {
       let listener = try listen(network)
@@ -196,10 +198,11 @@ import Wire
         network.right.contexts.perform(on: 0) { cx in SocketErrors.tcp(failure, &cx) }
         network.scheduler.settle()
       }
-      report(.portUnreachable, iss + 1)
-      report(.hostUnreachable, iss)
+      report(end, iss + 1)
+      report(.prohibited, iss)
+      report(.packetTooBig(mtu: 600), iss)
       #expect(network.synAckSequence(peer, 80) == iss)
-      report(.portUnreachable, iss)
+      report(end, iss)
       #expect(network.synAckSequence(peer, 80) == nil)
       listener.close()
     }

@@ -108,7 +108,7 @@ import Wire
     script.inject([.syn, .ack], 0, ack: 1)
     #expect(script.state == .established)
     #expect(script.last.connected)
-    // Its SYN stands before our window, which is answered (RFC 9293 section 3.10.7.4).
+    // Linux tells the peer that its SYN came twice.
     #expect(script.take().map(\.flags) == [.ack])
     script.enqueue(5)
     #expect(script.take().first?.sequence == 1)

@@ -161,7 +161,7 @@ struct ExpressionValues {
         bytes += try int32(item).wire.reversed()
       }
       return .bytes(bytes)
-    case .string(let text, _): return .string(text)
+    case .string(let text, _): return text.contains("\\") ? .bytes(Self.unescaped(text)) : .string(text)
     case .structure:
       if let isOn = try optionalField("onoff", "l_onoff", of: expression) {
         let seconds = try optionalField("linger", "l_linger", of: expression)
@@ -199,6 +199,26 @@ struct ExpressionValues {
       }
     }
     return record
+  }
+
+  /// The bytes of a string with `\x` and two hexadecimal digits for bytes, and `\` before what stands for itself.
+  private static func unescaped(_ text: String) -> [UInt8] {
+    var bytes: [UInt8] = []
+    var rest = Array(text.utf8)[...]
+    while let letter = rest.popFirst() {
+      guard letter == UInt8(ascii: "\\"), let next = rest.popFirst() else {
+        bytes.append(letter)
+        continue
+      }
+      let digits = String(decoding: rest.prefix(2), as: UTF8.self)
+      if next == UInt8(ascii: "x"), let byte = UInt8(digits, radix: 16) {
+        bytes.append(byte)
+        rest = rest.dropFirst(2)
+      } else {
+        bytes.append(next)
+      }
+    }
+    return bytes
   }
 
   /// The events of `{events=…, fd=…}`, and the user's word in it.

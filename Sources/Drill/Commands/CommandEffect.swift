@@ -11,6 +11,10 @@ enum CommandEffect: Equatable {
   case file(path: String, size: Int)
   /// Fails unless so many connections are in the state of this number of Linux.
   case count(state: Int64, expected: Int)
+  /// What is remembered of past connections' peers is forgotten.
+  case forgetPeers
+  /// Fails unless some socket is in the state of this number of Linux.
+  case exists(state: Int64)
   /// What it does has no part here.
   case harmless(String)
   /// The script cannot be run without it.
@@ -45,7 +49,8 @@ extension ShellCommand {
     let name = words[0].split(separator: "/").last.map(String.init) ?? words[0]
     let arguments = Array(words.dropFirst())
     if pipeline.count > 1 {
-      return [name == "sockstat" ? count(pipeline) ?? .unsupported(whole) : .unsupported(whole)]
+      if name == "sockstat" { return [count(pipeline) ?? .unsupported(whole)] }
+      return [name == "grep" ? listed(pipeline) ?? .unsupported(whole) : .unsupported(whole)]
     }
     switch name {
     case "defaults.sh": return GoogleDefaults.effects
@@ -70,6 +75,10 @@ extension ShellCommand {
   /// `name=value` words, with dots or slashes between the parts of the names.
   private func settings(_ words: [String], whole: String) -> [CommandEffect] {
     guard !words.isEmpty, words.allSatisfy({ $0.contains("=") }) else { return [.unsupported(whole)] }
+    // No public kernel has it: the command fails, and scripts say what to do then.
+    if words.contains(where: { $0.hasPrefix("net.ipv4.tcp_fastopen_cookies=") }) {
+      return [.unsupported(whole)]
+    }
     return words.map { word in
       let parts = word.split(separator: "=", maxSplits: 1, omittingEmptySubsequences: false)
       return .setting(name: Self.settingName(String(parts[0])), value: String(parts[1]), isDefault: false)
@@ -123,7 +132,8 @@ extension ShellCommand {
   /// `ip tcp_metrics flush`, and the metrics of `ip route change`.
   private func route(_ arguments: [String], whole: String) -> [CommandEffect] {
     let words = arguments.filter { !$0.hasPrefix("-") && $0 != "lock" }
-    if words.first == "tcp_metrics" || words.first == "link" { return [.harmless(whole)] }
+    if words.first == "tcp_metrics" { return [words.contains("flush") ? .forgetPeers : .harmless(whole)] }
+    if words.first == "link" { return [.harmless(whole)] }
     guard words.count > 1, words[0] == "route" || words[0] == "ro", ["change", "replace"].contains(words[1])
     else {
       return [.unsupported(whole)]
@@ -136,6 +146,16 @@ extension ShellCommand {
       effects.append(.setting(name: "route.\(name)", value: value, isDefault: false))
     }
     return effects
+  }
+
+  /// `grep " STATE " /proc/net/tcp … | grep ":PORT"`: scripts have one port.
+  private func listed(_ pipeline: [[String]]) -> CommandEffect? {
+    guard pipeline.count == 2, pipeline[1].count == 2, pipeline[1][0] == "grep",
+      pipeline[1][1].hasPrefix(":"),
+      pipeline[0].count >= 3, pipeline[0].dropFirst(2).allSatisfy({ $0.hasPrefix("/proc/net/tcp") }),
+      let state = Int64(pipeline[0][1].split(separator: " ").joined(), radix: 16)
+    else { return nil }
+    return .exists(state: state)
   }
 
   /// `sockstat … | grep … | grep -c STATE | grep N`.

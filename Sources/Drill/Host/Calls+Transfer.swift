@@ -42,8 +42,10 @@ extension DrillHost {
   ) -> Step {
     let flags = MessageFlags(rawValue: rawFlags)
     if flags.contains(.outOfBand) { return .unsupported("urgent data") }
-    if flags.contains(.errorQueue) { return .done(receiveError(endpoint, extras)) }
     guard spaces.allSatisfy({ $0.count >= 0 }) else { return .fail(.EINVAL) }
+    if flags.contains(.errorQueue) {
+      return receiveError(endpoint, extras, room: spaces.reduce(0) { $0 + $1.count })
+    }
     if endpoint.listener != nil { return .fail(.ENOTCONN) }
     let wanted = spaces.reduce(0) { $0 + $1.count }
     let target = max(
@@ -114,24 +116,35 @@ extension DrillHost {
     }
   }
 
-  /// MSG_ERRQUEUE: the oldest entry, or EAGAIN.
-  private func receiveError(_ endpoint: Endpoint, _ extras: ReceiveExtras) -> CallResult {
-    guard !endpoint.errors.isEmpty else { return CallResult(.EAGAIN) }
-    let error = endpoint.errors.removeFirst()
+  /// MSG_ERRQUEUE: the oldest entry, or EAGAIN. A time stamp comes with its packet, which is cut to nothing.
+  private func receiveError(_ endpoint: Endpoint, _ extras: ReceiveExtras, room: Int) -> Step {
+    guard let (error, time) = endpoint.errors.first else { return .fail(.EAGAIN) }
+    let isStamp = error.origin == 4
+    let hasPacket = isStamp && !endpoint.stamps.flags.contains(.alone)
+    if hasPacket, room > 0 { return .unsupported("the packet of a time stamp") }
+    endpoint.errors.removeFirst()
     var result = CallResult(0)
     result.messageFlags = MessageFlags.errorQueue.rawValue
-    if case .message(let room) = extras {
-      // The header, the error in 16 bytes, and the address of who reported it.
-      if room >= 16 + 16 {
-        result.control.append(
-          endpoint.isIPv4
-            ? ControlMessage(level: 0, type: 11, value: .error(error))
-            : ControlMessage(level: 41, type: 25, value: .error(error)))
-      } else {
+    if hasPacket { result.messageFlags |= MessageFlags.truncate.rawValue }
+    guard case .message(var space) = extras else { return .done(result) }
+    // Each has a header of 16 bytes: three times of 16, and the error in 16, which an address follows.
+    func tell(_ message: ControlMessage, bytes: Int) {
+      guard space >= 16 + bytes else {
         result.messageFlags |= MessageFlags.controlTruncated.rawValue
+        return
       }
+      space -= 16 + bytes
+      result.control.append(message)
     }
-    return result
+    if let time {
+      let stamp = Int64(clamping: time.nanoseconds)
+      tell(ControlMessage(level: 1, type: 37, value: .times([stamp, 0, 0])), bytes: 48)
+    }
+    tell(
+      endpoint.isIPv4
+        ? ControlMessage(level: 0, type: 11, value: .error(error))
+        : ControlMessage(level: 41, type: 25, value: .error(error)), bytes: 16)
+    return .done(result)
   }
 
   // MARK: Sending
@@ -172,7 +185,6 @@ extension DrillHost {
     _ endpoint: Endpoint, _ pieces: [OutgoingBytes], _ rawFlags: Int32, to target: AddressArgument
   ) -> Step {
     let flags = MessageFlags(rawValue: rawFlags)
-    if flags.contains(.endOfRecord) { return .unsupported("MSG_EOR") }
     if !isLinux, case .inet(let remote) = target, case .fresh(let fresh) = endpoint.phase,
       endpoint.options.fastOpenQueue != nil
     {
@@ -192,7 +204,22 @@ extension DrillHost {
     }
     return sendStream(
       endpoint, bytes, isPushed: !flags.contains(.more), isUrgent: flags.contains(.outOfBand),
-      isZeroCopy: asksCopies, mayNotWait: mayNotWait)
+      isZeroCopy: asksCopies, cuts: cuts(endpoint, pieces, flags), mayNotWait: mayNotWait)
+  }
+
+  /// Where no segment goes on, in bytes from the beginning: at the end of a record (MSG_EOR), and behind every
+  /// seventeenth piece of memory that is sent from where it lies: a packet refers to no more. Linux's; BSD's TCP has no
+  /// records.
+  private func cuts(_ endpoint: Endpoint, _ pieces: [OutgoingBytes], _ flags: MessageFlags) -> [Int] {
+    guard isLinux else { return [] }
+    var cuts: [Int] = []
+    var end = 0
+    for (index, piece) in pieces.enumerated() {
+      end += piece.count
+      let isFull = flags.contains(.zeroCopy) && endpoint.options.zeroCopy && (index + 1) % 17 == 0
+      if isFull || flags.contains(.endOfRecord) && index == pieces.count - 1 { cuts.append(end) }
+    }
+    return cuts
   }
 
   /// BSD: a send with an address connects, and everything is sent as soon as may be: with the SYN, or behind it.
@@ -209,19 +236,19 @@ extension DrillHost {
     }
   }
 
-  /// How many of so many bytes there is room for.
-  private func admitted(_ endpoint: Endpoint, _ stream: StreamSocket, _ wanted: Int) -> Int {
-    guard isLinux else { return wanted }
+  /// How many of so many bytes there is room for, and where they end large segments.
+  private func admitted(_ endpoint: Endpoint, _ stream: StreamSocket, _ wanted: Int) -> SendMemory.Admission {
+    guard isLinux else { return SendMemory.Admission(bytes: wanted) }
     let condition = stream.condition
     return endpoint.sendMemory.admits(
       wanted, stream.informationAtRest, queued: condition.unacknowledged, unsent: condition.unsent,
-      unsentLimit: Int(endpoint.options.unsentLimit(endpoint.settings)))
+      unsentLimit: Int(endpoint.options.unsentLimit(endpoint.settings)), written: endpoint.written)
   }
 
   /// What is written to a socket that is still connecting; how many bytes.
   func writeAhead(_ endpoint: Endpoint, _ bytes: ArraySlice<UInt8>) -> Int {
     guard let stream = endpoint.stream, !stream.isConnected, !bytes.isEmpty else { return 0 }
-    let count = admitted(endpoint, stream, bytes.count)
+    let count = admitted(endpoint, stream, bytes.count).bytes
     let outcome = unsafe bytes.prefix(count).withUnsafeBytes { unsafe stream.tryWriteAhead($0) }
     guard case .bytes(let taken) = outcome else { return 0 }
     endpoint.written += UInt64(taken)
@@ -231,20 +258,21 @@ extension DrillHost {
   /// `bytes`: nil for a bad pointer. `whenDone` is told how many bytes were taken, once, if any were.
   func sendStream(
     _ endpoint: Endpoint, _ bytes: [UInt8]?, isPushed: Bool, isUrgent: Bool = false, isZeroCopy: Bool = false,
-    mayNotWait: Bool,
+    cuts: [Int] = [], mayNotWait: Bool,
     whenDone: @escaping (Int) -> Void = { _ in }
   ) -> Step {
     let wanted = bytes?.count ?? 1
     var sent = 0
     var ahead = 0
     var isWaiting = false
-    func end() -> CallResult {
+    func finish() -> CallResult {
       if isZeroCopy, sent > 0 { endpoint.copies.add(endingAt: endpoint.written) }
+      if sent > 0 { endpoint.stamps.add(endingAt: endpoint.written) }
       whenDone(sent)
       return CallResult(Int64(sent))
     }
     func failure() -> CallResult {
-      if sent > 0 { return end() }
+      if sent > 0 { return finish() }
       if let error = endpoint.takeError() { return CallResult(error) }
       return CallResult(isLinux || endpoint.stream != nil ? .EPIPE : .ENOTCONN)
     }
@@ -263,32 +291,42 @@ extension DrillHost {
       guard let bytes else { return CallResult(.EFAULT) }
       // Who waits is woken when there is room worth waking for.
       if isWaiting, !endpoint.isWorthWriting { return nil }
-      if sent == wanted { return end() }
-      let most = sent + admitted(endpoint, stream, wanted - sent)
+      if sent == wanted { return finish() }
+      let begun = sent
+      let admission = admitted(endpoint, stream, wanted - sent)
+      let most = sent + admission.bytes
       while sent < most {
         // What is cut short is not kept from leaving by what does not fit.
         let isPushed = most < wanted || isPushed
-        let outcome = unsafe bytes[sent..<most].withUnsafeBytes {
-          unsafe stream.tryWrite($0, isPushed: isPushed, isUrgent: isUrgent && most == wanted)
+        let cut = cuts.first { $0 > sent && $0 <= most }
+        let piece = admission.pieces.first { begun + $0.end > sent }
+        let end = min(cut ?? most, piece.map { begun + $0.end } ?? most)
+        let pieceEdge = piece.map { begun + $0.end == end ? $0.edge : .none } ?? .none
+        let edge: TCPTextEdge = cut == end ? .record : pieceEdge
+        let outcome = unsafe bytes[sent..<end].withUnsafeBytes {
+          unsafe stream.tryWrite(
+            $0, isPushed: isPushed && end == most, isUrgent: isUrgent && end == wanted, edge: edge)
         }
         switch outcome {
         case .bytes(let count):
           sent += count
           endpoint.written += UInt64(count)
           continue
-        case .failed(let error): return sent > 0 ? end() : CallResult(Errno(error))
+        case .failed(let error): return sent > 0 ? finish() : CallResult(Errno(error))
         case .wouldBlock: break
         }
         break
       }
-      if sent == wanted { return end() }
+      if most < wanted || isPushed { endpoint.sendMemory.pushed(endingAt: endpoint.written) }
+      if sent == wanted { return finish() }
       endpoint.wantsSpace = true
+      if isLinux { stream.setWriterWaits(true) }
       isWaiting = true
-      return mayNotWait ? (sent > 0 ? end() : CallResult(.EAGAIN)) : nil
+      return mayNotWait ? (sent > 0 ? finish() : CallResult(.EAGAIN)) : nil
     }
     if let result = look() { return .done(result) }
     let timeout = deadline(endpoint.options.sendTimeout)
     return .wait(
-      WaitingCall(until: timeout, expired: { sent > 0 ? end() : CallResult(.EAGAIN) }, look))
+      WaitingCall(until: timeout, expired: { sent > 0 ? finish() : CallResult(.EAGAIN) }, look))
   }
 }

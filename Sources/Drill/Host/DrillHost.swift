@@ -138,7 +138,7 @@ public final class DrillHost {
 
   private func observe() {
     for number in descriptors.numbers {
-      if case .stream(let endpoint) = descriptors[number] { endpoint.observe() }
+      if case .stream(let endpoint) = descriptors[number] { endpoint.observe(now) }
     }
   }
 
@@ -234,6 +234,9 @@ public final class DrillHost {
       return inStack(wanted)
     }
   }
+
+  /// Forgets what is remembered of the peers of past connections.
+  public func forgetPeers() { sockets.forgetFastOpenPeers() }
 
   // MARK: The end
 

@@ -3,6 +3,7 @@
 
 import Sockets
 import TCP
+import Timing
 import Wire
 
 final class Endpoint: Pollable {
@@ -39,9 +40,10 @@ final class Endpoint: Pollable {
   var backlog = 0
   /// Bytes that the application has written.
   var written: UInt64 = 0
-  /// What MSG_ERRQUEUE reads.
-  var errors: [ExtendedError] = []
+  /// What MSG_ERRQUEUE reads; of time stamps, the time.
+  var errors: [(error: ExtendedError, time: Instant?)] = []
   var copies = ZeroCopies()
+  var stamps = TransmitStamps()
   /// The send buffer, as Linux counts it.
   var sendMemory: SendMemory
 
@@ -161,8 +163,8 @@ final class Endpoint: Pollable {
 
   // MARK: What happened
 
-  /// Looks at what has changed since the last time, and tells whoever watches.
-  func observe() {
+  /// Looks at what has changed since the last time, and tells whoever watches. `time`: now.
+  func observe(_ time: Instant) {
     if let listener {
       let waiting = listener.waiting
       if waiting > lastWaiting { notify(PollBits.input | PollBits.normalInput) }
@@ -182,9 +184,19 @@ final class Endpoint: Pollable {
     }
     if wantsSpace, now.isConnected, isWorthWriting {
       wantsSpace = false
+      if settings.personality == .linux { stream?.setWriterWaits(false) }
       notify(PollBits.output | PollBits.normalOutput | PollBits.bandOutput)
     }
     let acknowledged = written - UInt64(clamping: unacknowledged(now))
+    let told = stamps.take(sent: written - UInt64(clamping: now.unsent), acknowledged: acknowledged)
+    for (kind, number) in told where !isOver(now) {
+      errors.append(
+        (
+          ExtendedError(errno: Errno.ENOMSG.rawValue, origin: 4, info: kind.rawValue, data: number),
+          stamps.flags.contains(.software) ? time : nil
+        ))
+    }
+    if !told.isEmpty { notify(PollBits.error) }
     let ended = copies.take(acknowledged: isOver(now) ? .max : acknowledged)
     if !ended.isEmpty {
       for range in ended { enqueue(range) }
@@ -211,13 +223,13 @@ final class Endpoint: Pollable {
 
   /// The end of zero-copy sends; one that follows the last one is added to it.
   private func enqueue(_ range: ClosedRange<UInt32>) {
-    if let entry = errors.last, entry.origin == 5, entry.data &+ 1 == range.lowerBound {
-      errors[errors.count - 1].data = range.upperBound
+    if let entry = errors.last?.error, entry.origin == 5, entry.data &+ 1 == range.lowerBound {
+      errors[errors.count - 1].error.data = range.upperBound
       return
     }
     // The device's copy is what left: nothing was sent from the caller's own memory (code 1).
     errors.append(
-      ExtendedError(errno: 0, origin: 5, code: 1, info: range.lowerBound, data: range.upperBound))
+      (ExtendedError(errno: 0, origin: 5, code: 1, info: range.lowerBound, data: range.upperBound), nil))
   }
 
   /// Another stack socket takes the place of the one before.

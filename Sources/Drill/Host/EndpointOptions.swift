@@ -33,10 +33,10 @@ struct EndpointOptions {
   var keepInterval: Int32
   var keepCount: Int32
   /// BSD's TCP_KEEPINIT, in seconds.
-  var keepInit: Int32 = 75
+  var keepInit: Int32
   /// Retransmissions of a SYN; 0: as the host has it.
   var synCount: Int32 = 0
-  /// Seconds; 0: as the host has it.
+  /// Seconds; 0: as the host has it; −1: an orphan does not stay in FIN-WAIT-2.
   var finWait2: Int32 = 0
   /// Retransmissions of a SYN-ACK.
   var deferAccept: UInt8 = 0
@@ -75,6 +75,7 @@ struct EndpointOptions {
     keepIdle = settings.keepAliveTime
     keepInterval = settings.keepAliveInterval
     keepCount = settings.keepAliveProbes
+    keepInit = settings.keepAliveInitial
     congestion = settings.congestionControl
   }
 
@@ -87,7 +88,7 @@ struct EndpointOptions {
 
   /// What the stack is to be set to, for a socket of a host with `settings`.
   func stream(_ settings: HostSettings, isIPv4: Bool) -> StreamOptions {
-    var options = StreamOptions(tcp: settings.configuration(), limits: limits(settings))
+    var options = StreamOptions(tcp: settings.configuration(), limits: limits(settings, isIPv4: isIPv4))
     options.tcp.noDelay = noDelay
     options.tcp.corked = cork
     options.tcp.congestionControl = CongestionNames.algorithm(congestion) ?? .cubic
@@ -96,13 +97,10 @@ struct EndpointOptions {
     options.tcp.keepaliveProbes = UInt8(clamping: keepCount)
     options.tcp.userTimeout = .milliseconds(Int64(userTimeout))
     if synCount > 0 { options.tcp.synAttempts = UInt8(clamping: synCount) }
-    if finWait2 > 0 { options.tcp.finWait2 = .seconds(Int64(finWait2)) }
+    if finWait2 != 0 { options.tcp.finWait2 = .seconds(Int64(finWait2)) }
     if needsNoCookie { options.tcp.fastOpen.formUnion([.clientWithoutCookie, .serverWithoutCookie]) }
-    if noOptions {
-      options.tcp.windowScaling = false
-      options.tcp.timestamps = false
-      options.tcp.selectiveAcknowledgments = false
-    }
+    options.tcp.sendsNoOptions = noOptions
+    if settings.personality == .bsd { options.tcp.connectTimeout = .seconds(Int64(keepInit)) }
     if maximumSegment > 0 { options.segmentLimit = UInt16(clamping: maximumSegment) }
     options.deferredAccept = deferAccept
     options.authentication = authentication
@@ -122,7 +120,7 @@ struct EndpointOptions {
   }
 
   /// A buffer that somebody set does not grow.
-  private func limits(_ settings: HostSettings) -> BufferLimits {
+  private func limits(_ settings: HostSettings, isIPv4: Bool) -> BufferLimits {
     var receive = receiveBuffer.map { settings.window(of: Int($0)) } ?? settings.firstWindow
     var receiveMost = receiveBuffer == nil ? settings.receiveMemory.most : 0
     if windowClamp > 0 {
@@ -134,6 +132,10 @@ struct EndpointOptions {
       // What Linux takes depends on more than a number: `SendMemory`.
       return BufferLimits(send: .max, upTo: 0, receive: receive, upTo: receiveMost)
     case .bsd:
+      // The whole segments that it becomes once the peer has answered, which is before the next window is told.
+      let segment = settings.mtu - (isIPv4 ? 40 : 60)
+      if receiveBuffer == nil { receive = (receive + segment - 1) / segment * segment }
+      receiveMost = min(receiveMost, settings.largestReceiveBuffer)
       return BufferLimits(
         send: sendBuffer.map { Int($0) } ?? settings.sendMemory.initial,
         upTo: sendBuffer == nil ? settings.sendMemory.most : 0, receive: receive, upTo: receiveMost)

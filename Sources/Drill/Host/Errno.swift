@@ -16,6 +16,7 @@ public enum Errno: Int32, Error, Sendable, Hashable, CaseIterable {
   case EPIPE = 32
   case EDOM = 33
   case ELOOP = 40
+  case ENOMSG = 42
   case ENODATA = 61
   case EPROTO = 71
   case ENOTSOCK = 88

@@ -42,6 +42,11 @@ extension HostSettings {
       fastOpenKeys = keys
       return .applied
     }
+    if name == "net.core.default_qdisc" {
+      // A fair queue at the device paces whoever has not said how fast.
+      transport.pacing = value == "fq"
+      return .applied
+    }
     guard name == "net.ipv4.tcp_congestion_control" || name == "net.inet.tcp.cc.algorithm" else { return nil }
     guard CongestionNames.algorithm(value) != nil else { return .unsupported("congestion control \(value)") }
     congestionControl = value
@@ -86,6 +91,10 @@ extension HostSettings {
     case "net.ipv4.tcp_keepalive_intvl": keepAliveInterval = Int32(clamping: number)
     case "net.inet.tcp.keepidle": keepAliveTime = Int32(clamping: number / 1000)
     case "net.inet.tcp.keepintvl": keepAliveInterval = Int32(clamping: number / 1000)
+    case "net.inet.tcp.keepinit": keepAliveInitial = Int32(clamping: number / 1000)
+    case "net.inet.tcp.ecn.maxretries": transport.notificationRepeats = UInt8(clamping: number)
+    case "net.inet.tcp.icmp_may_rst": transport.hardErrorsEndHandshake = number != 0
+    case "net.inet.tcp.rexmit_drop_options": transport.dropsSynOptions = number != 0
     case "net.ipv4.tcp_keepalive_probes", "net.inet.tcp.keepcnt": keepAliveProbes = Int32(clamping: number)
     case "net.ipv4.tcp_dsack": transport.duplicateReports = number != 0
     case "net.ipv4.tcp_frto": transport.forwardRecovery = number != 0
@@ -98,8 +107,6 @@ extension HostSettings {
     case "net.inet.tcp.fastopen.client_enable": set(.client, number != 0)
     case "net.inet.tcp.fastopen.server_enable": set(.server, number != 0)
     case "net.inet.tcp.tolerate_missing_ts": requiresTimestamps = number == 0
-    // A fair queue at the device paces whoever has not said how fast.
-    case "qdisc.fq": transport.pacing = number != 0
     case "net.ipv4.tcp_slow_start_after_idle": transport.restartsAfterIdle = number != 0
     case "net.ipv4.tcp_min_tso_segs": transport.minimumBurst = UInt8(clamping: number)
     case "net.ipv4.tcp_invalid_ratelimit": transport.refusalInterval = .milliseconds(Int64(number))
@@ -151,10 +158,10 @@ extension HostSettings {
     "net.ipv4.tcp_thin_linear_timeouts": [0], "net.ipv4.tcp_autocorking": [1], "net.ipv4.tcp_retries1": [3],
     "net.ipv4.tcp_base_mss": [1024], "net.ipv4.tcp_adv_win_scale": [1], "net.ipv4.tcp_app_win": [31],
     "net.inet.tcp.blackhole": [0],
-    "net.inet.tcp.syncookies_only": [0], "net.inet.tcp.icmp_may_rst": [1],
+    "net.inet.tcp.syncookies_only": [0],
     "net.inet.tcp.path_mtu_discovery": [1], "net.inet.tcp.pmtud_blackhole_detection": [0],
-    "net.inet.tcp.udp_tunneling_port": [0], "net.inet.tcp.rexmit_drop_options": [0],
-    "net.inet.tcp.keepinit": [75000], "net.ipv4.tcp_fastopen_blackhole_timeout_sec": [0],
+    "net.inet.tcp.udp_tunneling_port": [0],
+    "net.ipv4.tcp_fastopen_blackhole_timeout_sec": [0],
     "net.inet.tcp.rfc3042": [1], "net.inet.tcp.rfc3465": [1],
   ]
   /// About what the host does not have: queues that pace, how large merged segments are, tables of past connections.
@@ -162,7 +169,7 @@ extension HostSettings {
     "net.ipv4.tcp_tso_win_divisor", "net.ipv4.tcp_tso_rtt_log",
     "net.ipv4.tcp_pacing_ss_ratio", "net.ipv4.tcp_pacing_ca_ratio", "net.ipv4.tcp_limit_output_bytes",
     "net.ipv4.tcp_no_metrics_save", "net.ipv4.tcp_max_syn_backlog", "net.core.somaxconn",
-    "net.core.default_qdisc", "net.inet.tcp.hostcache.purgenow", "net.inet.tcp.hostcache.enable",
+    "net.inet.tcp.hostcache.purgenow", "net.inet.tcp.hostcache.enable",
     "net.inet.tcp.udp_tunneling_overhead", "vm.old_mlock", "net.ipv4.route.flush",
     "net.core.optmem_max", "net.ipv4.tcp_mem", "net.inet.tcp.hostcache.purge",
   ]

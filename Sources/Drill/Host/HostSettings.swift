@@ -71,6 +71,8 @@ public struct HostSettings: Sendable {
   public var keepAliveInterval: Int32 = 75
   /// Probes without answer.
   public var keepAliveProbes: Int32
+  /// BSD: seconds that a connection may take to open.
+  public var keepAliveInitial: Int32 = 75
   /// Seconds that a closed socket stays in FIN-WAIT-2.
   public var finWait2Seconds: Int32 = 60
   /// Bytes that may be written and not sent; 2³²−1: any number.
@@ -94,6 +96,8 @@ public struct HostSettings: Sendable {
       congestionControl = "cubic"
     case .bsd:
       (synRetries, synAckRetries) = (12, 3)
+      transport.maximumTimeout = .seconds(64)
+      transport.notificationRepeats = 1
       dataRetries = 12
       receiveMemory = (4096, 65536, 2_097_152)
       sendMemory = (4096, 32768, 2_097_152)
@@ -115,6 +119,7 @@ public struct HostSettings: Sendable {
     tcp.finWait2 = .seconds(Int64(finWait2Seconds))
     tcp.requiresTimestamps = requiresTimestamps
     tcp.probesWithData = personality == .bsd
+    tcp.softErrorsEndHandshake = personality == .linux
     // Linux has HyStart as it was before RFC 9406, and FreeBSD none unless asked.
     tcp.slowStartExit = personality == .linux && leavesSlowStartEarly ? .hyStart : .loss
     tcp.personality = personality == .linux ? .linux : .bsd

@@ -75,7 +75,21 @@ extension ConnectionInfo {
     values["tcpi_ecn_mode"] = Int64(tcp.congestionFeedback.rawValue)
     values["tcpi_delivered_ce"] = Int64(tcp.markedSegments)
     values["tcpi_notsent_bytes"] = Int64(info.unsentBytes)
-    if let rate = tcp.pacingRate { values["tcpi_pacing_rate"] = Int64(rate) }
+    values["tcpi_busy_time"] = microseconds(tcp.busyTime)
+    values["tcpi_rwnd_limited"] = microseconds(tcp.windowLimitedTime)
+    values["tcpi_sndbuf_limited"] = microseconds(tcp.bufferLimitedTime)
+    values["tcpi_last_data_sent"] = microseconds(tcp.sinceTextSent) / 1000
+    values["tcpi_last_data_recv"] = microseconds(tcp.sinceTextReceived) / 1000
+    values["tcpi_last_ack_recv"] = microseconds(tcp.sinceAcknowledgment) / 1000
+    values["tcpi_last_ack_sent"] = 0
+    values["tcpi_rcv_mss"] = Int64(tcp.peerSegment)
+    values["tcpi_ato"] = microseconds(tcp.acknowledgmentTimeout)
+    values["tcpi_rcv_rtt"] = microseconds(tcp.receiveRoundTrip)
+    values["tcpi_rcv_wnd"] = Int64(tcp.receiveWindow)
+    values["tcpi_rcv_ooopack"] = Int64(tcp.outOfOrderSegments)
+    values["tcpi_bytes_retrans"] = Int64(clamping: tcp.counters.bytesRetransmitted)
+    values["tcpi_fackets"] = 0
+    values["tcpi_pacing_rate"] = tcp.pacingRate.map { Int64($0) } ?? -1
     if let rate = tcp.deliveryRate { values["tcpi_delivery_rate"] = Int64(rate) }
     values["tcpi_delivery_rate_app_limited"] = tcp.isDeliveryApplicationLimited ? 1 : 0
     if let bandwidth = tcp.bandwidth { add(bandwidth) }

@@ -48,7 +48,8 @@ extension DrillHost {
     case 38: return number(6)
     case 39: return number(endpoint.isIPv4 ? 2 : 10)
     case 60: return flag(options.zeroCopy)
-    case 29, 35, 37: return .unsupported("time stamps of packets")
+    case 37: return number(endpoint.stamps.flags.rawValue)
+    case 29, 35: return .unsupported("time stamps of what arrives")
     default: return .unsupported("SOL_SOCKET option \(name)")
     }
   }
@@ -202,11 +203,28 @@ extension DrillHost {
     case 60:
       guard (0...1).contains(number) else { return .refused(.EINVAL) }
       endpoint.options.zeroCopy = number != 0
-    case 29, 35, 37: return .unsupported("time stamps of packets")
+    case 37: return setStamping(endpoint, TransmitStamps.Flags(rawValue: number))
+    case 29, 35: return .unsupported("time stamps of what arrives")
     case 47: return .unsupported("SO_MAX_PACING_RATE")
     case 0x10009: break  // nobody raises signals
     default: return .unsupported("SOL_SOCKET option \(name)")
     }
+    return nil
+  }
+
+  private func setStamping(_ endpoint: Endpoint, _ flags: TransmitStamps.Flags) -> OptionOutcome? {
+    guard flags.isDisjoint(with: [.receiveHardware, .receiveSoftware]) else {
+      return .unsupported("time stamps of what arrives")
+    }
+    let isNumbered = flags.contains(.numbered) && !endpoint.stamps.flags.contains(.numbered)
+    switch endpoint.state {
+    case .closed, .listen: if isNumbered { return .refused(.EINVAL) }
+    case .synSent, .synReceived, .established, .finWait1, .finWait2, .closeWait, .closing, .lastAck,
+      .timeWait:
+      break
+    }
+    let unacknowledged = endpoint.condition?.unacknowledged ?? 0
+    endpoint.stamps.set(flags, acknowledged: endpoint.written - UInt64(clamping: unacknowledged))
     return nil
   }
 
@@ -245,8 +263,7 @@ extension DrillHost {
       endpoint.options.synCount = number
       apply(endpoint)
     case 8:
-      if number < 0 { return .unsupported("TCP_LINGER2 below zero") }
-      endpoint.options.finWait2 = min(number, 60)
+      endpoint.options.finWait2 = max(-1, min(number, 120))
       apply(endpoint)
     case 9:
       endpoint.options.deferAccept = RetransmissionTime.count(number)
@@ -275,6 +292,7 @@ extension DrillHost {
     case 0x10002:
       guard number > 0 else { return .refused(.EINVAL) }
       endpoint.options.keepInit = number
+      apply(endpoint)
     default: return .unsupported("TCP option \(name)")
     }
     settle()

@@ -12,6 +12,8 @@ struct SendMemory {
   private(set) var isLocked = false
   /// The largest window that the peer has offered, in bytes.
   private var largestWindow = 0
+  /// Where the last push is, in bytes since the connection began.
+  private var lastPush: UInt64 = 0
 
   init(_ settings: HostSettings) { limit = settings.sendMemory.initial }
 
@@ -30,6 +32,9 @@ struct SendMemory {
     limit = max(limit, min(2 * segments * Self.occupied(tcp.wholeSegment), most))
   }
 
+  /// What is counted for a large segment beside its bytes: the description of the packet, and of its memory.
+  private static let description = 256 + 320
+
   /// What a segment of so many bytes occupies: headers and the description of its memory beside it, in a power of two,
   /// and the description of the packet.
   private static func occupied(_ segment: Int) -> Int {
@@ -47,7 +52,10 @@ struct SendMemory {
   ///   - queued: bytes written and not acknowledged.
   ///   - unsent: those of them that have not been sent.
   ///   - unsentLimit: where no more are taken, by their number alone.
-  mutating func admits(_ wanted: Int, _ tcp: TCPInfo, queued: Int, unsent: Int, unsentLimit: Int) -> Int {
+  ///   - written: bytes written since the connection began.
+  mutating func admits(
+    _ wanted: Int, _ tcp: TCPInfo, queued: Int, unsent: Int, unsentLimit: Int, written: UInt64
+  ) -> Admission {
     largestWindow = max(largestWindow, tcp.sendWindow)
     let goal = goal(tcp)
     // What the first whole piece lets leave before the next is begun.
@@ -55,21 +63,46 @@ struct SendMemory {
     mayLeave = min(mayLeave, max(0, tcp.sendWindow - tcp.outstandingBytes))
     mayLeave -= mayLeave % max(1, tcp.sendSegment)
     var (taken, unsent) = (0, unsent)
+    var pieces: [Piece] = []
     while taken < wanted {
       let begun = unsent % goal
       if begun == 0 {
-        guard queued + taken < limit, unsent < unsentLimit else { break }
+        let pieces = (queued + taken + goal - 1) / goal
+        guard queued + taken + pieces * Self.description < limit, unsent < unsentLimit else { break }
       }
       let piece = min(goal - begun, wanted - taken)
       taken += piece
       unsent += piece
-      if begun + piece == goal, unsent == goal {
+      guard begun + piece == goal else { continue }
+      // More than half of the largest window since the last push: the peer may have no reason yet to answer.
+      let end = written + UInt64(taken)
+      let isPushed = end > lastPush + UInt64(largestWindow / 2)
+      if isPushed { lastPush = end }
+      pieces.append(Piece(end: taken, edge: isPushed ? .pushed : .burst))
+      if unsent == goal {
         let left = min(mayLeave, goal)
         mayLeave -= left
         unsent -= left
       }
     }
-    return taken
+    return Admission(bytes: taken, pieces: pieces)
+  }
+
+  /// A write ended there with a push.
+  mutating func pushed(endingAt end: UInt64) { lastPush = max(lastPush, end) }
+
+  /// A large segment: how many bytes of a write there are up to its end, and what that means.
+  struct Piece {
+    var end: Int
+    var edge: TCPTextEdge
+  }
+
+  /// What is taken of a write.
+  struct Admission {
+    /// So many bytes.
+    var bytes: Int
+    /// Large segments that they make, but for the last.
+    var pieces: [Piece] = []
   }
 
   /// What one piece holds: half of the largest window, in whole segments, and no more than 64 KiB.

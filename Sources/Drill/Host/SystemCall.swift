@@ -8,6 +8,14 @@ public enum OutgoingBytes: Sendable, Hashable {
   case zeros(Int)
   /// A null pointer, said to point to so many.
   case null(Int)
+
+  /// How many.
+  var count: Int {
+    switch self {
+    case .bytes(let bytes): bytes.count
+    case .zeros(let count), .null(let count): max(0, count)
+    }
+  }
 }
 
 /// The memory that a call may fill.

@@ -1,3 +1,5 @@
+import Wire
+
 /// The numbers of ICMP's types and codes by the names that scripts give them (RFC 792, RFC 1812, RFC 4443).
 enum MessageNames {
   case ipv4
@@ -19,6 +21,16 @@ enum MessageNames {
   func name(ofCode code: UInt8, of type: UInt8) -> String? {
     let named = codes[type]?.filter { $0.value == code }.map(\.key).min()
     return named ?? (code == 0 ? nil : "code_\(code)")
+  }
+
+  /// What an error quotes of which the script does not say it: the first segment of the connection.
+  func defaultQuote(ofType type: UInt8, _ transport: IPProtocol) -> MessageDescription.Quote? {
+    let isError =
+      switch self {
+      case .ipv4: [3, 4, 5, 11, 12].contains(type)
+      case .ipv6: (1...4).contains(type)
+      }
+    return isError && transport == .tcp ? .tcp(SequenceRange(start: 0, length: 0)) : nil
   }
 
   private func number(_ name: String, prefix: String) -> UInt8? {

@@ -178,7 +178,9 @@ struct PacketBuilder {
       }
     }
     if let identifier = message.identifier { bytes.replace(at: 4, with: identifier) }
-    if let quote = message.quote { bytes += try quoted(quote) }
+    if let quote = message.quote ?? names.defaultQuote(ofType: type, flow.transport) {
+      bytes += try quoted(quote)
+    }
     if names == .ipv4 { bytes.replace(at: 2, with: unsafe InternetChecksum.of(bytes.span.bytes)) }
     return bytes
   }

@@ -14,7 +14,13 @@ extension Script {
       case .call, .packet, .code: break
       }
     }
-    return commands.contains(where: Self.isBSD) ? .bsd : .linux
+    if commands.contains(where: Self.isBSD) { return .bsd }
+    // Where nothing says Linux: it never offers more than whole segments in a SYN without having been told to.
+    let isPlain = !commands.contains { $0.text.contains("defaults.sh") || $0.text.contains("ipv4") }
+    let offersAll = events.contains {
+      if case .packet(let packet) = $0.action { packet.offersAll } else { false }
+    }
+    return isPlain && offersAll ? .bsd : .linux
   }
 
   private static func isBSD(_ argument: ScriptExpression) -> Bool {
@@ -54,6 +60,12 @@ extension PacketDescription {
     else { return false }
     let scale = options.firstIndex { if case .windowScale = $0 { true } else { false } }
     return scale.map { $0 < selective } ?? false || options.last == .endOfList
+  }
+
+  /// A SYN of the stack with all that a window field can say.
+  fileprivate var offersAll: Bool {
+    guard direction == .outbound, let segment else { return false }
+    return segment.flags.contains(.syn) && segment.window == 65535
   }
 
   /// Whether it asks for a cookie or shows one.

@@ -29,6 +29,9 @@ public struct DrillOptions: Sendable {
   public var connectPort: UInt16 = 8080
   /// The link's MTU in bytes; nil: 1500.
   public var mtu: Int?
+  /// Bytes of payload of the pieces in which a segment arrives that is larger than the link's packets; nil: as few as it
+  /// takes.
+  public var pieceSize: Int?
   /// How far an event may be off its time.
   public var tolerance = Nanoseconds.microseconds(4000)
   /// How far it may be off as a share of the time since the event before, in percent.
@@ -88,8 +91,8 @@ public struct DrillOptions: Sendable {
     case "bind_port": return store(UInt16(text), \.bindPort)
     case "connect_port": return store(UInt16(text), \.connectPort)
     case "mtu": return store(Int(text).flatMap { (576...2000).contains($0) ? .some(.some($0)) : nil }, \.mtu)
-    // The size of segments follows from the MTU; the original only splits what it captured by it.
-    case "mss": return Int(text) == nil ? .invalid : .harmless
+    // What the pieces of a large segment from the network hold.
+    case "mss": return store(Int(text).flatMap { $0 > 0 ? .some(.some($0)) : nil }, \.pieceSize)
     case "tolerance_usecs":
       return store(
         Int64(text).flatMap { (0...1_000_000_000).contains($0) ? .microseconds($0) : nil }, \.tolerance)

@@ -76,7 +76,7 @@ extension DrillRun {
     guard segment.sequence.length > most else { return [packet] }
     let count = (segment.sequence.length + most - 1) / most
     let even = count + count % 2
-    let size = (segment.sequence.length + even - 1) / even
+    let size = min(most, options.pieceSize ?? (segment.sequence.length + even - 1) / even)
     return stride(from: 0, to: segment.sequence.length, by: size).map { offset in
       var piece = packet
       var part = segment

@@ -224,6 +224,11 @@ struct DrillRun {
         guard count != expected else { break }
         throw .failed(
           failure(command.line, "\(count) connections are in state \(state)", expected: "`\(command.text)`"))
+      case .exists(let state):
+        guard host.connectionCount(state: state) == 0 else { break }
+        throw .failed(
+          failure(command.line, "no connection is in state \(state)", expected: "`\(command.text)`"))
+      case .forgetPeers: host.forgetPeers()
       case .harmless: break
       case .unsupported(let what): throw .skipped("line \(command.line): command: \(what)")
       }

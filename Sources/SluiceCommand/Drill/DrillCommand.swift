@@ -50,14 +50,21 @@ struct DrillCommand: ParsableCommand {
     var summary = DrillSummary(isJSON: json, isVerbose: verbose)
     for path in paths {
       let bytes = try ScriptFiles.read(path)
-      if dryRun {
-        summary.add(path, Drill.read(bytes, overriding: packetdrill.given))
-      } else {
-        summary.add(path, Drill.run(bytes, overriding: packetdrill.given))
-      }
+      let options = packetdrill.given + version(of: path, bytes)
+      summary.add(
+        path, dryRun ? Drill.read(bytes, overriding: options) : Drill.run(bytes, overriding: options))
     }
     summary.finish()
     if summary.failed > 0 { throw ExitCode(1) }
+  }
+}
+
+extension DrillCommand {
+  /// google's runner runs what is called `…v6.pkt` with IPv6 alone; a script that says itself what it wants gets that.
+  private func version(of path: String, _ bytes: [UInt8]) -> [ScriptOption] {
+    let isSaid =
+      packetdrill.version != nil || String(decoding: bytes, as: UTF8.self).contains("--ip_version=")
+    return path.hasSuffix("v6.pkt") && !isSaid ? [ScriptOption(name: "ip_version", value: "ipv6")] : []
   }
 }
 
@@ -79,7 +86,7 @@ struct PacketdrillOptions: ParsableArguments {
   var connectPort: String?
   @Option(name: .customLong("mtu"), help: "Largest packet of the link, 576 to 1800 bytes; 1500.")
   var mtu: String?
-  @Option(name: .customLong("mss"), help: "Accepted; segments follow from the MTU.")
+  @Option(name: .customLong("mss"), help: "Payload of the pieces in which larger segments arrive.")
   var mss: String?
   @Option(name: .customLong("tolerance_usecs"), help: "How far a packet may be off its time; 4000.")
   var tolerance: String?

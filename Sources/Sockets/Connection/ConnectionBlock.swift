@@ -36,7 +36,12 @@ public struct ConnectionBlock: ~Copyable {
   static var ownedOffset: Int { (sharedOffset + MemoryLayout<ConnectionShared>.size + 63) & ~63 }
   static var bytes: Int { (ownedOffset + MemoryLayout<ConnectionOwned>.size + 63) & ~63 }
   /// What the code of a posted chain says.
-  enum Chain { static let pushed: UInt16 = 0, more: UInt16 = 1, urgent: UInt16 = 2 }
+  enum Chain {
+    static let pushed: UInt16 = 0, more: UInt16 = 1, urgent: UInt16 = 2
+    /// The end of it is a place that segments respect.
+    static let record: UInt16 = 4, keptPush: UInt16 = 8, burst: UInt16 = 12
+    static let edges: UInt16 = 12
+  }
   /// Segments that may wait for the connection table.
   static var earlyLimit: Int { 16 }
   /// Segments that may wait at an occupied gate; a window's worth of small ones.
@@ -213,6 +218,8 @@ struct ConnectionStatus: OptionSet {
   static let claimed = ConnectionStatus(rawValue: 1 << 9)
   /// Its name went to a listener.
   static let converted = ConnectionStatus(rawValue: 1 << 10)
+  /// A child that was given to the application.
+  static let accepted = ConnectionStatus(rawValue: 1 << 11)
 }
 
 /// Where an unconnected socket is to connect.
@@ -240,6 +247,8 @@ struct ConnectionOptions: OptionSet {
   /// TCP_QUICKACK was set, on or off, since the owner looked.
   static let quickAsked = ConnectionOptions(rawValue: 1 << 58)
   static let quickOn = ConnectionOptions(rawValue: 1 << 59)
+  /// The application says that a writer of its own waits for room.
+  static let writerWaits = ConnectionOptions(rawValue: 1 << 60)
   /// What children have from their listener.
   static let inherited: ConnectionOptions = [.noDelay, .keepAlive]
   /// Something here, or the time to linger, was set since the owner looked.

@@ -92,6 +92,8 @@ extension ConnectionRef {
     settleReceiveTuning()
     let grown = effects.acknowledgedBytes > 0 ? growSendLimit() : 0
     let isLineBack = publishUnsent()
+    unsafe owned.pointee.engine.bufferIsFull(
+      shared.pointee.isSpaceWanted.load() != 0 || options.contains(.writerWaits), now: cx.now)
     if effects.connected, unsafe !owned.pointee.wasConnected {
       unsafe owned.pointee.wasConnected = true
       set(.connected)
@@ -207,7 +209,16 @@ extension ConnectionRef {
     takeOver(chain)
     let isPushed = code & ConnectionBlock.Chain.more == 0
     let isUrgent = code & ConnectionBlock.Chain.urgent != 0
-    runEngine(&cx) { $0.enqueue(bytes, push: isPushed, urgent: isUrgent, now: $1, sink: &$2) }
+    let edge: TCPTextEdge =
+      switch code & ConnectionBlock.Chain.edges {
+      case ConnectionBlock.Chain.record: .record
+      case ConnectionBlock.Chain.keptPush: .pushed
+      case ConnectionBlock.Chain.burst: .burst
+      default: .none
+      }
+    runEngine(&cx) {
+      $0.enqueue(bytes, push: isPushed, urgent: isUrgent, edge: edge, now: $1, sink: &$2)
+    }
     endSending([], &cx)
   }
 
@@ -252,8 +263,9 @@ extension ConnectionRef {
         case .none: TCPEffects()
         case .tooBig:
           engine.pathSegment(Int(report.mtu) - headers, sequence: report.sequence, now: now, sink: &sink)
-        case .host, .network, .port, .protocol, .prohibited, .other:
-          engine.icmpError(report.networkError, sequence: report.sequence)
+        case .host, .network, .port, .protocol, .prohibited, .timeExceeded, .other:
+          engine.icmpError(
+            report.networkError, sequence: report.sequence, isTaken: status.contains(.accepted))
         }
       }
     }

@@ -129,6 +129,21 @@ package final class FastOpenCache: @unchecked Sendable {  // all words are atomi
     unsafe slot.pointee.version.store(version + 2)
   }
 
+  /// Forgets everything; any thread. What somebody writes at the moment stays.
+  func forget() {
+    for index in 0..<Self.capacity {
+      let slot = unsafe slots + index
+      var version = unsafe slot.pointee.version.load()
+      guard version > 0, version & 1 == 0,
+        unsafe slot.pointee.version.compareExchange(&version, version + 1)
+      else { continue }
+      unsafe slot.pointee.high.store(0)
+      unsafe slot.pointee.low.store(0)
+      unsafe slot.pointee.facts.store(0)
+      unsafe slot.pointee.version.store(version + 2)
+    }
+  }
+
   private static func merge(_ entry: inout Entry, _ outcome: TCPFastOpenOutcome, _ now: Instant) {
     entry.segment = outcome.segment
     if outcome.isRefused {

@@ -68,7 +68,7 @@ extension StreamSocket {
       let owned = unsafe connection.owned
       answer.complete(
         unsafe StreamInfo(
-          tcp: owned.pointee.engine.info, configuration: owned.pointee.engine.configuration,
+          tcp: owned.pointee.engine.info(now: cx.now), configuration: owned.pointee.engine.configuration,
           unsentBytes: owned.pointee.engine.unsentBytes,
           softError: owned.pointee.engine.softError.map { SocketError($0) }), &cx)
     }

@@ -1,4 +1,5 @@
 import Exclusion
+public import TCP
 public import Wire
 
 import Buffers
@@ -128,14 +129,17 @@ public final class StreamSocket: AnySocket {
   ///   TCP_CORK), until a write that is pushed, ``push()``, the end, or at most 200 ms once nothing is out.
   /// - Parameter isUrgent: the last byte is the end of urgent data (MSG_OOB): segments up to it say so. The peer gets it
   ///   in line (RFC 6093).
+  /// - Parameter edge: what the end of these bytes means for the segments that carry it, if all are taken (MSG_EOR).
   public func tryWrite(
-    _ bytes: UnsafeRawBufferPointer, isPushed: Bool = true, isUrgent: Bool = false
+    _ bytes: UnsafeRawBufferPointer, isPushed: Bool = true, isUrgent: Bool = false, edge: TCPTextEdge = .none
   ) -> WriteOutcome {
-    unsafe write(bytes, isPushed: isPushed, isUrgent: isUrgent, mayPrecedeConnection: false)
+    unsafe write(
+      bytes, isPushed: isPushed, isUrgent: isUrgent, edge: edge, mayPrecedeConnection: false)
   }
 
   private func write(
-    _ bytes: UnsafeRawBufferPointer, isPushed: Bool, isUrgent: Bool = false, mayPrecedeConnection: Bool
+    _ bytes: UnsafeRawBufferPointer, isPushed: Bool, isUrgent: Bool = false, edge: TCPTextEdge = .none,
+    mayPrecedeConnection: Bool
   ) -> WriteOutcome {
     let shared = unsafe connection.shared
     if closing.load() != 0 { return .failed(.closed) }
@@ -175,6 +179,14 @@ public final class StreamSocket: AnySocket {
     // What was cut short is the caller's to go on with, and says itself whether that is the end.
     item.code = isPushed ? ConnectionBlock.Chain.pushed : ConnectionBlock.Chain.more
     if isUrgent, count == bytes.count { item.code |= ConnectionBlock.Chain.urgent }
+    if count == bytes.count {
+      switch edge {
+      case .none: break
+      case .burst: item.code |= ConnectionBlock.Chain.burst
+      case .pushed: item.code |= ConnectionBlock.Chain.keptPush
+      case .record: item.code |= ConnectionBlock.Chain.record
+      }
+    }
     unsafe shared.pointee.submitted.add(UInt64(count))
     switch layer.submit(item, to: connection) {
     case .ran, .posted: return .bytes(count)
@@ -310,6 +322,9 @@ public final class StreamSocket: AnySocket {
     unsafe connection.shared.pointee.options.formOr(asked.rawValue)
     connection.tellOptions()
   }
+  /// Whether a writer waits by the application's own rules about what is buffered; ``StreamInfo`` then counts how long
+  /// that held the connection up. A writer that ``tryWrite(_:isPushed:isUrgent:edge:)`` turned away is known.
+  public func setWriterWaits(_ isWaiting: Bool) { setOption(.writerWaits, isWaiting) }
   /// SO_KEEPALIVE with Linux's times: probes after two hours of silence.
   public func setKeepAlive(_ isOn: Bool) { setOption(.keepAlive, isOn) }
   /// SO_LINGER with time 0: close resets the connection.

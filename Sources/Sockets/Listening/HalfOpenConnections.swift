@@ -175,19 +175,23 @@ extension SocketContextRef {
 
   // MARK: Errors
 
-  /// The network says that a SYN-ACK did not arrive. Only who saw it knows its number (RFC 5927 section 4); what
-  /// a router says may pass, so that only the host's own refusal counts (RFC 5461 section 4.2).
+  /// The network says that a SYN-ACK did not arrive. Only who saw it knows its number (RFC 5927 section 4). With BSD's
+  /// habits only the host's own refusal counts: what a router says may pass (RFC 5461 section 4.2).
   func reportHalfOpen(_ failure: DeliveryFailure, _ key: FlowKey, hash: UInt64, _ cx: inout SoftInterrupt) {
     guard let index = unsafe synCache.pointee.find(hash: hash, key) else { return }
     let entry = unsafe synCache.pointee.entry(index)
     guard unsafe failure.sequence == entry.pointee.handshake.initialSend, unsafe entry.pointee.child == nil
     else { return }
+    let listener = unsafe entry.pointee.listener
+    let isLinux = listener.withOptions { $0.value.tcp.personality == .linux }
     switch failure.reason {
-    case .portUnreachable, .protocolUnreachable:
-      counters.handshakesReset.increment()
-      forget(index, &cx)
-    case .networkUnreachable, .hostUnreachable, .packetTooBig, .prohibited, .timeExceeded, .parameterProblem:
-      break
+    case .portUnreachable, .protocolUnreachable: break
+    // Linux lets go of whom the network cannot reach: the SYN comes again if that was not so.
+    case .networkUnreachable, .hostUnreachable, .timeExceeded, .parameterProblem:
+      guard isLinux else { return }
+    case .packetTooBig, .prohibited: return
     }
+    counters.handshakesReset.increment()
+    forget(index, &cx)
   }
 }

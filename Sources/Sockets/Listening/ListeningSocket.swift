@@ -43,7 +43,9 @@ public final class ListeningSocket: AnySocket {
     }
     guard let item else { return .failure(listener.isClosed ? .closed : .wouldBlock) }
     listener.leavePlace()
-    return .success(StreamSocket(ConnectionRef.fromAccept(item), layer: layer))
+    let child = ConnectionRef.fromAccept(item)
+    child.set(.accepted)
+    return .success(StreamSocket(child, layer: layer))
   }
 
   /// TCP_FASTOPEN: so many connections at a time are given to ``tryAccept()`` with the text of their SYNs before their

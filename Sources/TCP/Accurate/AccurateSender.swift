@@ -14,7 +14,8 @@ extension TCPConnection {
       switch configuration.congestionNotification.offered {
       case .none: return .syn
       case .classic:
-        return isRetransmission && configuration.notificationFallback ? .syn : [.syn, .cwr, .ece]
+        let mayAsk = attempts > 0 && attempts <= configuration.notificationRepeats
+        return isRetransmission && configuration.notificationFallback && !mayAsk ? .syn : [.syn, .cwr, .ece]
       case .accurate: return mayOffer ? [.syn, .ae, .cwr, .ece] : .syn
       }
     }

@@ -43,7 +43,7 @@ extension TCPConnection {
     if isReset {
       if isBelieved(reset: segment) { return .reset }
       // The right edge is out of the window (RFC 5961 section 3.2); Linux is less strict.
-      let isOutside = segment.sequence - receive.next >= max(receive.window, 1)
+      let isOutside = segment.sequence - receive.next >= max(acceptedWindow, 1)
       return isOutside && configuration.personality == .bsd ? .drop : .challenge
     }
     if segment.flags.contains(.syn) {
@@ -77,7 +77,7 @@ extension TCPConnection {
     if segment.sequence == receive.next { return true }
     if !configuration.strictResets {
       let begin = segment.sequence - receive.next
-      return begin >= 0 && begin < receive.window
+      return begin >= 0 && begin < acceptedWindow
     }
     guard configuration.personality == .linux else { return false }
     if isSelective, let highest = selective.highest, segment.sequence == highest { return true }
@@ -88,6 +88,15 @@ extension TCPConnection {
     }
   }
 
+  /// RCV.WND as what arrives is judged by it, in bytes: what was offered. BSD takes whatever it has room for, though a
+  /// window field without a scale could not say so; but its half-open connections have no room but what they offered.
+  var acceptedWindow: Int {
+    guard configuration.personality == .bsd, state != .synReceived || !isPassive else {
+      return receive.window
+    }
+    return max(receive.window, receive.room)
+  }
+
   /// The acceptability test of RFC 9293 section 3.4, as "something of it is in the window", which covers also
   /// a segment that reaches over both edges.
   ///
@@ -96,7 +105,7 @@ extension TCPConnection {
   /// stands that has filled the window, and its acknowledgments count.
   func isAcceptable(_ sequence: SequenceNumber, length: Int) -> Bool {
     let begin = sequence - receive.next
-    let window = receive.window
+    let window = acceptedWindow
     if length == 0 { return begin >= 0 && begin <= window }
     if window == 0 { return begin <= 0 && begin + length > 0 }
     return begin < window && begin + length > 0

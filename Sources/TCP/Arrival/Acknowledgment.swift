@@ -48,7 +48,15 @@ extension TCPConnection {
 
     switch state {
     case .finWait1:
-      if send.finAcknowledged { enterFinWait2(now: now) }
+      if send.finAcknowledged {
+        if isOrphan, configuration.finWait2 < .zero {
+          // Nobody will read, and nobody waits for the end.
+          transmit(TCPResetRule.reply(to: segment, payloadCount: payloadCount), sink: &sink)
+          end(nil, &effects)
+          return false
+        }
+        enterFinWait2(now: now)
+      }
     case .closing:
       if send.finAcknowledged { enterTimeWait(now: now, &effects) }
     case .lastAck:
@@ -92,6 +100,7 @@ extension TCPConnection {
     let first = send.dataStart
     send.unacknowledged = acknowledgment
     if send.next < acknowledgment { send.next = acknowledgment }
+    if let marks { marks.drop(before: acknowledgment) }
     report.advanced = true
 
     let text = max(0, SequenceNumber.earlier(acknowledgment, send.queueEnd) - first)

@@ -10,6 +10,7 @@ extension TCPConnection {
   ) {
     var segment = arrived
     let count = byteCount(payload)
+    var repeatsSyn = false
     if state == .synReceived, segment.flags.contains(.syn), segment.sequence == receive.initial,
       !segment.flags.contains(.rst)
     {
@@ -23,8 +24,7 @@ extension TCPConnection {
       if takeCrossingSynAck(segment) { return refuse(segment, count, sink: &sink, &effects) }
       segment.sequence += 1
       segment.flags.remove(.syn)
-      // Its SYN stands before the window: that is answered.
-      policy.now = true
+      repeatsSyn = true
     }
 
     switch judge(segment, payloadCount: count, now: now) {
@@ -37,6 +37,12 @@ extension TCPConnection {
       counters.rejected &+= 1
       if ecn.isAccurate { countRepetition(of: segment, count) }
       noteRepetition(segment, count)
+      // BSD looks at the ACK field of what it has already.
+      if configuration.personality == .bsd, segment.flags.contains(.ack), segment.sequence < receive.next,
+        state.isSynchronized
+      {
+        guard takeAcknowledgment(segment, payloadCount: 0, now: now, sink: &sink, &effects) else { return }
+      }
       transmitAcknowledgment(now: now, sink: &sink)
       return
     case .challenge:
@@ -67,6 +73,12 @@ extension TCPConnection {
         UInt32(segment.window) << UInt32(send.scale), sequence: segment.sequence,
         acknowledgment: segment.acknowledgment)
       establish(now: now, &effects)
+      if !isPassive, !reassembly.isEmpty { deliverSynText(sink: &sink, &effects) }
+      if repeatsSyn, configuration.personality == .linux {
+        // Linux tells the peer that its SYN came twice.
+        selective.repeated(receive.initial, receive.initial + 1)
+        policy.now = true
+      }
     }
     if ecn.isAccurate { countMark(of: segment, count) }
     guard takeAcknowledgment(segment, payloadCount: count, now: now, sink: &sink, &effects) else { return }
@@ -137,6 +149,7 @@ extension TCPConnection {
     state = .closed
     deadlines.clear()
     outstanding.removeAll()
+    marks = nil
     reassembly.removeAll()
     selective.clear()
     effects.events.insert(.closed)

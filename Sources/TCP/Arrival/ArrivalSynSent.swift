@@ -30,7 +30,9 @@ extension TCPConnection {
     lastArrival = now
     takeSyn(segment, now: now)
     guard flags.contains(.ack) else {
-      // Simultaneous open, section 3.5, figure 8. Text of the SYN is left to be sent again.
+      // Simultaneous open, section 3.5, figure 8. Text of the SYN waits until the connection is open (section 3.10.7.3);
+      // Linux leaves it to be sent again.
+      if let text = payload, count > 0, configuration.personality == .bsd { keepSynText(text, sink: &sink) }
       state = .synReceived
       deadlines.retransmission.disarm()
       transmitSyn(now: now, sink: &sink)
@@ -40,7 +42,7 @@ extension TCPConnection {
     takeHandshakeAcknowledgment(segment)
     takeFastSynAck(segment, attempts: attempts, &effects)
     establish(now: now, &effects)
-    policy.now = true
+    acknowledgeSyn(now: now)
     receiveText(
       segment, at: segment.sequence + 1, count: count, payload, now: now, sink: &sink, &effects)
     // RFC 9768 section 3.2.2.1: how the SYN-ACK came is told by an ACK alone.
@@ -48,9 +50,22 @@ extension TCPConnection {
     answer(now: now, sink: &sink)
   }
 
+  /// The peer's SYN is acknowledged at once. With Linux's habits, where a writer waited for the connection, it goes with
+  /// the text, which is the first answer of an interactive exchange.
+  private mutating func acknowledgeSyn(now: Instant) {
+    let isTextWaiting = send.queueEnd > SequenceNumber.later(synTextEnd, send.next)
+    if isTextWaiting, send.unacknowledged >= synTextEnd, configuration.personality == .linux {
+      policy.opened(window: receive.offered, now: now, configuration)
+    } else {
+      policy.now = true
+    }
+  }
+
   /// Whether a timestamp that the segment echoes can be that of our SYN: it answers another one otherwise.
   private func echoesOurClock(_ segment: TCPSegment) -> Bool {
-    guard configuration.timestamps, let stamps = segment.options.timestamps, stamps.echo != 0 else {
+    guard configuration.timestamps, !configuration.sendsNoOptions, let stamps = segment.options.timestamps,
+      stamps.echo != 0
+    else {
       return true
     }
     return timestamps.roundTrip(echo: stamps.echo, arrival: segment.arrival) != nil
@@ -90,6 +105,7 @@ extension TCPConnection {
     state = send.finQueued ? .finWait1 : .established
     // One that was opened fast was said to be connected when it began.
     if !isFastOpened { effects.events.insert(.connected) }
+    deadlines.keepalive.disarm()
     if configuration.keepaliveIdle > .zero { deadlines.keepalive.arm(now + configuration.keepaliveIdle) }
   }
 }

@@ -11,6 +11,9 @@ extension TCPConnection {
   ///   - sink: where it goes.
   public mutating func start(now: Instant, sink: inout some TCPSink & ~Copyable) {
     guard send.maximum == send.initial, state == .synSent || state == .synReceived else { return }
+    if state == .synSent, configuration.connectTimeout > .zero {
+      deadlines.keepalive.arm(now + configuration.connectTimeout)
+    }
     if fastOpen != nil, state == .synSent {
       transmitFastSyn(now: now, sink: &sink)
     } else {
@@ -25,11 +28,13 @@ extension TCPConnection {
   ///   - push: whether the application has nothing to add for the moment. False (MSG_MORE, TCP_CORK): a
   ///     segment that is not full waits for more, at most 200 ms once nothing is out.
   ///   - urgent: the last of them is the end of urgent data (MSG_OOB, RFC 6093).
+  ///   - edge: what their end means for segments.
   ///   - now: the time.
   ///   - sink: where segments go.
   /// - Returns: `error` is `sendClosed`, and the bytes were not taken, if `canEnqueue` is false (P3).
   public mutating func enqueue(
-    _ bytes: Int, push: Bool = true, urgent: Bool = false, now: Instant, sink: inout some TCPSink & ~Copyable
+    _ bytes: Int, push: Bool = true, urgent: Bool = false, edge: TCPTextEdge = .none, now: Instant,
+    sink: inout some TCPSink & ~Copyable
   ) -> TCPEffects {
     var effects = TCPEffects()
     guard canEnqueue else {
@@ -42,10 +47,18 @@ extension TCPConnection {
     send.queueEnd += bytes
     if push, bytes > 0 { send.pushed = send.queueEnd }
     if urgent, bytes > 0 { urgentEnd = send.queueEnd }
+    if edge != .none, bytes > 0 { mark(edge) }
     if state.isSynchronized || exchangesText {
       output(bytes == 0 ? .flushing : push ? .usual : .holding, now: now, sink: &sink)
     }
     return effects
+  }
+
+  /// Segments respect where the send queue ends now.
+  private mutating func mark(_ edge: TCPTextEdge) {
+    let known = marks ?? SendMarks()
+    known.append(edge, at: send.queueEnd)
+    marks = known
   }
 
   /// As ``receiveSpace(_:unread:now:sink:)``, when a segment is about to arrive anyway: its answer tells the peer.
@@ -175,6 +188,8 @@ extension TCPConnection {
       var effects = TCPEffects()
       end(nil, &effects)
       return effects
+    case .finWait2 where !hasUnread && configuration.finWait2 < .zero:
+      return abort(now: now, sink: &sink)
     case .finWait2 where !hasUnread:
       deadlines.linger.arm(now + configuration.finWait2)
       return TCPEffects()

@@ -5,14 +5,31 @@ import Wire
 @frozen public enum TCPNetworkError: Hashable, Sendable {
   /// No route to the host, or it does not answer.
   case hostUnreachable
-  /// No route to the network, or forbidden on the way.
+  /// No route to the network.
   case networkUnreachable
+  /// Forbidden on the way.
+  case prohibited
+  /// The hop limit was used up, or fragments are missing.
+  case timeExceeded
   /// No one listens at the port.
   case portUnreachable
   /// The host does not speak TCP.
   case protocolUnreachable
   /// Time exceeded, parameter problem and the like.
   case other
+
+  /// The reason that it gives, and whether it is hard: what a repetition of the SYN will not change (RFC 1122 section
+  /// 4.2.3.9). BSD takes a filter's word as the port's own, and a path that is too long as final.
+  fileprivate func meaning(_ personality: TCPPersonality) -> (reason: TCPError, isHard: Bool)? {
+    switch self {
+    case .hostUnreachable: (.hostUnreachable, false)
+    case .networkUnreachable: (.networkUnreachable, false)
+    case .prohibited: personality == .bsd ? (.refused, true) : (.hostUnreachable, false)
+    case .timeExceeded: (.hostUnreachable, personality == .bsd)
+    case .portUnreachable, .protocolUnreachable: (.refused, true)
+    case .other: nil
+    }
+  }
 }
 
 extension TCPConnection {
@@ -25,19 +42,18 @@ extension TCPConnection {
   /// - Parameters:
   ///   - error: what it says.
   ///   - sequence: the sequence number of the quoted segment.
-  public mutating func icmpError(_ error: TCPNetworkError, sequence: SequenceNumber) -> TCPEffects {
+  ///   - isTaken: a connection that was opened fast was accepted already, and is treated as an open one.
+  public mutating func icmpError(
+    _ error: TCPNetworkError, sequence: SequenceNumber, isTaken: Bool = false
+  ) -> TCPEffects {
     var effects = TCPEffects()
     guard send.unacknowledged <= sequence, sequence < send.maximum else { return effects }
-    let reason: TCPError
-    let isHard: Bool
-    switch error {
-    case .hostUnreachable: (reason, isHard) = (.hostUnreachable, false)
-    case .networkUnreachable: (reason, isHard) = (.networkUnreachable, false)
-    case .portUnreachable, .protocolUnreachable: (reason, isHard) = (.refused, true)
-    case .other: return effects
-    }
-    let isOpening = state == .synSent || (state == .synReceived && !isPassive)
-    if isOpening, isHard || configuration.softErrorsEndHandshake {
+    guard let (reason, isHard) = error.meaning(configuration.personality) else { return effects }
+    let isOpening = state == .synSent || (state == .synReceived && (!isPassive || isFastOpened && !isTaken))
+    if isOpening, isHard ? configuration.hardErrorsEndHandshake : configuration.softErrorsEndHandshake {
+      end(reason, &effects)
+    } else if isOpening, !isHard, attempts > 3, softError != nil, configuration.personality == .bsd {
+      // Said before, and the SYN was in vain often enough since.
       end(reason, &effects)
     } else if state != .closed, !isHard {
       // In an open connection hard errors are soft: RFC 5461 section 4.2 tells why.
@@ -69,6 +85,7 @@ extension TCPConnection {
     let bounded = UInt16(clamping: max(segment, Int(Self.smallestSegment)))
     guard bounded < send.segment else { return TCPEffects() }
     send.segment = bounded
+    if state == .synSent { narrowSyn(to: bounded, now: now, sink: &sink) }
     guard state.maySendText, !outstanding.isEmpty else { return TCPEffects() }
     let lost = outstanding.lost
     for index in 0..<outstanding.count where outstanding[index].length > fullSegment { markLost(index) }

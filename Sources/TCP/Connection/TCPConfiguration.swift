@@ -69,9 +69,24 @@ import Timing
   public var accurateOption = AccurateOptionUse.whenever
   /// How often in a round trip at least, if sparingly; 0: only when they change (`net.ipv4.tcp_ecn_option_beacon`).
   public var accurateOptionBeacon: UInt8 = 3
+  /// Repetitions of a SYN that still offer notification: some box on the way may not bear it (RFC 3168 section
+  /// 6.1.1.1). Linux: 0; FreeBSD: net.inet.tcp.ecn.maxretries.
+  public var notificationRepeats: UInt8 = 0
   /// An ICMP error that says the destination cannot be reached now ends a connection that is not yet open
   /// (RFC 5461 section 4.1). False: it waits and tries again (RFC 9293 section 3.9.2.2).
   public var softErrorsEndHandshake = true
+  /// An ICMP error that RFC 1122 section 4.2.3.9 calls hard ends a connection that is not yet open; with BSD's habits
+  /// so do "forbidden" and "hop limit exceeded". False: nothing that ICMP says does (FreeBSD: net.inet.tcp.icmp_may_rst).
+  public var hardErrorsEndHandshake = true
+  /// How long a connection may take to open; zero: its SYNs' number is the only limit (FreeBSD: TCP_KEEPINIT,
+  /// net.inet.tcp.keepinit).
+  public var connectTimeout: Nanoseconds = .zero
+  /// SYNs carry no options, and the peer's are not looked at: segments are as large as any host takes (FreeBSD:
+  /// TCP_NOOPT).
+  public var sendsNoOptions = false
+  /// The third repetition of a SYN and those that follow offer no more than a segment size: some box on the way may
+  /// not bear the other options (FreeBSD: net.inet.tcp.rexmit_drop_options).
+  public var dropsSynOptions = false
   /// At most this many acknowledgments at the beginning, and after a loss or a long silence, are sent at once, so
   /// that the peer's window opens quickly; answering with data ends that early. 0: none. Linux's habit (16).
   public var quickAcknowledgments: UInt8 = 16
@@ -105,7 +120,8 @@ import Timing
   public var retransmissionAttempts: UInt8 = 15
   /// 2 MSL: how long TIME-WAIT lasts.
   public var timeWait: Nanoseconds = .seconds(60)
-  /// How long an orphan (see `TCPConnection.close`) stays in FIN-WAIT-2.
+  /// How long an orphan (see `TCPConnection.close`) stays in FIN-WAIT-2; less than zero: not at all, it is reset (Linux:
+  /// TCP_LINGER2 below zero).
   public var finWait2: Nanoseconds = .seconds(60)
   /// How long sent data may stay without acknowledgment, or queued data without a window, before the
   /// connection is given up; zero: no such limit (RFC 9293 section 3.9.1, RFC 5482).

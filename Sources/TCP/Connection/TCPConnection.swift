@@ -37,6 +37,10 @@ public struct TCPConnection: ~Copyable {
   var fastOpen: FastOpenClient?
   /// One past the last byte that was sent as urgent.
   var urgentEnd: SequenceNumber?
+  /// Places that segments respect; nil: there are none.
+  var marks: SendMarks?
+  /// What keeps text from leaving, for statistics.
+  var limits = SendLimits()
   /// The user timeout has still to be told.
   var isUserTimeoutUntold = true
   /// Retransmissions of the same sequence number in a row.
@@ -97,7 +101,7 @@ public struct TCPConnection: ~Copyable {
     recent = RecentAcknowledgment(initial: initial)
     reportedEnd = initial
     policy = AcknowledgmentPolicy(
-      announced: configuration.ownSegment, buffer: configuration.receiveBuffer)
+      announced: configuration.ownSegment, buffer: configuration.receiveBuffer, now: now)
     tuning = ReceiveTuning(initial: min(Int(configuration.receiveBuffer), 10 * Int(configuration.ownSegment)))
     lastArrival = now
     chooseControl(now: now)
@@ -208,9 +212,21 @@ public struct TCPConnection: ~Copyable {
   /// The largest payload of a segment, options taken off.
   public var sendSegment: Int { fullSegment }
 
-  /// A snapshot for statistics.
+  /// A snapshot for statistics, with what depends on the time, which is `now`.
+  public func info(now: Instant) -> TCPInfo {
+    var info = info
+    (info.busyTime, info.windowLimitedTime, info.bufferLimitedTime) = limits.spans(now: now)
+    info.sinceTextSent = now - send.lastTransmission
+    info.sinceTextReceived = now - policy.lastArrival
+    info.sinceAcknowledgment = now - lastArrival
+    return info
+  }
+
+  /// A snapshot for statistics, without spans of time.
   public var info: TCPInfo {
     var info = TCPInfo()
+    info.peerSegment = policy.segment
+    info.outOfOrderSegments = counters.outOfOrder
     info.state = state
     info.smoothedRoundTrip = roundTrip.smoothed
     info.roundTripVariation = roundTrip.variation

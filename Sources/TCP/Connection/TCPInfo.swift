@@ -4,6 +4,8 @@ import Timing
 @frozen public struct TCPCounters: Sendable {
   /// Bytes of payload sent, repetitions included.
   public var bytesSent: UInt64 = 0
+  /// Of those, bytes of segments that held anything sent before.
+  public var bytesRetransmitted: UInt64 = 0
   /// Bytes of payload that the peer acknowledged.
   public var bytesAcknowledged: UInt64 = 0
   /// Bytes of payload delivered in order.
@@ -184,6 +186,22 @@ import Timing
   public var windowProbes = 0
   /// Timestamps are in use.
   public var timestamps = false
+  /// How long something was to be sent, or out (`tcpi_busy_time`).
+  public var busyTime: Nanoseconds = .zero
+  /// Of that, how long the peer's window kept it from leaving (`tcpi_rwnd_limited`).
+  public var windowLimitedTime: Nanoseconds = .zero
+  /// And how long all was sent that the send buffer held, while a writer waited for room (`tcpi_sndbuf_limited`).
+  public var bufferLimitedTime: Nanoseconds = .zero
+  /// Since a segment with sequence space was sent last (`tcpi_last_data_sent`).
+  public var sinceTextSent: Nanoseconds = .zero
+  /// Since text arrived last in order, or the peer's SYN (`tcpi_last_data_recv`).
+  public var sinceTextReceived: Nanoseconds = .zero
+  /// Since an acceptable segment arrived last (`tcpi_last_ack_recv`).
+  public var sinceAcknowledgment: Nanoseconds = .zero
+  /// What a full segment of the peer's seems to hold, in bytes (`tcpi_rcv_mss`).
+  public var peerSegment = 0
+  /// Segments that arrived ahead of a hole (`tcpi_rcv_ooopack`). Wrapping.
+  public var outOfOrderSegments: UInt32 = 0
   /// What has been counted.
   public var counters = TCPCounters()
 

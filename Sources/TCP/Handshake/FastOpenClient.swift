@@ -15,6 +15,18 @@ extension TCPConnection {
   /// What came of the attempt to open fast, once the peer has answered; nil: there was none, or it has not.
   public var fastOpenOutcome: TCPFastOpenOutcome? { fastOpen?.outcome }
 
+  /// One past the text that went with the SYN.
+  var synTextEnd: SequenceNumber { send.initial + 1 + (fastOpen?.sent ?? 0) }
+
+  /// A router says that the SYN was too large for the path. Without its text it is not: it goes again at once, and says
+  /// what the path takes (Linux).
+  mutating func narrowSyn(to segment: UInt16, now: Instant, sink: inout some TCPSink & ~Copyable) {
+    guard configuration.personality == .linux else { return }
+    configuration.maximumSegment = min(configuration.maximumSegment, segment)
+    guard let client = fastOpen, client.sent > 0, attempts == 0 else { return }
+    transmitSyn(now: now, sink: &sink)
+  }
+
   /// Bytes that a SYN holds at most, as Linux has it: a segment of the size that the peer said last time, less all
   /// options that there might be.
   public static func fastOpenRoom(_ attempt: TCPFastOpenAttempt, _ configuration: TCPConfiguration) -> Int {
@@ -60,7 +72,9 @@ extension TCPConnection {
     }
     send.next = send.unacknowledged
     guard var client = fastOpen else { return }
-    let option = segment.options.fastOpenCookie
+    // A cookie that nobody asked for is nobody's (Linux).
+    let hasAsked = !client.attempt.needsNoCookie || client.attempt.cookie.count > 0
+    let option = hasAsked ? segment.options.fastOpenCookie : nil
     let cookie = option.flatMap { $0.count >= 4 ? $0 : nil }
     let wasRepeated = attempts > 0
     let isData = client.sent > 0 && acknowledged > 0
@@ -68,7 +82,8 @@ extension TCPConnection {
       cookie: cookie,
       form: cookie == nil
         ? client.attempt.form : segment.options.fastOpenIsExperimental ? .experimental : .standard,
-      segment: segment.options.mss ?? configuration.peerSegmentDefault, dataTaken: isData,
+      segment: segment.options.mss ?? configuration.peerSegmentDefault,
+      dataTaken: isData && acknowledged >= client.sent,
       synLost: wasRepeated && cookie == nil && client.sent > 0 && !isData,
       wasIgnored: !wasRepeated && cookie == nil && client.sent == 0 && client.attempt.cookie.count == 0
         && !client.attempt.needsNoCookie,

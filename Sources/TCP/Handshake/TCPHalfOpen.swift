@@ -68,7 +68,7 @@ import Wire
     _ configuration: TCPConfiguration, cookie: InlineBytes<16> = InlineBytes(), now: Instant
   ) -> TCPOutgoing {
     var options = TCPOptions()
-    options.mss = configuration.ownSegment
+    if !configuration.sendsNoOptions { options.mss = configuration.ownSegment }
     if negotiation.scale != nil { options.windowScale = configuration.windowScale }
     if negotiation.timestamps {
       let clock = TimestampState(offset: timestampOffset).clock(now)

@@ -16,6 +16,11 @@ import Wire
 
   /// What comes of a SYN's options under our configuration. Pure.
   public init(_ options: TCPOptions, _ configuration: TCPConfiguration) {
+    guard !configuration.sendsNoOptions else {
+      segment = min(configuration.peerSegmentDefault, configuration.ownSegment)
+      (timestamps, selective) = (false, false)
+      return
+    }
     let announced = options.mss ?? configuration.peerSegmentDefault
     segment = min(max(announced, TCPConnection.smallestSegment), configuration.ownSegment)
     scale = configuration.windowScaling ? options.windowScale.map { min($0, 14) } : nil

@@ -30,6 +30,7 @@ extension TCPConnection {
   /// The peer's SYN, alone or with an ACK: sequence numbers, options and the window, which a SYN does not scale.
   mutating func takeSyn(_ segment: TCPSegment, now: Instant) {
     receive.synchronize(segment.sequence)
+    policy.begin(now: now)
     var negotiation = TCPNegotiation(segment, configuration)
     if !isPassive, !segment.flags.contains(.ack) {
       // Where SYNs cross, ours has said what there is at most: a SYN of one kind and a SYN-ACK of another must not be.
@@ -57,9 +58,18 @@ extension TCPConnection {
     agreeOnFeedback(negotiation.notification)
   }
 
+  /// The SYN goes unanswered: it may be what it offers.
+  mutating func offerNothing() {
+    configuration.windowScaling = false
+    configuration.timestamps = false
+    configuration.selectiveAcknowledgments = false
+    receive.scale = 0
+  }
+
   /// The options of our SYN, or of the SYN-ACK, where only what the peer offered is answered.
   func synOptions(isAnswer: Bool, isRetransmission: Bool = false, now: Instant) -> TCPOptions {
     var options = TCPOptions()
+    if configuration.sendsNoOptions { return options }
     options.mss = configuration.maximumSegment
     if isAnswer ? isScaled : configuration.windowScaling { options.windowScale = receive.scale }
     if isAnswer ? timestamps.isEnabled : configuration.timestamps {

@@ -27,11 +27,17 @@ struct AcknowledgmentPolicy {
   /// What the last segment held that was not full, in bytes.
   private var lastSegment = 0
   /// When text arrived last.
-  private var lastArrival = Instant.zero
+  private(set) var lastArrival: Instant
 
   /// What is taken for a peer's full segment before one was seen: RFC 9293's default, or less if a full one cannot be
   /// larger.
-  init(announced: UInt16, buffer: UInt32) { segment = max(88, min(536, Int(announced), Int(buffer / 2))) }
+  init(announced: UInt16, buffer: UInt32, now: Instant) {
+    segment = max(88, min(536, Int(announced), Int(buffer / 2)))
+    lastArrival = now
+  }
+
+  /// The peer's SYN has arrived.
+  mutating func begin(now: Instant) { lastArrival = now }
 
   /// Waits are ended by data soon.
   func isInteractive(_ configuration: TCPConfiguration) -> Bool {
@@ -109,6 +115,14 @@ struct AcknowledgmentPolicy {
   private mutating func enterQuick(_ most: UInt8, window: Int) {
     let worthwhile = max(2, window / (2 * segment))
     quick = max(quick, UInt8(clamping: min(worthwhile, Int(most))))
+  }
+
+  /// The peer has answered our SYN, and text goes with the acknowledgment of its own.
+  mutating func opened(window: Int, now: Instant, _ configuration: TCPConfiguration) {
+    isScheduled = true
+    enterQuick(configuration.quickAcknowledgments, window: window)
+    timeout = configuration.delayedAcknowledgment
+    lastArrival = now
   }
 
   /// Something came that says a loss, or a peer that knows less than it should: the next acknowledgments go at once.

@@ -39,6 +39,9 @@ struct ReceiveSequence {
   /// RCV.WND in bytes.
   var window: Int { max(0, edge - next) }
 
+  /// What there is room for, in bytes.
+  var room: Int { min(max(free, 0), Int(buffer)) }
+
   /// The window field that was sent last, in bytes.
   var offered: Int { max(0, visibleEdge - lastAcknowledgment) }
 
@@ -79,6 +82,8 @@ struct ReceiveSequence {
     let unit = 1 << Int(scale)
     let roof = next + min(max(free, 0), Int(buffer)) + (unit - 1)
     var field = width >> Int(scale)
+    // BSD rounds up in any case.
+    if personality == .bsd { field = (width + unit - 1) >> Int(scale) }
     if field << Int(scale) < visibleEdge - next, next + (field + 1) << Int(scale) <= roof { field += 1 }
     field = min(field, 65535)
     visibleEdge = next + field << Int(scale)

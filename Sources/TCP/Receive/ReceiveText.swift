@@ -20,7 +20,9 @@ extension TCPConnection {
     }
     // A FIN ahead of a hole is remembered and taken when its turn comes. It needs no room, so it may stand on
     // the right edge, also when the window is closed; text beyond it there is none.
-    if fin, receive.finSequence == nil, end >= receive.next, end <= receive.edge {
+    if fin, receive.finSequence == nil, end >= receive.next,
+      end <= receive.next + acceptedWindow
+    {
       receive.finSequence = end
     }
     if let packet = payload, count > 0 { takeText(packet, segment, at: sequence, now, sink: &sink, &effects) }
@@ -33,7 +35,8 @@ extension TCPConnection {
     _ text: consuming Packet, _ segment: TCPSegment, at sequence: SequenceNumber, _ now: Instant,
     sink: inout some TCPSink & ~Copyable, _ effects: inout TCPEffects
   ) {
-    let edge = receive.finSequence.map { SequenceNumber.earlier($0, receive.edge) } ?? receive.edge
+    let right = receive.next + acceptedWindow
+    let edge = receive.finSequence.map { SequenceNumber.earlier($0, right) } ?? right
     let excess = sequence + text.totalCount - edge
     let old = receive.next - sequence
     // BSD tells at once what came twice.
@@ -77,6 +80,21 @@ extension TCPConnection {
       policy.now = true
     }
     noteArrival(segment, bytes, now)
+  }
+
+  /// Text came with the peer's SYN, and there is no connection yet.
+  mutating func keepSynText(_ text: consuming Packet, sink: inout some TCPSink & ~Copyable) {
+    guard makeRoom(for: text, at: receive.next, isAhead: true, sink: &sink) else { return }
+    _ = reassembly.insert(text, at: receive.next, &selective)
+  }
+
+  /// The connection is there, and so is the text.
+  mutating func deliverSynText(sink: inout some TCPSink & ~Copyable, _ effects: inout TCPEffects) {
+    let arrived = receive.next
+    while let next = reassembly.popFirst(at: receive.next, arrived: arrived, &selective) {
+      deliver(next, sink: &sink, &effects)
+    }
+    policy.hurry(window: receive.offered, configuration)
   }
 
   /// What in-order text says of the peer's rhythm, and of the round trip.

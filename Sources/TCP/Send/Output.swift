@@ -29,7 +29,8 @@ extension TCPConnection {
     while let segment = next {
       // The congestion window counts text; a FIN alone goes in any case.
       if segment.text > 0 {
-        guard !isLimited, pacer.mayLeave(now) else { break }
+        // A burst is paced as a whole, as Linux paces its large segments.
+        guard !isLimited, burst > 0 || pacer.mayLeave(now) else { break }
         // What is still in this host's own queues is neither sent nor lost.
         guard sink.mayTransmitText() else { break }
       }
@@ -37,7 +38,7 @@ extension TCPConnection {
       isLimited = outstanding.inFlight + 1 >= window.segments
       next = nextSegment(from: send.next + segment.text + (segment.fin ? 1 : 0), partial)
       burst += 1
-      let endsBurst = isLimited || next == nil || burst >= burstLimit
+      let endsBurst = isLimited || next == nil || burst >= burstLimit || segment.endsBurst
       // Linux's habit: what leaves as one large segment ends with PSH, since the next one may be long in coming.
       let isPushed = endsBurst && burst > 1 && configuration.personality == .linux
       sendNew(segment, isPushed: isPushed, now: now, sink: &sink)
@@ -67,19 +68,30 @@ extension TCPConnection {
     var text: Int
     /// The FIN follows them.
     var fin: Bool
+    /// What follows it goes into another burst.
+    var endsBurst = false
   }
 
   /// What the segment from `start` on would be by the peer's window and the rules against small ones; nil: none may go.
   private func nextSegment(from start: SequenceNumber, _ partial: PartialText) -> Piece? {
     guard send.finQueued ? start <= send.queueEnd : start < send.queueEnd else { return nil }
     let unsent = send.queueEnd - start
-    let room = send.unacknowledged + Int(send.window) - start
-    let text = max(0, min(unsent, fullTextSegment, room))
+    // A SYN-ACK that is out is not text.
+    let room = send.dataStart + Int(send.window) - start
+    var text = max(0, min(unsent, fullTextSegment, room))
+    // What the SYN brought in vain goes again as it was.
+    let isSynText = fastOpen != nil && start < synTextEnd && synTextEnd <= send.maximum
+    if isSynText { text = min(text, synTextEnd - start) }
+    let record = marks?.recordEnd(after: start)
+    if let record { text = min(text, record - start) }
+    // Nothing will be added to it.
+    let isWhole = isSynText || text < unsent && record.map { $0 == start + text } ?? false
+    let endsBurst = isWhole || marks?.endsBurst(at: start + text) ?? false
     // The FIN has a sequence number, which the peer's window must cover.
     let fin = send.finQueued && text == unsent && room > text
     if text == 0, !fin { return nil }
-    guard fin || maySendPart(text, of: unsent, partial) else { return nil }
-    return Piece(text: text, fin: fin)
+    guard fin || isWhole || maySendPart(text, of: unsent, partial) else { return nil }
+    return Piece(text: text, fin: fin, endsBurst: endsBurst)
   }
 
   /// Whether a segment of `count` bytes, out of `unsent`, may go now: the sender's side of silly-window
@@ -108,13 +120,19 @@ extension TCPConnection {
     let isFirst = outstanding.isEmpty
     // The byte that probed a closed window, or the text of a SYN, went before without being out.
     let isRepeated = start < send.maximum
+    let isSynText = isRepeated && start < synTextEnd
     let isAlone = outstanding.inFlight == 0
     outstanding.append(
       SentSegment(
         start: start, end: end, sent: now, delivered: count.delivered, marks: isRepeated ? .repeated : []))
     noteSent(outstanding.count - 1, isAlone: isAlone, now: now)
+    if isSynText {
+      // Lost with the SYN, and out again: not sent for the first time (`tcpi_retrans`).
+      markLost(outstanding.count - 1)
+      outstanding.mark(outstanding.count - 1, .repeating)
+    }
     send.next = end
-    if piece.text > 0, piece.text < fullTextSegment { send.smallEnd = start + piece.text }
+    if piece.text > 0, piece.text < fullTextSegment, !isSynText { send.smallEnd = start + piece.text }
     if recovery.isReducing { recovery.out += 1 }
     transmitText(
       at: start, count: piece.text, fin: piece.fin, isPushed: isPushed, isRetransmission: isRepeated,
@@ -156,6 +174,29 @@ extension TCPConnection {
     window.note(
       isLimited: isLimited, out: outstanding.count, una: send.unacknowledged, next: send.next,
       idleAfter: mayValidate ? roundTrip.timeout(configuration) : nil, initialWindow: initialWindow, now: now)
+  }
+
+  /// What keeps text from leaving now. A writer that waits for room is known to the environment: ``bufferIsFull(_:now:)``.
+  mutating func noteSendLimit(now: Instant) {
+    let isIdle = outstanding.isEmpty && !(send.unsentBytes > 0 || send.finPending)
+    guard !isIdle, state.isSynchronized else { return limits.become(.idle, now: now) }
+    let wanted = min(send.unsentBytes, fullTextSegment)
+    let hasSentAll = wanted <= 0 && !outstanding.isEmpty && !window.isLimiting
+    if limits.isBufferFull, hasSentAll || limits.reason == .buffer {
+      limits.become(.buffer, now: now)
+    } else if wanted > 0, send.room < wanted, state.maySendText {
+      limits.become(.window, now: now)
+    } else {
+      limits.become(.network, now: now)
+    }
+  }
+
+  /// Whether a writer waits for room in the send buffer, for statistics: it is what limits the connection where
+  /// everything was sent, and the congestion window would take more (`tcpi_sndbuf_limited`).
+  public mutating func bufferIsFull(_ isFull: Bool, now: Instant) {
+    guard isFull != limits.isBufferFull else { return }
+    limits.isBufferFull = isFull
+    noteSendLimit(now: now)
   }
 
   /// What makes the peer say its window again (RFC 9293 section 3.8.6.1). SND.NXT stays: nothing is in flight that could

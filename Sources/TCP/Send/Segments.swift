@@ -36,7 +36,10 @@ extension TCPConnection {
       deadlines.acknowledgment.disarm()
     }
     counters.segmentsSent &+= 1
-    if isRetransmission { counters.retransmissions &+= 1 }
+    if isRetransmission {
+      counters.retransmissions &+= 1
+      counters.bytesRetransmitted &+= UInt64(payloadCount)
+    }
     counters.bytesSent &+= UInt64(payloadCount)
     var segment = TCPOutgoing(
       sequence: sequence, acknowledgment: acknowledges ? receive.next : SequenceNumber(0),
@@ -90,7 +93,11 @@ extension TCPConnection {
     var flags: TCPFlags = .ack
     if fin { flags.insert(.fin) }
     // RFC 9293 section 3.9.1.2: PSH where the application's last push ends.
-    if isPushed || (sequence < send.pushed && send.pushed <= end) { flags.insert(.psh) }
+    let isMarked = marks?.isPushed(from: sequence, to: end) ?? false
+    let endsSynText = fastOpen != nil && count > 0 && end == synTextEnd
+    if isPushed || isMarked || endsSynText || (sequence < send.pushed && send.pushed <= end) {
+      flags.insert(.psh)
+    }
     send.maximum = SequenceNumber.later(send.maximum, fin ? end + 1 : end)
     send.lastTransmission = now
     // RFC 3168 section 6.1.5: what is sent again is not marked as capable.

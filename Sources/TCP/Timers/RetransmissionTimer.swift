@@ -50,6 +50,7 @@ extension TCPConnection {
   /// Sets persist and user timers to what is out and what waits, and the retransmission timer where there is nothing to
   /// watch over, or nobody does.
   mutating func armSendTimers(now: Instant) {
+    noteSendLimit(now: now)
     let isHandshake = !state.isSynchronized && send.unacknowledged < send.maximum
     if !outstanding.isEmpty || isHandshake {
       deadlines.persist.disarm()

@@ -59,6 +59,7 @@ extension TCPConnection {
     guard state.isSynchronized else {
       if attempts < .max { attempts += 1 }
       if state != .synSent || attempts > configuration.synLinearTimeouts { roundTrip.timedOut() }
+      if state == .synSent, attempts >= 3, configuration.dropsSynOptions { offerNothing() }
       transmitSyn(now: now, sink: &sink)
       return
     }
@@ -148,7 +149,9 @@ extension TCPConnection {
     now: Instant, sink: inout some TCPSink & ~Copyable, _ effects: inout TCPEffects
   ) {
     deadlines.keepalive.disarm()
-    guard configuration.keepaliveIdle > .zero, state.isSynchronized, state != .timeWait else { return }
+    // Before the connection is open it watches over that (BSD).
+    guard state.isSynchronized else { return giveUp(&effects) }
+    guard configuration.keepaliveIdle > .zero, state != .timeWait else { return }
     let quiet = now - lastArrival
     if !send.isFinished || quiet < configuration.keepaliveIdle {
       // Alive, or about to be found out by retransmission.
