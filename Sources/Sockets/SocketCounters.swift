@@ -59,6 +59,8 @@ public struct SocketCounters: ~Copyable, Sendable {
   public let cookiesAccepted = Counter()
   /// ACKs that carried no valid cookie where one could have been.
   public let cookiesRefused = Counter()
+  /// ICMP errors that were not believed: what they quote is not out (RFC 5927 section 4.1).
+  public let errorsOutOfWindow = Counter()
   /// Segments dropped because they lack the signature that they must have (RFC 2385).
   public let signaturesMissing = Counter()
   /// Segments dropped because they are signed, and no secret is known.
@@ -138,6 +140,7 @@ public struct SocketCounters: ~Copyable, Sendable {
       ("syns_kept", synsKept.value), ("half_open", halfOpen.value), ("syn_cache_full", synCacheFull.value),
       ("syn_cache_evictions", synCacheEvictions.value), ("cookies_sent", cookiesSent.value),
       ("cookies_accepted", cookiesAccepted.value), ("cookies_refused", cookiesRefused.value),
+      ("errors_out_of_window", errorsOutOfWindow.value),
       ("signatures_missing", signaturesMissing.value), ("signatures_unexpected", signaturesUnexpected.value),
       ("signatures_wrong", signaturesWrong.value), ("authentication_good", authenticationGood.value),
       ("authentication_bad", authenticationBad.value),

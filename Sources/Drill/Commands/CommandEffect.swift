@@ -11,6 +11,10 @@ enum CommandEffect: Equatable {
   case file(path: String, size: Int)
   /// Fails unless so many connections are in the state of this number of Linux.
   case count(state: Int64, expected: Int)
+  /// What is counted is counted from here on.
+  case countAnew
+  /// Fails unless the event of this name of Linux was counted.
+  case counted(String)
   /// What is remembered of past connections' peers is forgotten.
   case forgetPeers
   /// Fails unless some socket is in the state of this number of Linux.
@@ -50,6 +54,11 @@ extension ShellCommand {
     let arguments = Array(words.dropFirst())
     if pipeline.count > 1 {
       if name == "sockstat" { return [count(pipeline) ?? .unsupported(whole)] }
+      if name == "nstat", pipeline.count == 2, pipeline[1].count == 2, pipeline[1][0] == "grep",
+        LinuxCounters.names.contains(pipeline[1][1])
+      {
+        return [.counted(pipeline[1][1])]
+      }
       return [name == "grep" ? listed(pipeline) ?? .unsupported(whole) : .unsupported(whole)]
     }
     switch name {
@@ -65,8 +74,9 @@ extension ShellCommand {
     case "tc" where arguments.last == "fq":
       return [.setting(name: "net.core.default_qdisc", value: "fq", isDefault: false)]
     // Queues and offloads of a device that is not there; modules that are; connections of runs before.
-    case "tc", "ethtool", "kldload", "kldstat", "modprobe", "tcpdrop", "nstat", "rm", "true", ":", "ifconfig":
+    case "tc", "ethtool", "kldload", "kldstat", "modprobe", "tcpdrop", "rm", "true", ":", "ifconfig":
       return [.harmless(whole)]
+    case "nstat": return [arguments.isEmpty ? .countAnew : .harmless(whole)]
     case _ where name.hasPrefix("sysctl_restore"): return [.harmless(whole)]
     default: return [.unsupported(whole)]
     }
@@ -173,6 +183,14 @@ extension ShellCommand {
     guard let state = states[counter[2]] else { return nil }
     return .count(state: state, expected: expected)
   }
+}
+
+/// What `nstat` tells that the stack counts too, by Linux's names.
+enum LinuxCounters {
+  static let names: Set<String> = [
+    "TcpExtOutOfWindowIcmps", "TcpExtListenOverflows", "TcpRetransSegs", "TcpInErrs",
+    "TcpExtTCPFastOpenPassive",
+  ]
 }
 
 /// What google's scripts set before each run.

@@ -235,6 +235,18 @@ public final class DrillHost {
     }
   }
 
+  /// What the stack has counted, by Linux's names.
+  public func counters() -> [String: UInt64] {
+    sockets.withCounters(0) { counters in
+      [
+        "TcpExtOutOfWindowIcmps": counters.errorsOutOfWindow.value,
+        "TcpExtListenOverflows": counters.listenOverflows.value,
+        "TcpRetransSegs": counters.segmentsRetransmitted.value, "TcpInErrs": counters.checksumErrors.value,
+        "TcpExtTCPFastOpenPassive": counters.fastOpenPassive.value,
+      ]
+    }
+  }
+
   /// Forgets what is remembered of the peers of past connections.
   public func forgetPeers() { sockets.forgetFastOpenPeers() }
 

@@ -43,8 +43,10 @@ struct Flow {
   private var firstStamp: (script: UInt32, wire: UInt32)?
   /// The last time stamp in a packet of which the script took any options, and gave it no name.
   private var unnamedStamp: UInt32?
-  /// A reset came: the next SYN starts anew.
+  /// A reset came: the next SYN that is answered starts anew.
   var wasReset = false
+  /// The initial sequence number of a SYN that came after a reset, until it is answered.
+  var nextRemoteInitial: UInt32?
   /// The flow label that the script knows last, and what it is on the wire.
   private var label: (script: UInt32, wire: UInt32)?
 

@@ -59,9 +59,8 @@ extension DrillRun {
         flow?.remoteInitial = segment.sequence.start
         flow?.stage = .open
       } else if flow?.wasReset == true, !segment.flags.contains(.ack) {
-        flow?.remoteInitial = segment.sequence.start
-        flow?.stage = .packetReceived
-        flow?.wasReset = false
+        // Its numbers count once the stack has answered it: the reset may not have been believed.
+        flow?.nextRemoteInitial = segment.sequence.start
       }
     }
     if packet.segment?.flags.contains(.rst) == true { flow?.wasReset = true }
@@ -149,6 +148,12 @@ extension DrillRun {
   /// What a packet that the script expects tells of the connection.
   private mutating func prepare(_ packet: PacketDescription) {
     guard let segment = packet.segment, segment.flags.contains(.syn) else { return }
+    if let initial = flow?.nextRemoteInitial, segment.flags.contains(.ack) {
+      flow?.remoteInitial = initial
+      flow?.nextRemoteInitial = nil
+      flow?.stage = .packetReceived
+      flow?.wasReset = false
+    }
     switch flow?.stage {
     case .connecting where !segment.flags.contains(.ack), .packetReceived where segment.flags.contains(.ack):
       flow?.scriptLocalInitial = segment.sequence.start

@@ -26,6 +26,8 @@ struct DrillRun {
   var warnings: [DrillFailure] = []
   /// Settings of a script of defaults that the host does not have.
   private var refused: Set<String> = []
+  /// What had been counted when a command last asked to count anew.
+  private var counted: [String: UInt64] = [:]
   /// The time of the event before, as the script has it; nil at the first.
   var lastTime: Nanoseconds?
   /// Whether the event before was a packet from the network.
@@ -228,6 +230,10 @@ struct DrillRun {
         guard host.connectionCount(state: state) == 0 else { break }
         throw .failed(
           failure(command.line, "no connection is in state \(state)", expected: "`\(command.text)`"))
+      case .countAnew: counted = host.counters()
+      case .counted(let name):
+        guard host.counters()[name, default: 0] <= counted[name, default: 0] else { break }
+        throw .failed(failure(command.line, "\(name) was not counted", expected: "`\(command.text)`"))
       case .forgetPeers: host.forgetPeers()
       case .harmless: break
       case .unsupported(let what): throw .skipped("line \(command.line): command: \(what)")

@@ -256,6 +256,7 @@ extension ConnectionRef {
 
   func errorReported(_ cx: inout SoftInterrupt) {
     let headers = unsafe shared.pointee.key.remoteAddress.isIPv4 ? 40 : 60
+    let known = unsafe owned.pointee.engine.errorsOutOfWindow
     while let report = unsafe shared.pointee.reports.take() {
       if ignores(report, SocketContextRef(cx)) { continue }
       runEngine(&cx) { engine, now, sink in
@@ -269,6 +270,8 @@ extension ConnectionRef {
         }
       }
     }
+    let counted = unsafe owned.pointee.engine.errorsOutOfWindow
+    SocketContextRef(cx).counters.errorsOutOfWindow.increment(by: UInt64(counted &- known))
   }
 
   fileprivate func reconfigure(_ cx: inout SoftInterrupt) {

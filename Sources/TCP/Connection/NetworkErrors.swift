@@ -47,7 +47,10 @@ extension TCPConnection {
     _ error: TCPNetworkError, sequence: SequenceNumber, isTaken: Bool = false
   ) -> TCPEffects {
     var effects = TCPEffects()
-    guard send.unacknowledged <= sequence, sequence < send.maximum else { return effects }
+    guard send.unacknowledged <= sequence, sequence < send.maximum else {
+      counters.errorsOutOfWindow &+= 1
+      return effects
+    }
     guard let (reason, isHard) = error.meaning(configuration.personality) else { return effects }
     let isOpening = state == .synSent || (state == .synReceived && (!isPassive || isFastOpened && !isTaken))
     if isOpening, isHard ? configuration.hardErrorsEndHandshake : configuration.softErrorsEndHandshake {

@@ -209,6 +209,9 @@ public struct TCPConnection: ~Copyable {
     return Int(clamping: Int64(window.segments) * 1_000_000 / trip)
   }
 
+  /// ICMP errors that quoted what was not out (RFC 5927 section 4.1). Wrapping.
+  public var errorsOutOfWindow: UInt32 { counters.errorsOutOfWindow }
+
   /// The largest payload of a segment, options taken off.
   public var sendSegment: Int { fullSegment }
 

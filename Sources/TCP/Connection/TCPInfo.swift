@@ -46,6 +46,8 @@ import Timing
   public var probes: UInt32 = 0
   /// Segments that arrived with a mark of congestion (RFC 3168).
   public var congestionMarks: UInt32 = 0
+  /// ICMP errors that quote what is not out (RFC 5927 section 4.1).
+  public var errorsOutOfWindow: UInt32 = 0
   /// Segments found lost.
   public var lost: UInt32 = 0
   /// Times that losses were found and repaired without a timeout.
