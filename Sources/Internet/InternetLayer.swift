@@ -83,7 +83,9 @@ public final class InternetLayer: @unchecked Sendable {
     for index in 0..<contexts.coreCount {
       unsafe (records + index).initialize(
         to: ContextRecord(
-          interfaceLimit: Self.interfaceLimit + 1, errorLimit: RateLimit(configuration.errorLimitPerContext)))
+          interfaceLimit: Self.interfaceLimit + 1, errorLimit: RateLimit(configuration.errorLimitPerContext),
+          identification: UInt16(
+            truncatingIfNeeded: (configuration.seed &+ UInt64(index)) &* 0x9E37_79B9_7F4A_7C15 >> 48)))
     }
     snapshot = Published(NetworkSnapshot(tables, generation: 1))
     publishedGeneration.store(1)
@@ -211,6 +213,12 @@ public final class InternetLayer: @unchecked Sendable {
   func count(_ event: InterfaceEvent, _ interface: UInt16, by amount: Int = 1, _ cx: borrowing SoftInterrupt)
   {
     unsafe records[cx.index].count(event, interface: Int(interface), by: UInt64(amount))
+  }
+
+  /// A number for a packet that may be fragmented: not again for 65,536 of this context (RFC 6864 section 4.3).
+  func nextIdentification(_ cx: borrowing SoftInterrupt) -> UInt16 {
+    unsafe records[cx.index].identification &+= 1
+    return unsafe records[cx.index].identification
   }
 
   /// Whether this context and the whole stack may send another ICMP error now; counts if not.

@@ -114,7 +114,7 @@ struct SocketContextRef {
       guard let packet = segment.take() else { return }
       _ = internet.send(
         packet, from: key.localAddress, to: key.remoteAddress, protocol: .tcp, hopLimit: marks.hopLimit,
-        trafficClass: marks.trafficClass, &cx)
+        trafficClass: marks.trafficClass, mayFragment: marks.mayFragment, &cx)
     }
   }
 

@@ -1,5 +1,6 @@
 public import Exclusion
 import SoftInterrupts
+import TCP
 
 /// What the socket layer of one context counted. Written by the context, read by anyone.
 public struct SocketCounters: ~Copyable, Sendable {
@@ -17,6 +18,14 @@ public struct SocketCounters: ~Copyable, Sendable {
   public let segmentsMalformed = Counter()
   /// Segments for which there was no connection and no listener.
   public let segmentsWithoutSocket = Counter()
+  /// Probes of how large a packet the path takes that were sent (RFC 4821).
+  public let pathProbes = Counter()
+  /// Of these, those that arrived (Linux's TCPMTUPSuccess).
+  public let pathProbesDelivered = Counter()
+  /// Of these, those that were lost (Linux's TCPMTUPFail).
+  public let pathProbesLost = Counter()
+  /// Times that a connection's segments became smaller because none of their size arrived.
+  public let pathBlackHoles = Counter()
   /// Segments that could not be sent because the pool was empty.
   public let segmentsWithoutBuffer = Counter()
   /// Segments that could not be sent: no route, or too large for it.
@@ -133,6 +142,8 @@ public struct SocketCounters: ~Copyable, Sendable {
       ("segments_retransmitted", segmentsRetransmitted.value), ("resets_sent", resetsSent.value),
       ("checksum_errors", checksumErrors.value), ("segments_malformed", segmentsMalformed.value),
       ("segments_without_socket", segmentsWithoutSocket.value),
+      ("path_probes", pathProbes.value), ("path_probes_delivered", pathProbesDelivered.value),
+      ("path_probes_lost", pathProbesLost.value), ("path_black_holes", pathBlackHoles.value),
       ("segments_without_buffer", segmentsWithoutBuffer.value),
       ("segments_unroutable", segmentsUnroutable.value),
       ("output_held", outputHeld.value), ("gate_queue_full", gateQueueFull.value),
@@ -169,5 +180,16 @@ public struct SocketCounters: ~Copyable, Sendable {
       ("datagrams_without_socket", datagramsWithoutSocket.value),
       ("datagram_queue_full", datagramQueueFull.value), ("datagrams_unroutable", datagramsUnroutable.value),
     ]
+  }
+}
+
+extension SocketContextRef {
+  /// What a connection has found out of its path.
+  func count(_ news: TCPPathNews) {
+    if news.isEmpty { return }
+    if news.contains(.probe) { counters.pathProbes.increment() }
+    if news.contains(.probeDelivered) { counters.pathProbesDelivered.increment() }
+    if news.contains(.probeLost) { counters.pathProbesLost.increment() }
+    if news.contains(.blackHole) { counters.pathBlackHoles.increment() }
   }
 }

@@ -36,6 +36,14 @@ struct ReportedError {
   }
   var word: UInt64 { kind.rawValue | UInt64(mtu) << 16 | UInt64(sequence.rawValue) << 32 }
 
+  /// What a packet too big leaves for a segment, in bytes before options; nil: it makes no sense. Over IPv6 every link
+  /// takes 1280 bytes (RFC 8201 section 4). Over IPv4 less than 552 bytes, or no number, as from a router before RFC
+  /// 1191, counts as that (Linux's net.ipv4.route.min_pmtu): no attacker makes us send a few bytes at a time.
+  func segment(isIPv4: Bool) -> Int? {
+    if isIPv4 { return max(Int(mtu), 552) - 40 }
+    return mtu < 1280 ? nil : Int(mtu) - 60
+  }
+
   var networkError: TCPNetworkError {
     switch kind {
     case .host: .hostUnreachable

@@ -105,6 +105,27 @@ import Wire
     #expect(host.packetsInUse == 0)
   }
 
+  @Test func onlyWhatMayBeFragmentedHasANumber() {
+    let host = Host(linkLayer: .ip)
+    let layer = host.layer
+    final class Seen: @unchecked Sendable { var headers: [(mayFragment: Bool, number: UInt16)] = [] }
+    let seen = Seen()
+    host.perform { cx in
+      for isFree in [false, true, true] {
+        guard var packet = cx.pool.allocate() else { return }
+        fill(&packet, Frame.udp())
+        let number = isFree ? layer.nextIdentification(cx) : nil
+        layer.buildHeader(&packet, Host.ipv4, Host.peer4, .udp, identification: number)
+        guard let view = try? IPv4View(packet.bytes) else { return }
+        seen.headers.append((!view.dontFragment, view.identification))
+      }
+    }
+    #expect(seen.headers.map(\.mayFragment) == [false, true, true])
+    #expect(seen.headers.count == 3 && seen.headers[0].number == 0)
+    #expect(seen.headers.count == 3 && seen.headers[2].number == seen.headers[1].number &+ 1)
+    #expect(host.packetsInUse == 0)
+  }
+
   @Test func whatIsLeftToTheDeviceMovesWithTheHeaders() {
     let host = Host(linkLayer: .ip)
     let layer = host.layer

@@ -46,10 +46,19 @@ struct BrokenNetworkTests {
   @Test("a black hole that nobody fills is a run that is stuck")
   func blackHole() throws {
     let result = try run("mtu-blackhole", .upload) { profile in
-      profile.timeline = { _ in [(.zero, .mute), (.milliseconds(45), .mtu(600))] }
+      profile.timeline = { _ in [(.zero, .mute), (.milliseconds(45), .mtu(400))] }
       profile.limit = .seconds(60)
     }
     #expect(result.failure != nil)
+  }
+
+  @Test("segments become as small as a black hole takes, in a few seconds")
+  func blackHoleIsFound() throws {
+    let result = try run("mtu-blackhole", .upload) { profile in
+      profile.timeline = { _ in [(.zero, .mute), (.milliseconds(45), .mtu(1280))] }
+      profile.limit = .seconds(10)
+    }
+    #expect(result.failure == nil)
   }
 
   @Test("a connection that somebody keeps is a leak")

@@ -85,22 +85,22 @@ import Wire
     let network = try Network()
     do {
       let (listener, client, server) = try network.connect()
-      #expect(client.writeAll([1, 2, 3]) == .bytes(3))
+      #expect(client.writeAll([UInt8](repeating: 1, count: 1400)) == .bytes(1400))
       let connection = client.connection
       network.left.contexts.perform(on: 0) { cx in
         _ = connection.gate.post(events: .options)  // owned from here on, until home has run it
-        for reason in [DeliveryFailure.Reason.portUnreachable, .packetTooBig(mtu: 600), .hostUnreachable] {
+        for reason in [DeliveryFailure.Reason.portUnreachable, .packetTooBig(mtu: 1300), .hostUnreachable] {
           SocketErrors.tcp(Self.failure(reason, client, sequence: Self.unacknowledged(client)), &cx)
         }
         func taken() -> ReportedError.Kind? { unsafe connection.shared.pointee.reports.take()?.kind }
         #expect([taken(), taken(), taken(), taken()] == [.port, .host, .tooBig, nil])
-        for reason in [DeliveryFailure.Reason.packetTooBig(mtu: 600), .hostUnreachable] {
+        for reason in [DeliveryFailure.Reason.packetTooBig(mtu: 1300), .hostUnreachable] {
           SocketErrors.tcp(Self.failure(reason, client, sequence: Self.unacknowledged(client)), &cx)
         }
       }
       network.scheduler.settle()
       #expect(unsafe connection.owned.pointee.engine.softError == .hostUnreachable)
-      #expect(unsafe connection.owned.pointee.engine.send.segment < 600)
+      #expect(unsafe connection.owned.pointee.engine.send.segment < 1300)
       #expect(network.scheduler.run { server.isReadable(need: 3) })
       listener.close()
     }

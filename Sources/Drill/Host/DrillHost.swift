@@ -72,12 +72,28 @@ public final class DrillHost {
         // A gateway beside the link's own network could not be reached; the link takes packets for anyone.
         let router = prefix.contains(gateway) ? gateway : nil
         try tables.addRoute(
-          Route(to: everywhere, interface: interface, gateway: router, source: address))
+          Route(
+            to: everywhere, interface: interface, gateway: router, source: address, mtu: settings.routeMTU))
       }
     }
     scheduler = ManualScheduler(clock: clock)
     scheduler.add(contexts)
     setFastOpenKeys()
+  }
+
+  /// The default routes have the settings' MTU from now on.
+  func changeRoutes() {
+    let mtu = settings.routeMTU
+    // The same routes with another MTU: nothing can be wrong with them.
+    try? internet.configure { tables in
+      for route in tables.routes where route.destination.length == 0 {
+        try tables.removeRoute(route)
+        try tables.addRoute(
+          Route(
+            to: route.destination, interface: route.interface, gateway: route.gateway, source: route.source,
+            metric: route.metric, mtu: mtu))
+      }
+    }
   }
 
   /// The keys of Fast Open's cookies are those of the host; or those of a listener, as long as there is one that has

@@ -101,7 +101,16 @@ struct EndpointOptions {
     if needsNoCookie { options.tcp.fastOpen.formUnion([.clientWithoutCookie, .serverWithoutCookie]) }
     options.tcp.sendsNoOptions = noOptions
     if settings.personality == .bsd { options.tcp.connectTimeout = .seconds(Int64(keepInit)) }
+    let space =
+      receiveBuffer.map { settings.window(of: Int($0)) }
+      ?? settings.window(of: settings.receiveMemory.initial)
+    options.tcp.receiveSpace = UInt32(clamping: windowClamp > 0 ? min(space, Int(windowClamp)) : space)
     if maximumSegment > 0 { options.segmentLimit = UInt16(clamping: maximumSegment) }
+    switch isIPv4 ? pathDiscovery : pathDiscovery6 {
+    case 0, 4, 5: options.pathDiscovery = .route
+    case 3: options.pathDiscovery = .probes
+    default: options.pathDiscovery = .routers
+    }
     options.deferredAccept = deferAccept
     options.authentication = authentication
     options.trafficClass = TrafficClass(rawValue: isIPv4 ? typeOfService : trafficClass)

@@ -107,6 +107,24 @@ extension HostSettings {
     case "net.inet.tcp.fastopen.client_enable": set(.client, number != 0)
     case "net.inet.tcp.fastopen.server_enable": set(.server, number != 0)
     case "net.inet.tcp.tolerate_missing_ts": requiresTimestamps = number == 0
+    case "net.ipv4.tcp_mtu_probing":
+      guard let probing = TCPPathProbing(rawValue: UInt8(clamping: number)) else {
+        return .unsupported("\(name) can only be 0, 1 or 2")
+      }
+      transport.pathProbing = probing
+    case "net.ipv4.tcp_base_mss": transport.probeBase = UInt16(clamping: number)
+    case "net.ipv4.tcp_mtu_probe_floor": transport.probeFloor = UInt16(clamping: number)
+    case "net.ipv4.tcp_probe_threshold": transport.probeThreshold = UInt16(clamping: number)
+    case "net.ipv4.tcp_probe_interval": transport.probeInterval = .seconds(Int64(number))
+    case "net.ipv4.tcp_min_snd_mss": transport.minimumSegment = UInt16(clamping: number)
+    case "route.initcwnd": transport.initialWindowSegments = UInt8(clamping: number)
+    case "route.advmss": routeAnnouncement = number
+    case "route.mtu":
+      // What a SYN announces follows from the route's MTU.
+      guard [0, number - 40, number - 60].contains(routeAnnouncement) else {
+        return .unsupported("advmss \(routeAnnouncement) with mtu \(number)")
+      }
+      routeMTU = number
     case "net.ipv4.tcp_slow_start_after_idle": transport.restartsAfterIdle = number != 0
     case "net.ipv4.tcp_min_tso_segs": transport.minimumBurst = UInt8(clamping: number)
     case "net.ipv4.tcp_invalid_ratelimit": transport.refusalInterval = .milliseconds(Int64(number))
@@ -153,10 +171,9 @@ extension HostSettings {
   /// What is so, and cannot be otherwise; the first is what it is called by default.
   private static let fixed: [String: [Int]] = [
     "net.ipv4.tcp_fack": [0], "net.ipv4.tcp_moderate_rcvbuf": [1],
-    "net.ipv4.tcp_mtu_probing": [0],
     "net.ipv4.ip_no_pmtu_disc": [0], "net.ipv4.tcp_abort_on_overflow": [0], "net.ipv4.tcp_rfc1337": [0],
     "net.ipv4.tcp_thin_linear_timeouts": [0], "net.ipv4.tcp_autocorking": [1], "net.ipv4.tcp_retries1": [3],
-    "net.ipv4.tcp_base_mss": [1024], "net.ipv4.tcp_adv_win_scale": [1], "net.ipv4.tcp_app_win": [31],
+    "net.ipv4.tcp_adv_win_scale": [1], "net.ipv4.tcp_app_win": [31],
     "net.inet.tcp.blackhole": [0],
     "net.inet.tcp.syncookies_only": [0],
     "net.inet.tcp.path_mtu_discovery": [1], "net.inet.tcp.pmtud_blackhole_detection": [0],

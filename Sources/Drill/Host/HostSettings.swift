@@ -30,6 +30,10 @@ public struct HostSettings: Sendable {
   public var gatewayIPv6 = IPAddress("fd3d:fa7b:d17d:8888::")!
   /// The largest packet of the link, 576...1800 bytes.
   public var mtu = 1500
+  /// The largest packet of the default routes, in bytes; 0: the link's.
+  public var routeMTU = 0
+  /// The segment that SYNs announce over them, in bytes; 0: what follows from the MTU.
+  var routeAnnouncement = 0
   /// Seeds hashes, sequence numbers and ports.
   public var seed: UInt64 = 1
 
@@ -85,6 +89,9 @@ public struct HostSettings: Sendable {
   /// The defaults of a personality.
   public init(_ personality: Personality = .linux) {
     self.personality = personality
+    // As the kernels come: scripts say so where they want it otherwise.
+    transport.pathProbing = .never
+    transport.probeFloor = 48
     requiresTimestamps = personality == .bsd
     switch personality {
     case .linux:

@@ -27,13 +27,13 @@ extension DrillHost {
     }
     guard let stream = endpoint.stream, let told = wait(stream.info()), let told else { return info }
     settle()
-    info.add(told)
+    info.add(told, headers: stream.remoteAddress.address.isIPv4 ? 40 : 60)
     return info
   }
 }
 
 extension ConnectionInfo {
-  fileprivate mutating func add(_ info: StreamInfo) {
+  fileprivate mutating func add(_ info: StreamInfo, headers: Int) {
     let tcp = info.tcp
     func microseconds(_ span: Nanoseconds) -> Int64 { span.count / 1000 }
     values["tcpi_retransmits"] = Int64(tcp.backoff)
@@ -51,6 +51,7 @@ extension ConnectionInfo {
     values["tcpi_min_rtt"] = microseconds(tcp.minimumRoundTrip)
     values["tcpi_snd_mss"] = Int64(tcp.sendSegment)
     values["tcpi_advmss"] = Int64(tcp.receiveSegment)
+    values["tcpi_pmtu"] = Int64(tcp.pathSegment + headers)
     values["tcpi_probes"] = Int64(tcp.windowProbes)
     values["tcpi_unacked"] = Int64(tcp.unacknowledgedSegments)
     values["tcpi_sacked"] = Int64(tcp.sackedSegments)

@@ -135,10 +135,8 @@ extension DrillHost {
 
   private func pathMTU(_ endpoint: Endpoint) -> OptionOutcome {
     guard let stream = endpoint.stream, endpoint.state != .closed else { return .refused(.ENOTCONN) }
-    let (local, remote) = (stream.localAddress.address, stream.remoteAddress.address)
-    let route = contexts.grace.withPin { internet.route(to: remote, sourceHint: local) }
-    guard let route else { return .refused(.ENOTCONN) }
-    return number(route.mtu)
+    guard let info = wait(stream.info()), let info else { return .refused(.ENOTCONN) }
+    return number(info.tcp.pathSegment + (stream.remoteAddress.address.isIPv4 ? 40 : 60))
   }
 
   // MARK: Setting
@@ -358,8 +356,8 @@ extension DrillHost {
       apply(endpoint)
     case 10:
       guard (0...5).contains(number) else { return .refused(.EINVAL) }
-      guard number == 1 || number == 2 else { return .unsupported("IP_MTU_DISCOVER \(number)") }
       endpoint.options.pathDiscovery = number
+      apply(endpoint)
     case 11: return number == 0 ? nil : .unsupported("IP_RECVERR")
     case 15: return number == 0 ? nil : .unsupported("IP_FREEBIND")
     default: return .unsupported("IP option \(name)")
@@ -377,8 +375,8 @@ extension DrillHost {
       apply(endpoint)
     case 23:
       guard (0...5).contains(number) else { return .refused(.EINVAL) }
-      guard number == 1 || number == 2 else { return .unsupported("IPV6_MTU_DISCOVER \(number)") }
       endpoint.options.pathDiscovery6 = number
+      apply(endpoint)
     case 25: return number == 0 ? nil : .unsupported("IPV6_RECVERR")
     case 26:
       // Not once it has a name.

@@ -216,7 +216,10 @@ struct DrillRun {
     for effect in command.effects {
       switch effect {
       case .setting(let name, let value, let isDefault):
-        guard case .unsupported(let reason) = host.settings.apply(sysctl: name, value: value) else { break }
+        guard case .unsupported(let reason) = host.settings.apply(sysctl: name, value: value) else {
+          if name == "route.mtu" { host.changeRoutes() }
+          break
+        }
         guard isDefault else { throw .skipped("line \(command.line): \(name)=\(value): \(reason)") }
         refused.insert(name)
       case .sleep(let span): try advance(to: now + span)

@@ -14,15 +14,18 @@ enum InterfaceEvent: Int, CaseIterable {
 struct ContextRecord: ~Copyable {
   /// (o) this context: ICMP errors.
   var errorLimit: RateLimit
+  /// (o) this context: of the last packet that may be fragmented.
+  var identification: UInt16
   /// (a) one for each ``InternetEvent``.
   private let events: UnsafeMutablePointer<Counter>
   /// (a) ``InterfaceEvent/allCases`` for each interface.
   private let traffic: UnsafeMutablePointer<Counter>
   private let interfaceLimit: Int
 
-  init(interfaceLimit: Int, errorLimit: RateLimit) {
+  init(interfaceLimit: Int, errorLimit: RateLimit, identification: UInt16) {
     self.interfaceLimit = interfaceLimit
     self.errorLimit = errorLimit
+    self.identification = identification
     unsafe events = Self.makeCounters(InternetEvent.allCases.count)
     unsafe traffic = Self.makeCounters(InterfaceEvent.allCases.count * interfaceLimit)
   }

@@ -29,13 +29,14 @@ extension InternetLayer {
   ///   - source: one of ours; unspecified: with a `route` it goes out so (a protocol that has no address
   ///     yet), without one the route's choice is taken.
   ///   - hopLimit: nil for the configured one.
+  ///   - mayFragment: routers may cut it, over IPv4; else they must say what they take (RFC 1191).
   ///   - route: what a look-up said earlier. Out of date, it is looked up again (keeps RT-GEN).
   ///   - zone: index of the interface to leave by if there is no `route`, or 0.
   @discardableResult
   public func send(
     _ packet: consuming Packet, from source: IPAddress, to destination: IPAddress,
     protocol number: IPProtocol, hopLimit: UInt8? = nil, trafficClass: TrafficClass = .bestEffort,
-    route: RouteDecision? = nil, zone: UInt16 = 0, _ cx: inout SoftInterrupt
+    mayFragment: Bool = false, route: RouteDecision? = nil, zone: UInt16 = 0, _ cx: inout SoftInterrupt
   ) -> SendOutcome {
     let way: RouteDecision
     if let route, isCurrent(route) {
@@ -75,24 +76,28 @@ extension InternetLayer {
     packet.metadata.source = source
     packet.metadata.hopLimit = hopLimit ?? configuration.hopLimit
     packet.metadata.trafficClass = trafficClass.rawValue
-    buildHeader(&packet, source, destination, number)
+    buildHeader(
+      &packet, source, destination, number, identification: mayFragment ? nextIdentification(cx) : nil)
     count(destination.isIPv4 ? .ipv4Sent : .ipv6Sent, cx)
     transmit(packet, interface, to: way.nextHop, way.delivery, &cx)
     return .sent
   }
 
   /// Puts the IP header of `destination`'s family in front; hop limit and traffic class are in the metadata.
+  /// `identification`: of a packet that may be fragmented, which IPv6 has no word for.
   func buildHeader(
-    _ packet: inout Packet, _ source: IPAddress, _ destination: IPAddress, _ number: IPProtocol
+    _ packet: inout Packet, _ source: IPAddress, _ destination: IPAddress, _ number: IPProtocol,
+    identification: UInt16? = nil
   ) {
     let payload = packet.totalCount
     let metadata = packet.metadata
     packet.metadata.transportOffset = UInt16(packet.startOffset)
     if let from = source.ipv4, let to = destination.ipv4 {
-      // Never fragmented, so the identification says nothing (RFC 6864 section 4.1).
+      // Of what is never fragmented the identification says nothing (RFC 6864 section 4.1).
       let header = IPv4Header(
         source: from, destination: to, protocol: number, payloadByteCount: payload,
-        timeToLive: metadata.hopLimit, trafficClass: TrafficClass(rawValue: metadata.trafficClass))
+        timeToLive: metadata.hopLimit, trafficClass: TrafficClass(rawValue: metadata.trafficClass),
+        identification: identification ?? 0, dontFragment: identification == nil)
       prependHeader(&packet, header.byteCount)
       var span = packet.mutableBytes
       header.emit(into: &span)

@@ -81,6 +81,7 @@ extension ConnectionRef {
     unsafe shared.pointee.publishedState.store(UInt64(owned.pointee.engine.state.rawValue))
     var sink = sink
     settleReceived(sink.admitted, sink.sockets)
+    sink.sockets.count(unsafe owned.pointee.engine.takePathNews())
     if sink.charge > 0 { credit.take(sink.charge) }
     transmit(&sink.outgoing, &cx)
     if sink.isHeld { waitForCredit(sink.sockets) }
@@ -139,17 +140,27 @@ extension ConnectionRef {
     let marks = unsafe owned.pointee.shape.marks
     let sockets = SocketContextRef(cx)
     sockets.withInternet { internet in
-      if unsafe owned.pointee.route?.generation != internet.generation {
-        unsafe owned.pointee.route = internet.route(to: key.remoteAddress, sourceHint: key.localAddress)
-      }
+      followRoute(internet)
       while let packet = packets.popFirst() {
         let kind = TrafficClass(rawValue: packet.metadata.trafficClass)
         let outcome = internet.send(
           packet, from: key.localAddress, to: key.remoteAddress, protocol: .tcp, hopLimit: marks.hopLimit,
-          trafficClass: kind, route: unsafe owned.pointee.route, &cx)
+          trafficClass: kind, mayFragment: marks.mayFragment, route: unsafe owned.pointee.route, &cx)
         if outcome != .sent { sockets.counters.segmentsUnroutable.increment() }
       }
     }
+  }
+
+  /// Looks the route up where it may have changed, and tells the engine what it takes.
+  private func followRoute(_ internet: InternetLayer) {
+    let (shared, owned) = unsafe (shared, owned)
+    guard unsafe owned.pointee.route?.generation != internet.generation else { return }
+    let key = unsafe shared.pointee.key
+    let route = internet.route(to: key.remoteAddress, sourceHint: key.localAddress)
+    unsafe owned.pointee.route = route
+    guard let route else { return }
+    let segment = StreamOptions.segment(mtu: route.mtu, isIPv4: key.remoteAddress.isIPv4)
+    unsafe owned.pointee.engine.routeChanged(segment: Int(segment))
   }
 
   // MARK: What is posted
@@ -207,6 +218,7 @@ extension ConnectionRef {
       return refuse(chain, SocketContextRef(cx))
     }
     takeOver(chain)
+    SocketContextRef(cx).withInternet { followRoute($0) }
     let isPushed = code & ConnectionBlock.Chain.more == 0
     let isUrgent = code & ConnectionBlock.Chain.urgent != 0
     let edge: TCPTextEdge =
@@ -255,15 +267,19 @@ extension ConnectionRef {
   }
 
   func errorReported(_ cx: inout SoftInterrupt) {
-    let headers = unsafe shared.pointee.key.remoteAddress.isIPv4 ? 40 : 60
+    let isIPv4 = unsafe shared.pointee.key.remoteAddress.isIPv4
+    let hearsRouters = unsafe owned.pointee.shape.marks.pathDiscovery == .routers
     let known = unsafe owned.pointee.engine.errorsOutOfWindow
     while let report = unsafe shared.pointee.reports.take() {
       if ignores(report, SocketContextRef(cx)) { continue }
       runEngine(&cx) { engine, now, sink in
         switch report.kind {
         case .none: TCPEffects()
+        case .tooBig where !hearsRouters: TCPEffects()
         case .tooBig:
-          engine.pathSegment(Int(report.mtu) - headers, sequence: report.sequence, now: now, sink: &sink)
+          report.segment(isIPv4: isIPv4).map {
+            engine.pathSegment($0, sequence: report.sequence, now: now, sink: &sink)
+          } ?? TCPEffects()
         case .host, .network, .port, .protocol, .prohibited, .timeExceeded, .other:
           engine.icmpError(
             report.networkError, sequence: report.sequence, isTaken: status.contains(.accepted))

@@ -8,6 +8,18 @@ public import TCP
 import Timing
 public import Wire
 
+/// Who says how large the packets of a connection may be (IP_MTU_DISCOVER, IPV6_MTU_DISCOVER).
+public enum PathDiscovery: Sendable, Hashable {
+  /// The route, and routers that do not take a packet, which must not cut it (IP_PMTUDISC_WANT, IP_PMTUDISC_DO).
+  case routers
+  /// The route alone: what routers say counts for nothing, and they may cut packets, over IPv4 (IP_PMTUDISC_DONT,
+  /// _INTERFACE, _OMIT).
+  case route
+  /// The route, and what probing finds (`TCPConfiguration.pathProbing`): what routers say counts for nothing, and they
+  /// must not cut packets (IP_PMTUDISC_PROBE).
+  case probes
+}
+
 /// How one socket's connections behave, and how their packets are marked.
 public struct StreamOptions: Sendable {
   /// The protocol's own settings. `maximumSegment`, `peerSegmentDefault` and `receiveBuffer` follow from the route and
@@ -25,6 +37,8 @@ public struct StreamOptions: Sendable {
   public var hopLimit: UInt8?
   /// IP_TOS, IPV6_TCLASS. The two bits of ECN are the protocol's.
   public var trafficClass = TrafficClass.bestEffort
+  /// IP_MTU_DISCOVER, IPV6_MTU_DISCOVER.
+  public var pathDiscovery = PathDiscovery.routers
   /// TCP_DEFER_ACCEPT, of a listener: a connection whose peer has sent no data counts as half open until so many
   /// SYN-ACKs have had no answer but an ACK; 0: it does not.
   public var deferredAccept: UInt8 = 0
@@ -51,6 +65,8 @@ struct PacketMarks: Sendable {
   /// Nil: the stack's.
   var hopLimit: UInt8?
   var trafficClass = TrafficClass.bestEffort
+  var pathDiscovery = PathDiscovery.routers
+  var mayFragment: Bool { pathDiscovery == .route }
 }
 
 /// What the owner of a connection keeps of ``StreamOptions`` beside the engine.
@@ -75,7 +91,14 @@ final class ListenerOptions: Sendable {
 }
 
 extension StreamOptions {
-  var marks: PacketMarks { PacketMarks(hopLimit: hopLimit, trafficClass: trafficClass) }
+  /// Payload before options that goes into a packet of `mtu` bytes, and of ours.
+  static func segment(mtu: Int, isIPv4: Bool) -> UInt16 {
+    UInt16(clamping: min(mtu, Packet.capacity - 64) - (isIPv4 ? 40 : 60))
+  }
+
+  var marks: PacketMarks {
+    PacketMarks(hopLimit: hopLimit, trafficClass: trafficClass, pathDiscovery: pathDiscovery)
+  }
   var shape: StreamShape {
     var shape = StreamShape(marks: marks, segmentLimit: segmentLimit)
     shape.windowSpan = UInt32(clamping: windowSpan)
@@ -100,8 +123,8 @@ extension SocketLayer {
     let isIPv4 = key.remoteAddress.isIPv4
     let mtu =
       internet.route(to: key.remoteAddress, sourceHint: key.localAddress)?.mtu ?? (isIPv4 ? 576 : 1280)
-    let segment = UInt16(clamping: min(mtu, Packet.capacity - 64) - (isIPv4 ? 40 : 60))
-    tcp.maximumSegment = min(segment, shape.segmentLimit ?? .max)
+    tcp.segmentLimit = shape.segmentLimit ?? .max
+    tcp.maximumSegment = min(StreamOptions.segment(mtu: mtu, isIPv4: isIPv4), tcp.segmentLimit)
     tcp.peerSegmentDefault = isIPv4 ? 536 : 1220
     tcp.receiveBuffer = UInt32(limits.receive)
     tcp.signatureBytes = shape.authenticationBytes(key)

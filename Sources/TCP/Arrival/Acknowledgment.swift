@@ -136,6 +136,7 @@ extension TCPConnection {
       if !segment.marks.contains(.sacked) {
         if isSelective { noteDelivered(0, segment, now: now, &report) } else { noteArrived(0, now: now) }
       }
+      if search.isOn, !segment.marks.contains(.repeated) { pathTook(segment) }
       outstanding.removeFirst()
       report.acknowledged += 1
       report.acknowledgedText = true

@@ -235,6 +235,7 @@ extension TCPConnection {
     let old = configuration
     configuration = new
     configuration.maximumSegment = old.maximumSegment
+    configuration.segmentLimit = old.segmentLimit
     configuration.receiveBuffer = old.receiveBuffer
     configuration.receiveBufferMaximum = old.receiveBufferMaximum
     configuration.personality = old.personality

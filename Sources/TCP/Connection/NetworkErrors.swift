@@ -70,37 +70,4 @@ extension TCPConnection {
     defer { softError = nil }
     return softError
   }
-
-  /// The path takes segments of at most `segment` bytes of payload before options (its MTU less the headers of
-  /// IP and TCP). What is out and was larger is sent again at once, without a change of the congestion window:
-  /// the loss was not congestion (RFC 1191 section 6.5).
-  ///
-  /// - Parameters:
-  ///   - segment: bytes; values below 48 count as 48. A larger one than in use is ignored.
-  ///   - sequence: the sequence number of the quoted segment, which must be out (RFC 5927 section 7); nil if
-  ///     the path was learned otherwise.
-  ///   - now: the time.
-  ///   - sink: where segments go.
-  public mutating func pathSegment(
-    _ segment: Int, sequence: SequenceNumber?, now: Instant, sink: inout some TCPSink & ~Copyable
-  ) -> TCPEffects {
-    if let sequence, !(send.unacknowledged <= sequence && sequence < send.maximum) { return TCPEffects() }
-    let bounded = UInt16(clamping: max(segment, Int(Self.smallestSegment)))
-    guard bounded < send.segment else { return TCPEffects() }
-    send.segment = bounded
-    if state == .synSent { narrowSyn(to: bounded, now: now, sink: &sink) }
-    guard state.maySendText, !outstanding.isEmpty else { return TCPEffects() }
-    let lost = outstanding.lost
-    for index in 0..<outstanding.count where outstanding[index].length > fullSegment { markLost(index) }
-    guard outstanding.lost > lost else { return TCPEffects() }
-    if recovery.phase != .loss {
-      window.threshold = window.knownThreshold
-      recovery.priorThreshold = nil
-      recovery.undoMarker = nil
-      recovery.enter(.loss, until: send.next)
-    }
-    retransmitLost(now: now, sink: &sink)
-    armSendTimers(now: now)
-    return TCPEffects()
-  }
 }

@@ -6,14 +6,35 @@ import Timing
   /// Whose habits the connection has where the RFCs leave a choice.
   public var personality = TCPPersonality.linux
   /// Largest payload of a segment that arrives, before options, as we announce it in our SYN; also the most
-  /// that we send. 1460 for IPv4 and 1440 for IPv6 on an Ethernet link; less than 48 counts
-  /// as 48.
+  /// that we send, as long as the route is what it is. 1460 for IPv4 and 1440 for IPv6 on an Ethernet link; less than
+  /// `minimumSegment` counts as that.
   public var maximumSegment: UInt16 = 1460
+  /// The most that we send, whatever the route and the peer take (TCP_MAXSEG); `UInt16.max`: no such bound.
+  public var segmentLimit: UInt16 = .max
+  /// No peer, no router and no black hole makes us send less than this in a segment, options included: a few bytes a
+  /// segment would multiply our work (CVE-2019-11479). Linux: net.ipv4.tcp_min_snd_mss.
+  public var minimumSegment: UInt16 = 48
+  /// When the size that the path takes is looked for by trying it (RFC 4821; net.ipv4.tcp_mtu_probing). Linux leaves it
+  /// off; here a black hole is looked for unless told otherwise: routers that drop without a word, and filters that
+  /// drop the word, would else end a connection that could do with smaller segments (RFC 2923 section 2.1).
+  public var pathProbing = TCPPathProbing.afterBlackHole
+  /// Text of a segment that most paths take: where a search begins (net.ipv4.tcp_base_mss).
+  public var probeBase: UInt16 = 1024
+  /// Black holes do not make segments smaller than this (net.ipv4.tcp_mtu_probe_floor, which is 48: but a path that
+  /// takes no 576 bytes is broken, and a link that is away for minutes is none that is too narrow).
+  public var probeFloor: UInt16 = 512
+  /// Sizes closer than this are not worth a probe (net.ipv4.tcp_probe_threshold), in bytes.
+  public var probeThreshold: UInt16 = 8
+  /// After so long the whole range is tried again (net.ipv4.tcp_probe_interval; RFC 8201 section 5.3).
+  public var probeInterval: Nanoseconds = .seconds(600)
   /// What a peer takes that announced no maximum: 536 (IPv4) or 1220 (IPv6), RFC 9293 section 3.7.1.
   public var peerSegmentDefault: UInt16 = 536
   /// Bytes: the largest window that will ever be offered. The window scale is derived from it (RFC 7323
   /// section 2.3), as is the bound on out-of-order segments.
   public var receiveBuffer: UInt32 = 1 << 20
+  /// Bytes that the application has room for, where that is more than `receiveBuffer`, which a window of 16 bits bounds
+  /// at first; 0: it is not.
+  public var receiveSpace: UInt32 = 0
   /// Bytes: as far as the receive buffer grows by itself while the application keeps up with what a round trip brings
   /// (dynamic right-sizing). Not more than `receiveBuffer`: it does not grow. Linux: the third value of
   /// net.ipv4.tcp_rmem; 0 stands for net.ipv4.tcp_moderate_rcvbuf being 0.

@@ -49,6 +49,8 @@ public struct TCPConnection: ~Copyable {
   var probes: UInt8 = 0
   /// How many times the interval of window probes was doubled.
   var probeBackoff: UInt8 = 0
+  /// What of the path was found out and not yet told.
+  var pathNews: TCPPathNews = []
   /// Keep-alive probes in a row without answer.
   var keepaliveProbes: UInt8 = 0
 
@@ -60,6 +62,7 @@ public struct TCPConnection: ~Copyable {
   var window: CongestionWindow
   var control: CongestionController
   var outstanding = RetransmissionQueue()
+  var search = PathSearch()
   var recovery: LossRecovery
   var recent: RecentAcknowledgment
   var count = DeliveryCount()
@@ -215,6 +218,13 @@ public struct TCPConnection: ~Copyable {
   /// The largest payload of a segment, options taken off.
   public var sendSegment: Int { fullSegment }
 
+  /// What was found out of the path since the last call.
+  public mutating func takePathNews() -> TCPPathNews {
+    if pathNews.isEmpty { return [] }
+    defer { pathNews = [] }
+    return pathNews
+  }
+
   /// A snapshot for statistics, with what depends on the time, which is `now`.
   public func info(now: Instant) -> TCPInfo {
     var info = info
@@ -258,6 +268,8 @@ public struct TCPConnection: ~Copyable {
     info.acknowledgmentTimeout = policy.timeout
     info.sendSegment = fullSegment
     info.receiveSegment = Int(configuration.maximumSegment)
+    info.pathSegment = Int(send.pathSegment)
+    info.isSearchingPath = search.isOn
     info.queuedBytes = send.queuedBytes
     info.outstandingBytes = send.maximum - send.unacknowledged
     info.outOfOrderBytes = reassembly.bytes

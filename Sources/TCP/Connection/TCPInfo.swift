@@ -65,6 +65,15 @@ import Timing
   /// Timeouts of them (RFC 5682, RFC 3522).
   public var spuriousTimeouts: UInt32 = 0
 
+  /// Probes of the path's size sent (RFC 4821).
+  public var pathProbes: UInt32 = 0
+  /// Of them, those that arrived (Linux's TCPMTUPSuccess).
+  public var pathProbesDelivered: UInt32 = 0
+  /// Of them, those that were lost (Linux's TCPMTUPFail).
+  public var pathProbesLost: UInt32 = 0
+  /// Times that segments became smaller because nothing of their size was acknowledged.
+  public var blackHoles: UInt32 = 0
+
   /// All zero.
   public init() {}
 }
@@ -170,6 +179,11 @@ import Timing
   public var sendSegment = 0
   /// What the peer was told to send at most.
   public var receiveSegment = 0
+  /// Payload before options that the path takes, as far as route and routers tell: its MTU (`tcpi_pmtu`) less the
+  /// headers of IP and TCP.
+  public var pathSegment = 0
+  /// What the path takes is found by trying it (RFC 4821).
+  public var isSearchingPath = false
   /// Bytes queued and not acknowledged, sent or not.
   public var queuedBytes = 0
   /// Bytes of sequence space sent and not acknowledged.

@@ -31,7 +31,7 @@ extension TCPConnection {
   /// options that there might be.
   public static func fastOpenRoom(_ attempt: TCPFastOpenAttempt, _ configuration: TCPConfiguration) -> Int {
     guard attempt.sendsData else { return 0 }
-    return max(0, Int(min(configuration.ownSegment, max(attempt.segment, smallestSegment))) - 40)
+    return max(0, Int(min(configuration.ownSegment, max(attempt.segment, configuration.minimumSegment))) - 40)
   }
 
   /// The first SYN of an attempt, with the option and as much text as it holds. What is repeated after this is a plain

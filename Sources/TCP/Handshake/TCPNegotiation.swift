@@ -5,6 +5,8 @@ import Wire
 @frozen public struct TCPNegotiation: Hashable, Sendable {
   /// Largest payload of a segment to the peer, before options.
   public var segment: UInt16
+  /// The same, were there nothing but the peer and TCP_MAXSEG to heed: routes change.
+  public var segmentLimit: UInt16
   /// Shift of the peer's window fields, 0...14; nil: neither side scales.
   public var scale: UInt8?
   /// Every segment carries timestamps.
@@ -22,7 +24,8 @@ import Wire
       return
     }
     let announced = options.mss ?? configuration.peerSegmentDefault
-    segment = min(max(announced, TCPConnection.smallestSegment), configuration.ownSegment)
+    segmentLimit = min(max(announced, configuration.minimumSegment), configuration.segmentLimit)
+    segment = min(segmentLimit, configuration.ownSegment)
     scale = configuration.windowScaling ? options.windowScale.map { min($0, 14) } : nil
     timestamps = configuration.timestamps && options.timestamps != nil
     selective = configuration.selectiveAcknowledgments && options.sackPermitted
@@ -47,12 +50,13 @@ import Wire
 
 extension TCPConfiguration {
   /// What our SYN announces.
-  var ownSegment: UInt16 { max(maximumSegment, TCPConnection.smallestSegment) }
+  var ownSegment: UInt16 { max(maximumSegment, minimumSegment) }
 
-  /// The window of a SYN is a multiple of this, in bytes: Linux offers whole segments.
+  /// The window of a SYN is a multiple of this, in bytes: Linux offers whole segments, where it does not have more of
+  /// them than the field of a SYN can say.
   var synWindowQuantum: Int {
     switch personality {
-    case .linux: Int(ownSegment)
+    case .linux: receiveSpace - receiveSpace % UInt32(ownSegment) > 65535 ? 1 : Int(ownSegment)
     case .bsd: 1
     }
   }

@@ -2,10 +2,6 @@ import Timing
 import Wire
 
 extension TCPConnection {
-  /// No peer makes us send less than this in a segment, options included, whatever it announces: a maximum of
-  /// a few bytes would multiply our work (CVE-2019-11479). Linux's number.
-  static var smallestSegment: UInt16 { 48 }
-
   /// Payload of a full segment: what the segment size leaves after the options that every segment carries
   /// (RFC 9293 section 3.7.1, RFC 6691).
   var fullSegment: Int { Int(send.segment) - fixedOptions }
@@ -49,7 +45,8 @@ extension TCPConnection {
 
   /// Puts into force what both SYNs have agreed on.
   mutating func agree(_ negotiation: TCPNegotiation) {
-    send.segment = negotiation.segment
+    send.segmentLimit = negotiation.segmentLimit
+    settleSegment()
     isScaled = negotiation.scale != nil
     send.scale = negotiation.scale ?? 0
     if !isScaled { receive.scale = 0 }
@@ -94,6 +91,7 @@ extension TCPConnection {
   mutating func beginSending(isCautious: Bool, now: Instant) {
     window = CongestionWindow(initial: isCautious ? 1 : initialWindow, next: send.next, now: now)
     recovery.end = send.next
+    beginSearch(now: now)
     followPace()
   }
 }

@@ -98,7 +98,7 @@ extension TCPConnection {
     let lostBefore = count.lost
     let wait = markOvertaken(now: now)
     if outstanding.inFlight != inFlight {
-      if recovery.phase != .recovery {
+      if recovery.phase != .recovery, !search.isOn || !takesProbeLoss() {
         enterRecovery(isCongestionEcho: false, now: now)
         if !control.hasModel,
           let size = recovery.proportionalWindow(

@@ -63,6 +63,7 @@ extension TCPConnection {
       tryToOpen(report, now: now)
       return .none
     }
+    if search.isOn, !report.echoesCongestion, takesProbeLoss() { return .lost }
     enterRecovery(isCongestionEcho: report.echoesCongestion, now: now)
     return .lost
   }

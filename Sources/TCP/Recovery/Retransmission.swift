@@ -19,6 +19,7 @@ extension TCPConnection {
   /// Sends the segment at `index` again, cut to what a segment may be now. False: the peer has taken back the window
   /// that it needs. What is at SND.UNA goes in any case: it probes the window.
   mutating func retransmit(_ index: Int, now: Instant, sink: inout some TCPSink & ~Copyable) -> Bool {
+    pathProbeIsInconclusive()
     let segment = outstanding[index]
     var room = send.unacknowledged + Int(send.window) - segment.start
     if room <= 0 {

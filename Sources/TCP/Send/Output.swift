@@ -24,6 +24,15 @@ extension TCPConnection {
       noteRestart(now: now)
     }
     var sent = 0
+    if next != nil, search.isOn {
+      switch probePath(now: now, sink: &sink) {
+      case .none: break
+      case .waits: return armSendTimers(now: now)
+      case .sent:
+        sent = 1
+        next = nextSegment(from: send.next, partial)
+      }
+    }
     var burst = 0
     var isLimited = outstanding.inFlight >= window.segments
     while let segment = next {

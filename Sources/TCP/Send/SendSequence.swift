@@ -32,9 +32,14 @@ struct SendSequence {
   var windowAcknowledgment: SequenceNumber
   /// MAX.SND.WND: the largest window seen.
   var largestWindow: UInt32 = 0
-  /// Largest payload of a segment before options: the least of what the peer announced, what the path takes
-  /// and what is configured.
+  /// Largest payload of a segment before options: the least of the next two, and of what was found by probing.
   var segment: UInt16
+  /// What the peer takes, and the application wants.
+  var segmentLimit: UInt16
+  /// What the path takes, as far as routers have told.
+  var pathSegment: UInt16
+  /// What the first link of it takes.
+  var routeSegment: UInt16
   /// Shift of the window fields that arrive.
   var scale: UInt8 = 0
   /// The FIN is in the queue.
@@ -54,6 +59,9 @@ struct SendSequence {
     windowSequence = initial
     windowAcknowledgment = initial
     self.segment = segment
+    segmentLimit = segment
+    pathSegment = segment
+    routeSegment = segment
     lastTransmission = now
   }
 

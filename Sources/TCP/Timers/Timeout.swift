@@ -71,6 +71,7 @@ extension TCPConnection {
       attempts = 0
     }
     suspectOption()
+    suspectBlackHole(now: now)
     enterLoss(now: now)
     if attempts < .max { attempts += 1 }
     // What is still in this host's own queues is not lost: it is not sent again.
