@@ -172,12 +172,14 @@ import Wire
   // Rules: RFC 9768 3.1.5-3, 3.1.5-4
   @Test func crossingSynsGetNoMoreThanOursAskedFor() {
     for (use, expected): (CongestionNotificationUse, CongestionFeedback) in [
-      (.off, .none), (.request, .classic), (.accept, .none), (.accurate, .accurate),
-      (.acceptAccurateRequest, .classic), (.acceptAccurate, .none),
+      (.off, .none), (.request, .classic), (.accept, .classic), (.accurate, .accurate),
+      (.acceptAccurateRequest, .classic), (.acceptAccurate, .accurate),
     ] {
       let script = Script(active: Self.configuration { $0.congestionNotification = use })
       script.inject(Self.asking, 0, options: Self.options())
       #expect(script.info.congestionFeedback == expected)
+      // A SYN without flags was part of it where we asked for nothing.
+      #expect(script.info.accurateFeedback.marksPackets == (use == .accurate))
     }
   }
 

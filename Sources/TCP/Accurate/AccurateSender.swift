@@ -45,6 +45,8 @@ extension TCPConnection {
       accurate.feedback.synMark = segment.notification
       accurate.feedback.expects = .reflection
       accurate.feedback.demandOptions(1)
+      // A SYN of ours that asked for nothing is one without flags, too.
+      accurate.feedback.isPlain = !isPassive && configuration.congestionNotification.offered != .accurate
       return
     }
     accurate.feedback.expects = .first

@@ -29,9 +29,10 @@ extension TCPConnection {
     policy.begin(now: now)
     var negotiation = TCPNegotiation(segment, configuration)
     if !isPassive, !segment.flags.contains(.ack) {
-      // Where SYNs cross, ours has said what there is at most: a SYN of one kind and a SYN-ACK of another must not be.
-      let offered = configuration.congestionNotification.offered
-      negotiation.notification = CongestionFeedback(askedBy: segment.flags, most: offered)
+      // Where SYNs cross we answer as a server, but a SYN of one kind and a SYN-ACK of another must not be.
+      let use = configuration.congestionNotification
+      negotiation.notification = CongestionFeedback(
+        askedBy: segment.flags, most: use.offered == .none ? use.accepted : use.offered)
     }
     agree(negotiation)
     if ecn.isAccurate { beginFeedback(with: segment) }
