@@ -8,7 +8,7 @@ import Wire
 @testable import Internet
 
 @Suite struct NeighborTests {
-  // Rules: RFC 1191 2-1
+  // Rules: RFC 1191 2-1; RFC 4821 4-4, 8-1, 8-2
   @Test func P4_firstPacketWaitsForTheAnswer() throws {
     let host = Host()
     host.send(Frame.udp([1, 2, 3]), to: Host.peer4)

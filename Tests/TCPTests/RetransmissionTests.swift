@@ -227,7 +227,7 @@ import Wire
     #expect(script.last.error == .hostUnreachable)
   }
 
-  // Rules: RFC 1191 3-3, 6.4-3, 6.4-6; RFC 5681 3.1-5
+  // Rules: RFC 1191 3-3, 6.4-3, 6.4-6; RFC 4821 4-12; RFC 5681 3.1-5
   @Test func smallerPathSendsAgainAtOnce() {
     let script = Script.established()
     script.enqueue(3000)
