@@ -19,7 +19,7 @@ import Wire
         let roundTrip = Nanoseconds.milliseconds(100) + .microseconds(Int64(600 * pair)) + standing(flight)
         watch.observe(
           AcknowledgmentSample(
-            delivered: 2, roundTrip: roundTrip, smoothed: roundTrip, minimum: .milliseconds(100),
+            delivered: 2, marked: 0, roundTrip: roundTrip, smoothed: roundTrip, minimum: .milliseconds(100),
             unacknowledged: SequenceNumber(UInt32(acknowledged)), next: SequenceNumber(UInt32(next)),
             isLimiting: true, isPaced: false, count: DeliveryCount(), inFlight: next - acknowledged,
             isRepairing: false, isSelective: true, isWindowFull: true, segment: 1460, initialWindow: 10,

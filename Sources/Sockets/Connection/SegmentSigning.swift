@@ -222,7 +222,7 @@ extension ConnectionRef {
     else { return false }
     let isIPv4 = unsafe shared.pointee.key.remoteAddress.isIPv4
     switch report.kind {
-    case .none, .host, .network, .other: return false
+    case .none, .host, .network, .timeExceeded, .other: return false
     case .port: break
     case .protocol, .tooBig: if !isIPv4 { return false }
     case .prohibited: if isIPv4 { return false }

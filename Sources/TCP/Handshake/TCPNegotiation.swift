@@ -18,11 +18,8 @@ import Wire
 
   /// What comes of a SYN's options under our configuration. Pure.
   public init(_ options: TCPOptions, _ configuration: TCPConfiguration) {
-    guard !configuration.sendsNoOptions else {
-      segment = min(configuration.peerSegmentDefault, configuration.ownSegment)
-      (timestamps, selective) = (false, false)
-      return
-    }
+    // Who offers nothing is given nothing.
+    let options = configuration.sendsNoOptions ? TCPOptions() : options
     let announced = options.mss ?? configuration.peerSegmentDefault
     segmentLimit = min(max(announced, configuration.minimumSegment), configuration.segmentLimit)
     segment = min(segmentLimit, configuration.ownSegment)
