@@ -215,6 +215,12 @@ extension TCPConnection {
     let delivered = Int(count.delivered &- report.priorDelivered)
     let lost = Int(count.lost &- report.priorLost)
     if ecn.isClassic, report.echoesCongestion { count.marked &+= UInt32(delivered) }
+    if let validation = window.validation, recovery.phase == .open || recovery.phase == .disorder {
+      validation.acknowledged(
+        send.unacknowledged, next: send.next, delivered: count.delivered, smoothed: roundTrip.smoothed,
+        now: now)
+      validateWindow(validation, now: now)
+    }
     let sample = AcknowledgmentSample(
       delivered: delivered, marked: Int(count.marked &- report.priorMarked),
       roundTrip: report.newestRoundTrip, smoothed: roundTrip.smoothed,

@@ -13,7 +13,7 @@ struct CongestionWindow {
   /// Segments acknowledged in congestion avoidance towards the next step.
   private var credit = 0
 
-  // Whether the window was what limited us: RFC 7661, in the way that Linux keeps it. A window that was not in
+  // Whether the window was what limited us: RFC 2861, in the way that Linux keeps it. A window that was not in
   // use says nothing about the path, and does not grow.
   private var wasLimited = false
   private var mostOut = 0
@@ -22,6 +22,8 @@ struct CongestionWindow {
   private var used = 0
   /// When the window was in full use last, or changed.
   private var stamp: Instant
+  /// What RFC 7661 goes by, if it decides what becomes of a window that is not in use; nil: the rules above do.
+  var validation: WindowValidation?
 
   init(initial: Int, next: SequenceNumber, now: Instant) {
     segments = max(1, initial)
@@ -33,7 +35,10 @@ struct CongestionWindow {
   var isFull: Bool { wasLimited }
   var isInSlowStart: Bool { segments < threshold }
   /// Whether it may grow: it was in use, or, in slow start, half of it was.
-  var isLimiting: Bool { wasLimited || (isInSlowStart && segments < 2 * mostOut) }
+  var isLimiting: Bool {
+    if let validation { return wasLimited || validation.isValidated }
+    return wasLimited || (isInSlowStart && segments < 2 * mostOut)
+  }
 
   /// ssthresh where the window says more than it: three quarters of a window that was never reduced count as known.
   var knownThreshold: Int { max(threshold, segments / 2 + segments / 4) }
@@ -102,7 +107,7 @@ struct CongestionWindow {
   }
 
   /// Nothing was out for `idle`: the window halves with each `timeout` of that, down to `initial` (RFC 5681 section
-  /// 4.1, RFC 7661).
+  /// 4.1, RFC 2861).
   mutating func restart(after idle: Nanoseconds, timeout: Nanoseconds, initial: Int, now: Instant) {
     threshold = knownThreshold
     let floor = min(initial, segments)

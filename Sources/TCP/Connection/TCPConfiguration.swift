@@ -47,8 +47,10 @@ import Timing
   public var congestionControl = CongestionAlgorithm.cubic
   /// How CUBIC leaves the first slow start.
   public var slowStartExit = SlowStartExit.hyStartPlusPlus
-  /// Begin anew with a small window after a pause (`net.ipv4.tcp_slow_start_after_idle`; RFC 5681 section 4.1,
-  /// RFC 7661).
+  /// What becomes of a window that the application does not use, except with BBR.
+  public var windowValidation = TCPWindowValidation.decaying
+  /// Begin anew with a small window after a pause, where windows decay (`net.ipv4.tcp_slow_start_after_idle`; RFC 5681
+  /// section 4.1, RFC 2861).
   public var restartsAfterIdle = true
   /// Segments that may leave in one burst at any rate (`net.ipv4.tcp_min_tso_segs`).
   public var minimumBurst: UInt8 = 2

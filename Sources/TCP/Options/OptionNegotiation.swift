@@ -91,6 +91,9 @@ extension TCPConnection {
   /// attempts (RFC 5681 section 3.1).
   mutating func beginSending(isCautious: Bool, now: Instant) {
     window = CongestionWindow(initial: isCautious ? 1 : initialWindow, next: send.next, now: now)
+    if configuration.windowValidation == .preserving, !control.hasModel {
+      window.validation = WindowValidation()
+    }
     recovery.end = send.next
     beginSearch(now: now)
     followPace()

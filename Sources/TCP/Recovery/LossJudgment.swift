@@ -96,10 +96,12 @@ extension TCPConnection {
   mutating func beginReduction(now: Instant) {
     recovery.probeEnd = nil
     window.forgetCredit()
+    let reduced = reduceToUse(now: now)
     recovery.priorWindow = window.segments
     recovery.delivered = 0
     recovery.out = 0
     window.threshold = control.threshold(after: window, now: now)
+    if let reduced { window.threshold = reduced }
     ecn.reductionIsQueued = ecn.isClassic
   }
 
@@ -137,6 +139,11 @@ extension TCPConnection {
 
   /// The reduction is complete: the window is what the threshold says.
   mutating func endReduction(now: Instant) {
+    if let validation = window.validation,
+      let size = validation.end(retransmissions: counters.retransmissions)
+    {
+      window.threshold = size
+    }
     if window.threshold != .max, recovery.phase == .reduction || recovery.undoMarker != nil {
       window.set(window.threshold, now: now)
     }

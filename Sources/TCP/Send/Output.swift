@@ -164,6 +164,7 @@ extension TCPConnection {
     guard send.unsentBytes > 0, send.next > send.initial + 1 else { return }
     let idle = now - send.lastTransmission
     control.note(.resumed(after: idle), now: now)
+    if let validation = window.validation { return validateWindow(validation, now: now) }
     let timeout = roundTrip.timeout(configuration)
     guard configuration.restartsAfterIdle, !control.hasModel, idle > timeout else { return }
     window.restart(after: idle, timeout: timeout, initial: initialWindow, now: now)
@@ -177,12 +178,18 @@ extension TCPConnection {
       isDoubling: window.segments < window.threshold / 2)
   }
 
-  /// Notes whether the window was what limited us, RFC 7661.
+  /// Notes whether the window was what limited us, RFC 2861 or 7661.
   private mutating func noteWindowUse(isLimited: Bool, now: Instant) {
-    let mayValidate = configuration.restartsAfterIdle && !control.hasModel && recovery.phase == .open
+    let mayDecay =
+      configuration.restartsAfterIdle && !control.hasModel && recovery.phase == .open
+      && window.validation == nil
     window.note(
       isLimited: isLimited, out: outstanding.count, una: send.unacknowledged, next: send.next,
-      idleAfter: mayValidate ? roundTrip.timeout(configuration) : nil, initialWindow: initialWindow, now: now)
+      idleAfter: mayDecay ? roundTrip.timeout(configuration) : nil, initialWindow: initialWindow, now: now)
+    if let validation = window.validation, recovery.phase == .open || recovery.phase == .disorder {
+      validation.sent(next: send.next, delivered: count.delivered)
+      validateWindow(validation, now: now)
+    }
   }
 
   /// What keeps text from leaving now. A writer that waits for room is known to the environment: ``bufferIsFull(_:now:)``.

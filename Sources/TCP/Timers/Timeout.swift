@@ -107,6 +107,8 @@ extension TCPConnection {
     }
     if wasQuiet || recovery.end <= send.unacknowledged || (recovery.phase == .loss && attempts == 0) {
       recovery.priorThreshold = window.knownThreshold
+      _ = reduceToUse(now: now)
+      window.validation?.forget()
       recovery.priorWindow = window.segments
       window.threshold = control.threshold(after: window, now: now)
       prepareUndo()
