@@ -102,6 +102,14 @@ def connect(host, port):
     return connection
 
 
+def connect_in_vain(host, port):
+    """A connection that is reset at once; None if the reset came before the system had told of the handshake."""
+    try:
+        return connect(host, port)
+    except ConnectionResetError:
+        return None
+
+
 def reset(connection):
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     connection.close()
@@ -250,11 +258,12 @@ def client(size):
     # who goes on talking.
     limit = began["services"]["limit"]
     until(lambda: stat("services.open") <= 1, "earlier connections stay")
-    many = [connect(GATEWAY, 7) for _ in range(limit + 1)]
-    victims = [connection for connection in many if is_reset_when_talking(connection)]
+    many = [connect_in_vain(GATEWAY, 7) for _ in range(limit + 1)]
+    victims = [connection for connection in many if connection is None or is_reset_when_talking(connection)]
     need(len(victims) == 1, f"{len(victims)} of {limit + 1} connections were reset by Sluice")
     for connection in many:
-        connection.close()
+        if connection:
+            connection.close()
     until(lambda: stat("services.open") <= 1, "connections stay open after their ends")
     need(stat("services.refused") > began["services"]["refused"], "nothing was refused")
     print("ok reset")
@@ -325,10 +334,11 @@ def forwarded(size, path):
     until(lambda: log_has("talker " + sha(data[:100_000])), "half close: what came after it did not arrive")
     print("ok half close")
 
-    with connect(host, RESETTER) as connection:
-        need(is_reset_when_talking(connection), "a reset of Linux's did not arrive")
-    with connect(host, CLOSED) as connection:
-        need(is_reset_when_talking(connection), "a refusal of Linux's did not arrive")
+    for port, what in ((RESETTER, "a reset"), (CLOSED, "a refusal")):
+        connection = connect_in_vain(host, port)
+        if connection:
+            with connection:
+                need(is_reset_when_talking(connection), f"{what} of Linux's did not arrive")
     print("ok reset")
 
     connection = connect(host, WITNESS)
