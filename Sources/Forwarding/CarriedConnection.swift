@@ -111,84 +111,37 @@ final class CarriedConnection {
     _ stream: StreamSocket, _ scratch: UnsafeMutableRawBufferPointer, _ budget: Int,
     _ counters: ForwardCounters
   ) -> Verdict {
-    var left = budget
-    while true {
-      if !toGuest.isEmpty {
-        guard toGuest.isSinkReady else { return .waits }
-        let outcome = unsafe toGuest.withBytes { unsafe stream.tryWrite($0) }
-        guard let taken = Self.taken(outcome) else { return .guestFailed }
-        toGuest.drop(taken)
-        counters.bytesToGuest.increment(by: UInt64(taken))
-        if !toGuest.isEmpty { toGuest.isSinkReady = false }
-        continue
-      }
-      if toGuest.hasEnded {
-        if !toGuest.isFinished { stream.shutdownSend() }
-        toGuest.isFinished = true
-        return .isDone
-      }
-      guard toGuest.isSourceReady, toGuest.isSinkReady else { return .waits }
-      guard left > 0 else { return .hasMore }
-      let count = unsafe sluice_tcp_receive(descriptor, scratch.baseAddress, scratch.count)
-      switch count {
-      case 0:
+    unsafe toGuest.carry(
+      scratch, budget: budget, counters.bytesToGuest,
+      read: {
+        let count = unsafe sluice_tcp_receive(descriptor, scratch.baseAddress, scratch.count)
+        return switch count {
         // The kernel tells a failure once, and an end from then on.
-        if hasHostFailed { return .hostFailed }
-        toGuest.hasEnded = true
-      case 1...:
-        left -= count
-        let bytes = unsafe UnsafeRawBufferPointer(rebasing: scratch[..<count])
-        guard let taken = Self.taken(unsafe stream.tryWrite(bytes)) else { return .guestFailed }
-        counters.bytesToGuest.increment(by: UInt64(taken))
-        if taken < count {
-          unsafe toGuest.hold(UnsafeRawBufferPointer(rebasing: bytes[taken...]))
-          toGuest.isSinkReady = false
+        case 0: hasHostFailed ? .failed : .end
+        case 1...: .bytes(count)
+        case -Int(EAGAIN): .nothing
+        default: .failed
         }
-      case -Int(EAGAIN): toGuest.isSourceReady = false
-      default: return .hostFailed
-      }
-    }
+      }, write: { Self.taken(unsafe stream.tryWrite($0)) }, finish: { stream.shutdownSend() },
+      failures: (source: .hostFailed, sink: .guestFailed))
   }
 
   private func carryToHost(
     _ stream: StreamSocket, _ scratch: UnsafeMutableRawBufferPointer, _ budget: Int,
     _ counters: ForwardCounters
   ) -> Verdict {
-    var left = budget
-    while true {
-      if !toHost.isEmpty {
-        guard toHost.isSinkReady else { return .waits }
-        let sent = unsafe toHost.withBytes { unsafe sluice_tcp_send(descriptor, $0.baseAddress, $0.count) }
-        guard let taken = Self.taken(sent) else { return .hostFailed }
-        toHost.drop(taken)
-        counters.bytesToHost.increment(by: UInt64(taken))
-        if !toHost.isEmpty { toHost.isSinkReady = false }
-        continue
-      }
-      if toHost.hasEnded {
-        // It may have failed meanwhile, which the next look at it tells.
-        if !toHost.isFinished { _ = sluice_tcp_finish(descriptor) }
-        toHost.isFinished = true
-        return .isDone
-      }
-      guard toHost.isSourceReady, toHost.isSinkReady else { return .waits }
-      guard left > 0 else { return .hasMore }
-      switch unsafe stream.tryRead(into: scratch) {
-      case .endOfStream: toHost.hasEnded = true
-      case .bytes(let count):
-        left -= count
-        guard let taken = Self.taken(unsafe sluice_tcp_send(descriptor, scratch.baseAddress, count)) else {
-          return .hostFailed
+    unsafe toHost.carry(
+      scratch, budget: budget, counters.bytesToHost,
+      read: {
+        switch unsafe stream.tryRead(into: scratch) {
+        case .bytes(let count): .bytes(count)
+        case .endOfStream: .end
+        case .wouldBlock: .nothing
+        case .failed: .failed
         }
-        counters.bytesToHost.increment(by: UInt64(taken))
-        if taken < count {
-          unsafe toHost.hold(UnsafeRawBufferPointer(rebasing: scratch[taken..<count]))
-          toHost.isSinkReady = false
-        }
-      case .wouldBlock: toHost.isSourceReady = false
-      case .failed: return .guestFailed
-      }
-    }
+      }, write: { Self.taken(unsafe sluice_tcp_send(descriptor, $0.baseAddress, $0.count)) },
+      // It may have failed meanwhile, which the next look at it tells.
+      finish: { _ = sluice_tcp_finish(descriptor) }, failures: (source: .guestFailed, sink: .hostFailed))
   }
 
   /// Bytes that our side took; nil: it takes no more.
