@@ -55,7 +55,7 @@ extension DrillRun {
     // A datagram's, or data in a SYN: MSG_FASTOPEN asks for it with Linux, the socket's option with BSD.
     case .sendto(let descriptor, _, _, .inet(let peer)), .sendmsg(let descriptor, _, .inet(let peer), _, _):
       connecting(descriptor, peer)
-    // The other side has it too.
+    // The other side has it too. One that is no key is refused by the call itself, which says why.
     case .setsockopt(_, level: 6, name: 38, .records(let records), size: _):
       if let key = try? records.first?.key(isIPv4: true) { options.keys.add(key) }
     default: break

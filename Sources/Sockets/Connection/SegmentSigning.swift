@@ -85,7 +85,7 @@ extension SegmentBuilder {
     _ code: TCPSegmentCode, into packet: inout Packet
   ) {
     var header = header
-    header.options.authentication = code.placeholder
+    header.options.authentication = code.withZeros
     packet.prepend(header.byteCount)
     var bytes = packet.mutableBytes
     header.emit(into: &bytes, order: order)

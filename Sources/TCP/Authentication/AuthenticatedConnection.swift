@@ -61,6 +61,16 @@ public final class TCPAuthenticatedConnection {
     /// Keys for all but SYNs, made when they are first used.
     var send: KeptTrafficKey?
     var receive: KeptTrafficKey?
+
+    /// The code of one direction, by its traffic key, which is made when it is first wanted.
+    static func code(
+      _ kept: inout KeptTrafficKey?, _ key: TCPAuthenticationKey, _ context: @autoclosure () -> TCPKeyContext
+    ) -> KeyedCode {
+      if let kept { return kept.code }
+      let made = KeptTrafficKey(key.keyed(context()))
+      kept = made
+      return made.code
+    }
   }
 
   private var installed: [Installed]
@@ -144,15 +154,10 @@ public final class TCPAuthenticatedConnection {
       }
       high = sent.value(of: sequence)
       sent.take(sequence)
-      if installed[current].send == nil {
-        installed[current].send = KeptTrafficKey(
-          key.keyed(
-            TCPKeyContext(
-              from: local, localInitial ?? SequenceNumber(0), to: remote, remoteInitial ?? SequenceNumber(0)))
-        )
-      }
-      guard let kept = installed[current].send else { preconditionFailure("a traffic key was just made") }
-      code = kept.code
+      code = Installed.code(
+        &installed[current].send, key,
+        TCPKeyContext(
+          from: local, localInitial ?? SequenceNumber(0), to: remote, remoteInitial ?? SequenceNumber(0)))
     }
     return TCPSegmentCode(
       key, code, keyID: key.sendID, nextKeyID: installed[next].key.receiveID, sequenceExtension: high)
@@ -179,15 +184,10 @@ public final class TCPAuthenticatedConnection {
       code = key.keyed(TCPKeyContext(from: remote, initial, to: local, localInitial ?? SequenceNumber(0)))
     } else {
       high = arrived.value(of: segment.sequence)
-      if installed[place].receive == nil {
-        installed[place].receive = KeptTrafficKey(
-          key.keyed(
-            TCPKeyContext(
-              from: remote, remoteInitial ?? SequenceNumber(0), to: local, localInitial ?? SequenceNumber(0)))
-        )
-      }
-      guard let kept = installed[place].receive else { preconditionFailure("a traffic key was just made") }
-      code = kept.code
+      code = Installed.code(
+        &installed[place].receive, key,
+        TCPKeyContext(
+          from: remote, remoteInitial ?? SequenceNumber(0), to: local, localInitial ?? SequenceNumber(0)))
     }
     return .code(
       TCPSegmentCode(

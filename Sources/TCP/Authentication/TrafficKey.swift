@@ -162,8 +162,8 @@ public struct TCPSegmentCode {
       key, key.keyed(context), keyID: keyID, nextKeyID: nextKeyID, sequenceExtension: sequenceExtension)
   }
 
-  /// The option without a code, to be written and then overwritten.
-  public var placeholder: TCPAuthentication {
+  /// The option with a code of zeros, over which the code is computed (RFC 5925 section 5.1).
+  public var withZeros: TCPAuthentication {
     var code = InlineBytes<16>()
     for _ in 0..<byteCount { code.append(0) }
     return TCPAuthentication(keyIdentifier: keyID, nextKeyIdentifier: nextKeyID, code: code)
