@@ -29,35 +29,13 @@ import Wire
     _ network: Network, _ settings: TCPAuthenticationSettings, signatures: [TCPSignatureKey] = [],
     isIPv4: Bool = true
   ) throws -> ListeningSocket {
-    let listener = try network.wait(
-      network.right.sockets.listen(on: network.address(of: network.right, 80, isIPv4: isIPv4)))
-    var options = network.right.sockets.options()
-    options.authentication = settings
-    options.signatures = signatures
-    listener.setOptions(options)
-    network.scheduler.run(milliseconds: 1)
-    return listener
+    try network.listen(isIPv4: isIPv4) { ($0.authentication, $0.signatures) = (settings, signatures) }
   }
   private func connect(
     _ network: Network, _ settings: TCPAuthenticationSettings, signatures: [TCPSignatureKey] = [],
     isIPv4: Bool = true
   ) throws -> StreamSocket {
-    let stream = try network.wait(network.left.sockets.makeStream())
-    var options = network.left.sockets.options()
-    options.authentication = settings
-    options.signatures = signatures
-    stream.setOptions(options)
-    return try stream.connect(to: network.address(of: network.right, 80, isIPv4: isIPv4)).get()
-  }
-  private func exchange(_ network: Network, _ from: StreamSocket, _ to: StreamSocket, _ count: Int) throws {
-    let data = (0..<count).map { UInt8(truncatingIfNeeded: $0 * 13) }
-    #expect(from.writeAll(data) == .bytes(count))
-    var received: [UInt8] = []
-    while received.count < count {
-      try #require(network.scheduler.run { to.isReadable(need: 1) })
-      received += to.readSome().1
-    }
-    #expect(received == data)
+    try network.connect(isIPv4: isIPv4) { ($0.authentication, $0.signatures) = (settings, signatures) }
   }
   private func change(
     _ network: Network, _ stream: StreamSocket, _ change: TCPAuthenticationChange
@@ -88,8 +66,8 @@ import Wire
         network, settings([key(2, 1, "a", algorithm, network: any, coversOptions: isIPv4)]), isIPv4: isIPv4)
       let server = try network.accept(listener)
       #expect(client.isConnected)
-      try exchange(network, client, server, 100_000)
-      try exchange(network, server, client, 3)
+      try network.exchange(client, server, 100_000)
+      try network.exchange(server, client, 3)
       server.shutdownSend()
       network.scheduler.run(milliseconds: 50)
       let told = try info(network, client)
@@ -175,7 +153,7 @@ import Wire
       let listener = try listen(network, settings([key(1, 2)]))
       let client = try connect(network, settings([key(2, 1)]))
       let server = try network.accept(listener)
-      try exchange(network, client, server, 5000)
+      try network.exchange(client, server, 5000)
       #expect(try change(network, server, .add(key(11, 12, "new", .aes128))) == nil)
       #expect(try change(network, client, .add(key(12, 11, "new", .aes128))) == nil)
       #expect(try change(network, client, .add(key(12, 99))) == .duplicate)
@@ -183,22 +161,22 @@ import Wire
         try change(network, server, .remove(sendID: 1, receiveID: 2, current: nil, next: nil)) == .inUse)
       // The server asks for the new one, and learns that it is sent with.
       #expect(try change(network, server, .choose(current: nil, next: 12)) == nil)
-      try exchange(network, server, client, 5000)
+      try network.exchange(server, client, 5000)
       network.scheduler.run(milliseconds: 100)
       #expect(try info(network, client).current == 12 && info(network, server).current == 1)
-      try exchange(network, client, server, 5000)
+      try network.exchange(client, server, 5000)
       let heard = try info(network, server).received
       let received = try #require(heard)
       #expect(received == (12, 1))
       #expect(try change(network, client, .choose(current: nil, next: 11)) == nil)
-      try exchange(network, client, server, 10)
+      try network.exchange(client, server, 10)
       network.scheduler.run(milliseconds: 100)
       #expect(try change(network, server, .remove(sendID: 1, receiveID: 2, current: nil, next: nil)) == nil)
       #expect(try change(network, client, .remove(sendID: 2, receiveID: 1, current: nil, next: nil)) == nil)
       #expect(
         try change(network, client, .remove(sendID: 2, receiveID: 1, current: nil, next: nil)) == .notFound)
-      try exchange(network, client, server, 5000)
-      try exchange(network, server, client, 5000)
+      try network.exchange(client, server, 5000)
+      try network.exchange(server, client, 5000)
       #expect(try info(network, server).keys.map(\.sendID) == [11])
       for name in bad { #expect(network.counted(name) == 0, "\(name)") }
       client.close()
@@ -243,7 +221,7 @@ import Wire
       }
       #expect(network.counted("authentication_required") == 4)
       #expect(server.failure == nil)
-      try exchange(network, client, server, 1)
+      try network.exchange(client, server, 1)
       server.close()
       client.close()
       network.scheduler.run(milliseconds: 100)
@@ -263,7 +241,7 @@ import Wire
       let listener = try listen(network, settings([key(1, 2)]), signatures: signatures)
       let client = try connect(network, settings([key(2, 1)]), signatures: signatures)
       let server = try network.accept(listener)
-      try exchange(network, client, server, 1000)
+      try network.exchange(client, server, 1000)
       let old = try connect(network, settings([]), signatures: signatures)
       network.scheduler.run(milliseconds: 3000)
       #expect(!old.isConnected && network.counted("authentication_required") > 0)
@@ -291,8 +269,8 @@ import Wire
       let stream = try connect(network, settings([key(2, 1)]))
       let server = try network.accept(listener)
       #expect(network.counted("cookies_accepted") == 1)
-      try exchange(network, stream, server, 3000)
-      try exchange(network, server, stream, 3000)
+      try network.exchange(stream, server, 3000)
+      try network.exchange(server, stream, 3000)
       // An ACK without a code is no cookie's, and is not answered.
       network.inject(Stranger("\(client)", port: 9), to: 80, .ack, sequence: 5, ack: 0x1234_5678)
       #expect(network.counted("cookies_refused") == 0 && network.counted("resets_sent") == 0)
@@ -316,7 +294,7 @@ import Wire
         network, settings([key(1, 2, network: "192.0.2.0", prefix: 24)]), signatures: signatures)
       let client = try connect(network, settings([]), signatures: signatures)
       let server = try network.accept(listener)
-      try exchange(network, client, server, 1000)
+      try network.exchange(client, server, 1000)
       network.syn(Stranger("192.0.2.7"), to: 80)
       #expect(network.counted("authentication_required") == 1 && network.counted("half_open") == 0)
       client.close()

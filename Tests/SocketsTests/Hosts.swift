@@ -112,6 +112,35 @@ final class Network {
     return try #require(accepted)
   }
 
+  /// A listener on port 80 of the right host whose options were changed.
+  func listen(isIPv4: Bool = true, _ change: (inout StreamOptions) -> Void) throws -> ListeningSocket {
+    let listener = try wait(right.sockets.listen(on: address(of: right, 80, isIPv4: isIPv4)))
+    var options = right.sockets.options()
+    change(&options)
+    listener.setOptions(options)
+    scheduler.run(milliseconds: 1)
+    return listener
+  }
+  /// A socket of the left host whose options were changed, and which connects there.
+  func connect(isIPv4: Bool = true, _ change: (inout StreamOptions) -> Void) throws -> StreamSocket {
+    let stream = try wait(left.sockets.makeStream())
+    var options = left.sockets.options()
+    change(&options)
+    stream.setOptions(options)
+    return try stream.connect(to: address(of: right, 80, isIPv4: isIPv4)).get()
+  }
+  /// So many bytes go from one to the other.
+  func exchange(_ from: StreamSocket, _ to: StreamSocket, _ count: Int) throws {
+    let data = (0..<count).map { UInt8(truncatingIfNeeded: $0 * 13) }
+    #expect(from.writeAll(data) == .bytes(count))
+    var received: [UInt8] = []
+    while received.count < count {
+      try #require(scheduler.run { to.isReadable(need: 1) })
+      received += to.readSome().1
+    }
+    #expect(received == data)
+  }
+
   /// Everything that both hosts allocated is back (RS-LEAK), once TIME-WAIT is over.
   func expectNothingLeft() {
     scheduler.run(milliseconds: 130_000)

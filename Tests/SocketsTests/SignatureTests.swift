@@ -12,20 +12,10 @@ import Wire
     return TCPSignatureKey(network: IPAddress(network)!, prefixLength: length, secret: secret)
   }
   private func listen(_ network: Network, _ keys: [TCPSignatureKey]) throws -> ListeningSocket {
-    let listener = try network.wait(
-      network.right.sockets.listen(on: network.address(of: network.right, 80, isIPv4: true)))
-    var options = network.right.sockets.options()
-    options.signatures = keys
-    listener.setOptions(options)
-    network.scheduler.run(milliseconds: 1)
-    return listener
+    try network.listen { $0.signatures = keys }
   }
   private func connect(_ network: Network, _ keys: [TCPSignatureKey]) throws -> StreamSocket {
-    let stream = try network.wait(network.left.sockets.makeStream())
-    var options = network.left.sockets.options()
-    options.signatures = keys
-    stream.setOptions(options)
-    return try stream.connect(to: network.address(of: network.right, 80, isIPv4: true)).get()
+    try network.connect { $0.signatures = keys }
   }
 
   // Rules: RFC 2385 2-1, 2-2; RFC 5925 8-2
@@ -36,14 +26,7 @@ import Wire
       let client = try connect(network, [key("0.0.0.0", 0, "secret")])
       let server = try network.accept(listener)
       #expect(client.isConnected)
-      let data = (0..<100_000).map { UInt8(truncatingIfNeeded: $0 * 13) }
-      #expect(client.writeAll(data) == .bytes(100_000))
-      var received: [UInt8] = []
-      while received.count < data.count {
-        try #require(network.scheduler.run { server.isReadable(need: 1) })
-        received += server.readSome().1
-      }
-      #expect(received == data)
+      try network.exchange(client, server, 100_000)
       #expect(server.writeAll(Array("bye".utf8)) == .bytes(3))
       server.shutdownSend()
       #expect(network.scheduler.run { client.isReadable(need: 3) })

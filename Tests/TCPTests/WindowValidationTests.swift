@@ -28,6 +28,24 @@ import Wire
       acknowledged += segments * 1000
       _ = script.take()
     }
+    /// So many segments leave, the first is lost, and is repaired. `meanwhile` looks when it has been sent again.
+    func lose(_ segments: Int, meanwhile: () -> Void = {}) {
+      script.enqueue(segments * 1000)
+      #expect(script.take().count == segments)
+      script.wait(milliseconds: 100)
+      for _ in 0..<3 { script.inject(.ack, 1, ack: acknowledged) }
+      #expect(script.take().filter(\.isRetransmission).count == 1)
+      #expect(script.info.isRecovering)
+      meanwhile()
+      for _ in 3..<(segments - 1) { script.inject(.ack, 1, ack: acknowledged) }
+      // Without SACK it ends with what was sent since.
+      script.enqueue(1000)
+      script.inject(.ack, 1, ack: acknowledged + segments * 1000)
+      script.inject(.ack, 1, ack: acknowledged + segments * 1000 + 1000)
+      #expect(!script.info.isRecovering)
+      _ = script.take()
+      acknowledged += segments * 1000 + 1000
+    }
     /// Three flights that fill the window: it is 80 segments then.
     static func grown(_ validation: TCPWindowValidation = .preserving) -> Flow {
       let flow = Flow(validation)
@@ -93,23 +111,10 @@ import Wire
   // Rules: RFC 7661 4.2-3, 4.4-4, 4.4.1-1, 4.4.1-2, 4.4.1-4
   @Test func aLossMakesItHalfOfWhatWasUsed() {
     let flow = Flow.unused()
-    let script = flow.script
-    script.enqueue(20_000)
-    #expect(script.take().count == 20)
-    script.wait(milliseconds: 100)
-    for _ in 0..<3 { script.inject(.ack, 1, ack: flow.acknowledged) }
-    #expect(script.take().filter(\.isRetransmission).count == 1)
-    #expect(script.info.isRecovering && flow.threshold == 10)
-    for _ in 0..<16 { script.inject(.ack, 1, ack: flow.acknowledged) }
-    script.enqueue(1000)
-    script.inject(.ack, 1, ack: flow.acknowledged + 20_000)
-    script.inject(.ack, 1, ack: flow.acknowledged + 21_000)
-    #expect(!script.info.isRecovering)
+    flow.lose(20) { #expect(flow.threshold == 10) }
     // Twenty had been out, of which one was lost.
     #expect(flow.window == 9 && flow.threshold == 9)
     // The estimate is undefined again: four in use are enough to grow.
-    _ = script.take()
-    flow.acknowledged += 21_000
     flow.exchange(4)
     flow.exchange(9)
     #expect(flow.window == 10)
@@ -145,21 +150,12 @@ import Wire
   // Rules: RFC 7661 4.4.3-1
   @Test func theThresholdRemembersIt() {
     let flow = Flow.grown()
-    let script = flow.script
     // A loss in a window that is in use: the usual half.
-    script.enqueue(60_000)
-    script.wait(milliseconds: 100)
-    for _ in 0..<59 { script.inject(.ack, 1, ack: flow.acknowledged) }
-    script.enqueue(1000)
-    script.inject(.ack, 1, ack: flow.acknowledged + 60_000)
-    script.inject(.ack, 1, ack: flow.acknowledged + 61_000)
-    #expect(!script.info.isRecovering)
+    flow.lose(60)
     #expect(flow.threshold == 40)
     #expect(flow.window == 40)
-    _ = script.take()
-    flow.acknowledged += 61_000
     for _ in 0..<20 { flow.exchange(4) }
-    script.wait(.seconds(310))
+    flow.script.wait(.seconds(310))
     flow.exchange(4)
     #expect(flow.window < 30 && flow.threshold == 40)
   }
