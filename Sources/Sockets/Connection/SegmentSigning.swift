@@ -98,8 +98,8 @@ extension SegmentBuilder {
       &bytes, at: TCPHeader.checksumOffset, source: source, destination: destination, protocol: .tcp)
   }
 
-  /// Whether a segment that arrived, whose header has so many bytes, is authenticated as it must be, and not where it must not. What is
-  /// wrong with it is counted. Before anything of it counts (RFC 5925 section 7.5).
+  /// Whether a segment that arrived, whose header has so many bytes, is authenticated as it must be, and not where it
+  /// must not. What is wrong with it is counted. Before anything of it counts (RFC 5925 section 7.5).
   ///
   /// - Parameter isOpening: in SYN-SENT.
   static func isAuthentic(

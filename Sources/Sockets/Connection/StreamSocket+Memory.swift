@@ -32,8 +32,9 @@ extension StreamSocket {
     deliverWakeups { connection.setSendLimit(bytes, $0) }
   }
 
-  /// SO_RCVBUF: how many bytes may be received and not read, the largest window that is offered. What was offered
-  /// stays, and the limit grows no more by itself. A window beyond what the scale of the handshake can say is not offered (RFC 7323 section 2.3).
+  /// SO_RCVBUF: how many bytes may be received and not read, the largest window that is offered. What was offered stays,
+  /// and the limit grows no more by itself. A window beyond what the scale of the handshake can say is not offered (RFC
+  /// 7323 section 2.3).
   ///
   /// - Parameter bytes: 4 KiB...16 MiB; what lies outside counts as the nearest.
   public func setReceiveLimit(_ bytes: Int) {

@@ -221,9 +221,9 @@ extension TCPConnection {
     return effects
   }
 
-  /// Changes what a socket option may change on a live connection: Nagle, delayed acknowledgments, keep-alive,
-  /// user timeout, the attempts, and who rules the congestion window. What the SYNs have settled (segment size, scales, timestamps, selective
-  /// acknowledgments, the receive buffer) stays as it is.
+  /// Changes what a socket option may change on a live connection: Nagle, delayed acknowledgments, keep-alive, user
+  /// timeout, the attempts, and who rules the congestion window. What the SYNs have settled (segment size, scales,
+  /// timestamps, selective acknowledgments, the receive buffer) stays as it is.
   ///
   /// - Parameters:
   ///   - new: the new settings.

@@ -133,8 +133,8 @@ import Timing
   public var maximumTimeout: Nanoseconds = .seconds(120)
   /// Retransmissions of a SYN, and of a SYN that answers one, before the connection is given up.
   public var synAttempts: UInt8 = 6
-  /// So many retransmissions of a SYN, beyond `synAttempts`, come before the timeout begins to double (`net.ipv4.tcp_syn_linear_timeouts`;
-  /// RFC 6298 section 5.5 knows none).
+  /// So many retransmissions of a SYN, beyond `synAttempts`, come before the timeout begins to double
+  /// (`net.ipv4.tcp_syn_linear_timeouts`; RFC 6298 section 5.5 knows none).
   public var synLinearTimeouts: UInt8 = 0
   /// Retransmissions of a SYN-ACK before a passive connection is given up.
   public var synAckAttempts: UInt8 = 5
