@@ -72,6 +72,7 @@ import Wire
     script.inject([.ack, .fin], 1, stream(10), ack: 1)
     #expect(script.state == .closeWait)
     #expect(script.last.connected && script.last.endOfStream)
+    script.wait(milliseconds: 40)
     #expect(script.take().last?.acknowledgment == 12)
   }
 

@@ -125,6 +125,15 @@ struct AcknowledgmentPolicy {
     lastArrival = now
   }
 
+  /// The peer has sent all that it will. True: its FIN is acknowledged as an interactive exchange's text is, with the next
+  /// answer or after ATO. False: at once.
+  mutating func ended(_ configuration: TCPConfiguration) -> Bool {
+    guard configuration.personality == .linux, timeout > .zero else { return false }
+    isScheduled = true
+    answers = max(1, configuration.pingPongThreshold)
+    return true
+  }
+
   /// Something came that says a loss, or a peer that knows less than it should: the next acknowledgments go at once.
   mutating func hurry(window: Int, _ configuration: TCPConfiguration, most: UInt8 = 16) {
     isScheduled = true

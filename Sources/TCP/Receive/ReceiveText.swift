@@ -26,8 +26,11 @@ extension TCPConnection {
       receive.finSequence = end
     }
     if let packet = payload, count > 0 { takeText(packet, segment, at: sequence, now, sink: &sink, &effects) }
-    if fin { policy.now = true }
-    if receive.finSequence == receive.next { takeFin(now: now, &effects) }
+    if receive.finSequence == receive.next {
+      takeFin(isArriving: fin, now: now, &effects)
+    } else if fin {
+      policy.now = true
+    }
   }
 
   /// Trims the text to what is new and in the window, and delivers it or keeps it.
@@ -162,13 +165,16 @@ extension TCPConnection {
     sink.deliver(text)
   }
 
-  /// The peer's FIN is in order.
-  private mutating func takeFin(now: Instant, _ effects: inout TCPEffects) {
+  /// The peer's FIN is in order. `isArriving`: it was not here before.
+  private mutating func takeFin(isArriving: Bool, now: Instant, _ effects: inout TCPEffects) {
     receive.next += 1
     receive.edge = SequenceNumber.later(receive.edge, receive.next)
     reassembly.removeAll()
     selective.clear()
-    policy.now = true
+    if configuration.personality == .linux { selective.forgetDuplicate() }
+    // Linux takes it that an answer comes soon, most often a FIN, and that who closes first does not wait.
+    let mayWait = isArriving && state == .established && receive.window > 0
+    if !mayWait || !policy.ended(configuration) { policy.now = true }
     effects.events.insert(.endOfStream)
     switch state {
     case .established:
