@@ -66,6 +66,7 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
   private let sequences: InitialSequenceGenerator
   let cookies: SynCookies
   let fastOpenCache: FastOpenCache
+  let paths: PathCache
   let fastOpenKeys: FastOpenKeys
   let ports: EphemeralPorts
   private let records: UnsafeMutablePointer<SocketContext>
@@ -97,6 +98,7 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
       configuration.ephemeralPorts, key: seed.map { HashKey(seed: $0 &+ 2) } ?? HashKey())
     cookies = SynCookies(key: seed.map { HashKey(seed: $0 &+ 3) } ?? HashKey())
     fastOpenCache = FastOpenCache(key: hashKey)
+    paths = PathCache(key: hashKey)
     fastOpenKeys = FastOpenKeys(
       TCPFastOpenCookies(
         current: TCPFastOpenCookies.Key(low: keyedHash(hashKey, 0x464F), high: keyedHash(hashKey, 0x464E))))

@@ -273,6 +273,7 @@ extension ConnectionRef {
     let known = unsafe owned.pointee.engine.errorsOutOfWindow
     while let report = unsafe shared.pointee.reports.take() {
       if ignores(report, SocketContextRef(cx)) { continue }
+      let before = unsafe owned.pointee.engine.pathSegment
       runEngine(&cx) { engine, now, sink in
         switch report.kind {
         case .none: TCPEffects()
@@ -286,6 +287,8 @@ extension ConnectionRef {
             report.networkError, sequence: report.sequence, isTaken: status.contains(.accepted))
         }
       }
+      let after = unsafe owned.pointee.engine.pathSegment
+      if report.kind == .tooBig, after < before { notePath(after, &cx) }
     }
     let counted = unsafe owned.pointee.engine.errorsOutOfWindow
     SocketContextRef(cx).counters.errorsOutOfWindow.increment(by: UInt64(counted &- known))

@@ -276,6 +276,7 @@ enum Handshake {
       child.share(options.value)
       child.adopt(options.value, now: cx.now)
     }
+    child.recallPath(&cx)
     return child
   }
 

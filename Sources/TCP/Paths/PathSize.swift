@@ -56,6 +56,25 @@ extension TCPConnection {
     return TCPEffects()
   }
 
+  /// Bytes of payload before options that the path is thought to take.
+  public var pathSegment: Int { Int(send.pathSegment) }
+
+  /// What is known of the path before anything was sent on it: routers have told connections before this one. A larger size
+  /// than the route's says nothing.
+  ///
+  /// - Parameter segment: bytes of payload before options; less than `minimumSegment` counts as that.
+  public mutating func pathKnown(segment: Int) {
+    let size = UInt16(clamping: max(segment, Int(configuration.minimumSegment)))
+    guard size < send.pathSegment else { return }
+    send.pathSegment = size
+    if var range = search.range {
+      range.high = min(range.high, size)
+      range.low = min(range.low, range.high)
+      search.set(range)
+    }
+    settleSegment()
+  }
+
   /// The route takes segments of at most `segment` bytes of payload before options now: it has changed, or its MTU has.
   /// What routers had said of the old one is forgotten. What is out stays out.
   ///
