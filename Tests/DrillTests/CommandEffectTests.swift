@@ -56,7 +56,14 @@ import Timing
         .count(state: 6, expected: 1)
       ])
     #expect(effects("nstat > /dev/null") == [.countAnew])
-    #expect(effects("nstat | grep TcpRetransSegs > /dev/null") == [.counted("TcpRetransSegs")])
+    #expect(effects("nstat | grep TcpRetransSegs > /dev/null") == [.counted("TcpRetransSegs", times: nil)])
+    #expect(
+      effects("nstat -s | grep TcpInErrs| grep -q \" 2 \"") == [.counted("TcpInErrs", times: 2)])
+    #expect(effects("ss -4 -n state SYN-RECV | grep 192.168.0.1:8080") == [.exists(state: 3)])
+    #expect(effects("ss -4 -n | grep :8080 | grep 192.168.0.1:8080 > /dev/null") == [.exists(state: 1)])
+    #expect(
+      effects("sysctl -q a.b=\"4096 $((15*1024)) $((2 * (3 + 4)))\"")
+        == [.setting(name: "a.b", value: "4096 15360 14", isDefault: false)])
     #expect(effects("ip tcp_metrics flush all > /dev/null 2>&1") == [.forgetPeers])
     #expect(
       effects("grep \" 0A \" /proc/net/tcp /proc/net/tcp6 | grep \":1F90\"") == [.exists(state: 10)])

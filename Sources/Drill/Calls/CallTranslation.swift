@@ -7,8 +7,10 @@ struct CallTranslation {
   var domain: Int32
   /// What `bind` gets for `...`.
   var bindAddress: SocketAddress
-  /// What `connect` and `sendto` get for `...`.
+  /// What `connect` gets for `...`.
   var connectAddress: SocketAddress
+  /// What `sendto` gets, where that is another: who sent the datagram that came first.
+  var replyAddress: SocketAddress?
   /// The host's descriptors by the script's.
   var descriptors: [Int64: Int32] = [:]
 
@@ -81,7 +83,7 @@ struct CallTranslation {
     case "sendto":
       return .sendto(
         try arguments.descriptor(0), try arguments.outgoing(1, count: 2), flags: try arguments.int32(3),
-        try values.address(arguments[4], default: connectAddress))
+        try values.address(arguments[4], default: replyAddress ?? connectAddress))
     case "sendmsg":
       let message = try arguments[1]
       let flags = try arguments.int32(2)

@@ -13,8 +13,8 @@ enum CommandEffect: Equatable {
   case count(state: Int64, expected: Int)
   /// What is counted is counted from here on.
   case countAnew
-  /// Fails unless the event of this name of Linux was counted.
-  case counted(String)
+  /// Fails unless the event of this name of Linux was counted: so many times, or at all.
+  case counted(String, times: UInt64?)
   /// What is remembered of past connections' peers is forgotten.
   case forgetPeers
   /// Fails unless some socket is in the state of this number of Linux.
@@ -54,12 +54,12 @@ extension ShellCommand {
     let arguments = Array(words.dropFirst())
     if pipeline.count > 1 {
       if name == "sockstat" { return [count(pipeline) ?? .unsupported(whole)] }
-      if name == "nstat", pipeline.count == 2, pipeline[1].count == 2, pipeline[1][0] == "grep",
-        LinuxCounters.names.contains(pipeline[1][1])
-      {
-        return [.counted(pipeline[1][1])]
+      switch name {
+      case "nstat": return [events(pipeline) ?? .unsupported(whole)]
+      case "ss": return [shown(pipeline) ?? .unsupported(whole)]
+      case "grep": return [listed(pipeline) ?? .unsupported(whole)]
+      default: return [.unsupported(whole)]
       }
-      return [name == "grep" ? listed(pipeline) ?? .unsupported(whole) : .unsupported(whole)]
     }
     switch name {
     case "defaults.sh": return GoogleDefaults.effects
@@ -144,7 +144,8 @@ extension ShellCommand {
     let words = arguments.filter { !$0.hasPrefix("-") && $0 != "lock" }
     if words.first == "tcp_metrics" { return [words.contains("flush") ? .forgetPeers : .harmless(whole)] }
     if words.first == "link" { return [.harmless(whole)] }
-    guard words.count > 1, words[0] == "route" || words[0] == "ro", ["change", "replace"].contains(words[1])
+    guard words.count > 1, words[0] == "route" || words[0] == "ro",
+      ["add", "change", "replace"].contains(words[1])
     else {
       return [.unsupported(whole)]
     }
@@ -166,6 +167,28 @@ extension ShellCommand {
       let state = Int64(pipeline[0][1].split(separator: " ").joined(), radix: 16)
     else { return nil }
     return .exists(state: state)
+  }
+
+  /// `nstat | grep NAME`, and how often with `| grep -q " N "`.
+  private func events(_ pipeline: [[String]]) -> CommandEffect? {
+    guard pipeline[1].count == 2, pipeline[1][0] == "grep", LinuxCounters.names.contains(pipeline[1][1])
+    else {
+      return nil
+    }
+    if pipeline.count == 2 { return .counted(pipeline[1][1], times: nil) }
+    guard pipeline.count == 3, pipeline[2].first == "grep", let text = pipeline[2].last,
+      let times = UInt64(text.split(separator: " ").joined())
+    else { return nil }
+    return .counted(pipeline[1][1], times: times)
+  }
+
+  /// `ss … | grep ADDRESS:PORT`, of what is open, or with `state SYN-RECV`: scripts have one address and one port.
+  private func shown(_ pipeline: [[String]]) -> CommandEffect? {
+    guard pipeline.dropFirst().allSatisfy({ $0.count == 2 && $0[0] == "grep" && $0[1].contains(":") }) else {
+      return nil
+    }
+    if pipeline[0].suffix(2) == ["state", "SYN-RECV"] { return .exists(state: 3) }
+    return pipeline[0].contains("state") ? nil : .exists(state: 1)
   }
 
   /// `sockstat … | grep … | grep -c STATE | grep N`.

@@ -13,7 +13,8 @@ struct ShellStep: Equatable {
   var words: [String]
 }
 
-/// The commands of a text for the shell. Redirections are dropped, and comments; nothing is expanded.
+/// The commands of a text for the shell. Redirections are dropped, and comments; of what a shell expands only whole numbers
+/// are, `$((15*1024))`.
 func shellSteps(_ text: String) -> [ShellStep] {
   let bytes = Array(text.utf8)
   var steps: [ShellStep] = []
@@ -50,10 +51,23 @@ func shellSteps(_ text: String) -> [ShellStep] {
       at += 1
       word = word ?? []
       while at < bytes.count, bytes[at] != letter {
-        word?.append(bytes[at])
-        at += 1
+        if letter == UInt8(ascii: "\""), let sum = shellSum(bytes, at: at) {
+          word?.append(contentsOf: sum.digits)
+          at += sum.count
+        } else {
+          word?.append(bytes[at])
+          at += 1
+        }
       }
       at += 1
+    case UInt8(ascii: "$") where byte(1) == UInt8(ascii: "("):
+      guard let sum = shellSum(bytes, at: at) else {
+        word = (word ?? []) + [letter]
+        at += 1
+        continue
+      }
+      word = (word ?? []) + sum.digits
+      at += sum.count
     case UInt8(ascii: "|") where byte(1) == letter: endStep(.orElse, taking: 2)
     case UInt8(ascii: "|"): endStep(.pipe, taking: 1)
     case UInt8(ascii: "&") where byte(1) == letter: endStep(.after, taking: 2)
@@ -81,4 +95,28 @@ func shellSteps(_ text: String) -> [ShellStep] {
   }
   endStep(.after, taking: 0)
   return steps
+}
+
+/// The value of `$((…))` at a place of a text, and how many bytes it takes there; nil: no such thing is there, or its value
+/// is no whole number.
+private func shellSum(_ bytes: [UInt8], at start: Int) -> (digits: [UInt8], count: Int)? {
+  let opening = Array("$((".utf8)
+  guard bytes[start...].starts(with: opening) else { return nil }
+  var end = start + opening.count
+  var depth = 0
+  while end < bytes.count {
+    if bytes[end] == UInt8(ascii: "(") { depth += 1 }
+    if bytes[end] == UInt8(ascii: ")") {
+      if depth == 0 { break }
+      depth -= 1
+    }
+    end += 1
+  }
+  guard end + 1 < bytes.count, bytes[end + 1] == UInt8(ascii: ")") else { return nil }
+  var interpreter = CodeInterpreter()
+  let text = String(decoding: bytes[(start + opening.count)..<end], as: UTF8.self)
+  guard (try? interpreter.run("sum = \(text)") { _ in nil }) != nil,
+    case .integer(let sum) = interpreter.variables["sum"]
+  else { return nil }
+  return (Array("\(sum)".utf8), end + 2 - start)
 }

@@ -16,7 +16,12 @@ extension DrillHost {
       if number == 132 { return .unsupported("SCTP") }
       // UDP is known, but not for streams.
       guard number == 0 || number == 6 else { return .fail(isLinux ? .EPROTONOSUPPORT : .EPROTOTYPE) }
-    case 2: return .unsupported("datagram sockets")
+    case 2:
+      if number == 136 { return .unsupported("UDP-Lite") }
+      guard number == 0 || number == 17 else { return .fail(isLinux ? .EPROTONOSUPPORT : .EPROTOTYPE) }
+      let endpoint = DatagramEndpoint(isIPv4: domain == 2)
+      endpoint.isNonblocking = flags & 0x800 != 0
+      return opened(.datagram(endpoint))
     case 3: return .unsupported("raw sockets")
     case 4...5: return .fail(.ESOCKTNOSUPPORT)
     default: return .fail(.EINVAL)
@@ -340,6 +345,9 @@ extension DrillHost {
       endpoint.become(.gone)
       // The keys that this listener had are gone with it.
       if endpoint.options.fastOpenKeys != nil { setFastOpenKeys() }
+    case .datagram(let endpoint):
+      endpoint.socket?.close()
+      endpoint.become(nil)
     case .epoll(let instance): instance.removeAll()
     case .pipe(let end):
       if end.isWriter { end.pipe.writer = nil } else { end.pipe.reader = nil }

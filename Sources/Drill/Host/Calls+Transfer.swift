@@ -16,7 +16,7 @@ extension DrillHost {
     switch descriptors[descriptor] {
     case nil: return .fail(.EBADF)
     case .stream(let endpoint): return receive(endpoint, spaces, 0, .none)
-    case .epoll: return .fail(.EINVAL)
+    case .datagram, .epoll: return .fail(.EINVAL)
     case .file(let file):
       var result = CallResult(0)
       result.bytes = file.read(spaces.reduce(0) { $0 + $1.count }, at: nil)
@@ -153,7 +153,7 @@ extension DrillHost {
     switch descriptors[descriptor] {
     case nil: return .fail(.EBADF)
     case .stream(let endpoint): return send(endpoint, pieces, 0, to: .null)
-    case .epoll: return .fail(.EINVAL)
+    case .datagram, .epoll: return .fail(.EINVAL)
     case .file: return .fail(.EBADF)  // it was opened for reading
     case .pipe(let end):
       guard end.isWriter else { return .fail(.EBADF) }
@@ -169,7 +169,7 @@ extension DrillHost {
   }
 
   /// All of it in one; nil: a null pointer is said to have some.
-  private func flatten(_ pieces: [OutgoingBytes]) -> [UInt8]? {
+  func flatten(_ pieces: [OutgoingBytes]) -> [UInt8]? {
     var bytes: [UInt8] = []
     for piece in pieces {
       switch piece {

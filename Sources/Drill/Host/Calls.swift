@@ -5,7 +5,9 @@ import Timing
 import Wire
 
 extension DrillHost {
-  func perform(_ call: SystemCall) -> Step {
+  func perform(_ call: SystemCall) -> Step { datagramCall(call) ?? otherCall(call) }
+
+  private func otherCall(_ call: SystemCall) -> Step {
     switch call {
     case .socket(let domain, let type, let number): socket(domain, type, number)
     case .bind(let descriptor, let address): withEndpoint(descriptor) { bind($0, address) }
@@ -65,6 +67,7 @@ extension DrillHost {
     switch descriptors[descriptor] {
     case nil: .fail(.EBADF)
     case .stream(let endpoint): body(endpoint)
+    case .datagram: .fail(.EOPNOTSUPP)
     case .epoll, .pipe, .file: .fail(.ENOTSOCK)
     }
   }

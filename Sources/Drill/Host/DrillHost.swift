@@ -154,7 +154,11 @@ public final class DrillHost {
 
   private func observe() {
     for number in descriptors.numbers {
-      if case .stream(let endpoint) = descriptors[number] { endpoint.observe(now) }
+      switch descriptors[number] {
+      case .stream(let endpoint): endpoint.observe(now)
+      case .datagram(let endpoint): endpoint.observe()
+      case .epoll, .pipe, .file, nil: break
+      }
     }
   }
 

@@ -129,7 +129,7 @@ final class Endpoint: Pollable {
     switch settings.personality {
     case .linux:
       let limit = options.unsentLimit(settings)
-      return sendMemory.isWorthTelling(queued: condition.unacknowledged)
+      return sendMemory.isWorthTelling(queued: condition.unacknowledged, stream.informationAtRest)
         && (limit == .max || condition.unsent * 2 < Int(limit))
     case .bsd: return condition.sendSpace > 0 && condition.sendSpace * 3 >= stream.limits.send
     }

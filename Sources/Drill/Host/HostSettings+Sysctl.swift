@@ -86,6 +86,12 @@ extension HostSettings {
     case "net.ipv4.tcp_syn_retries": synRetries = UInt8(clamping: number)
     case "net.ipv4.tcp_syn_linear_timeouts": transport.synLinearTimeouts = UInt8(clamping: number)
     case "net.ipv4.tcp_synack_retries": synAckRetries = UInt8(clamping: number)
+    case "net.ipv4.tcp_rto_max_ms":
+      guard (1000...120_000).contains(number) else { return .unsupported("\(name) = \(number)") }
+      transport.maximumTimeout = .milliseconds(Int64(number))
+    case "net.ipv4.tcp_rto_min_us":
+      guard number > 0 else { return .unsupported("\(name) = \(number)") }
+      transport.minimumTimeout = .microseconds(Int64(number))
     case "net.ipv4.tcp_retries2": dataRetries = UInt8(clamping: number)
     case "net.ipv4.tcp_keepalive_time": keepAliveTime = Int32(clamping: number)
     case "net.ipv4.tcp_keepalive_intvl": keepAliveInterval = Int32(clamping: number)

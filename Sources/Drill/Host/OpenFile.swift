@@ -3,6 +3,7 @@ import Timing
 /// What a descriptor refers to.
 enum OpenFile {
   case stream(Endpoint)
+  case datagram(DatagramEndpoint)
   case epoll(EpollInstance)
   case pipe(PipeEnd)
   case file(OpenedFile)
@@ -11,6 +12,7 @@ enum OpenFile {
   var pollable: Pollable? {
     switch self {
     case .stream(let endpoint): endpoint
+    case .datagram(let endpoint): endpoint
     case .epoll(let instance): instance
     case .pipe(let end): end
     case .file: nil

@@ -32,8 +32,9 @@ struct SendMemory {
     limit = max(limit, min(2 * segments * Self.occupied(tcp.wholeSegment), most))
   }
 
-  /// What is counted for a large segment beside its bytes: the description of the packet, and of its memory.
-  private static let description = 256 + 320
+  /// What is counted for a large segment beside its bytes: the description of the packet, and what the allocator gives for
+  /// headers and the description of the memory.
+  private static let description = 1024 + 256
 
   /// What a segment of so many bytes occupies: headers and the description of its memory beside it, in a power of two,
   /// and the description of the packet.
@@ -43,8 +44,14 @@ struct SendMemory {
     return size + 256
   }
 
-  /// Whether room is worth telling: a third of the buffer.
-  func isWorthTelling(queued: Int) -> Bool { limit - queued >= queued / 2 && queued < limit }
+  /// Whether room is worth telling: a third of the buffer, where so many bytes are written and not acknowledged.
+  func isWorthTelling(queued: Int, _ tcp: TCPInfo) -> Bool {
+    let memory = queued + pieces(queued, goal(tcp)) * Self.description
+    return limit - memory >= memory / 2 && memory < limit
+  }
+
+  /// Large segments that so many bytes make.
+  private func pieces(_ bytes: Int, _ goal: Int) -> Int { (bytes + goal - 1) / goal }
 
   /// How many of `wanted` bytes are taken now.
   ///
@@ -67,8 +74,8 @@ struct SendMemory {
     while taken < wanted {
       let begun = unsent % goal
       if begun == 0 {
-        let pieces = (queued + taken + goal - 1) / goal
-        guard queued + taken + pieces * Self.description < limit, unsent < unsentLimit else { break }
+        let count = self.pieces(queued + taken, goal)
+        guard queued + taken + count * Self.description < limit, unsent < unsentLimit else { break }
       }
       let piece = min(goal - begun, wanted - taken)
       taken += piece

@@ -34,6 +34,51 @@ extension Script {
     return words.contains { command.text.contains($0) }
   }
 
+  /// The scale that the script expects in the stack's first SYN, where it sets no receive memory: then it follows from the
+  /// memory of the machine that the script was written on. Nil: none of this is so.
+  var scaleOfItsMachine: UInt8? {
+    var commands = [setUp].compactMap { $0 }
+    for event in events {
+      switch event.action {
+      case .shell(let command): commands.append(command)
+      case .packet(let packet) where packet.direction == .outbound:
+        guard let segment = packet.segment, segment.flags.contains(.syn) else { break }
+        let isSet = commands.contains { $0.text.contains("rmem") || $0.text.contains("defaults.sh") }
+        guard !isSet else { return nil }
+        for case .windowScale(let shift) in segment.options ?? [] where shift <= 14 { return shift }
+        return nil
+      case .packet, .call, .code: break
+      }
+    }
+    return nil
+  }
+
+  /// Whether bursts end with PSH. In scripts for Linux before 5.5 they do not: the first text of several segments that is
+  /// expected as one, if it is a whole initial window, is without it.
+  var pushesBursts: Bool {
+    var most = 1460
+    for case .packet(let packet) in events.map(\.action) {
+      guard let segment = packet.segment else { continue }
+      if segment.flags.contains(.syn) {
+        for case .maximumSegmentSize(let size) in segment.options ?? [] { most = min(most, Int(size)) }
+      } else if packet.direction == .outbound, segment.sequence.length > most {
+        return segment.flags.contains(.psh) || segment.sequence.length < 10 * most
+      }
+    }
+    return true
+  }
+
+  /// Whether the script is for a kernel that has accurate feedback, and with it the linear beginning of a SYN's
+  /// retransmissions that Linux has since 6.5 unless it is set otherwise.
+  var hasAccurateFeedback: Bool {
+    var commands = [setUp].compactMap { $0 }
+    for case .shell(let command) in events.map(\.action) { commands.append(command) }
+    return commands.contains { command in
+      command.text.contains("tcp_ecn_option")
+        || ["3", "4", "5"].contains { command.text.contains("tcp_ecn=" + $0) }
+    }
+  }
+
   /// What nothing here can do, wherever in the script it stands; nil if there is no such thing.
   var obstacle: String? {
     for event in events {

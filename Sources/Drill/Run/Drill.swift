@@ -65,7 +65,7 @@ public enum Drill {
   ) throws(ScriptError) -> Script {
     var definitions = [
       "CMSG_LEVEL_IP": "SOL_IP", "CMSG_TYPE_RECVERR": "IP_RECVERR", "CODE": "host_unreachable",
-      "FreeBSD": "1", "TFO_COOKIE": "3021b9d889017eeb", "MSS": "1460",
+      "FreeBSD": "1", "TFO_COOKIE": "3021b9d889017eeb", "TFO_COOKIE_ZERO": "b7c12350a90dc8f5", "MSS": "1460",
     ]
     var version = options.version
     // Which version it is may be said by the script itself, whose names depend on it.
@@ -81,6 +81,7 @@ public enum Drill {
     if version == .ipv6 {
       definitions["CODE"] = "address_unreachable"
       definitions["TFO_COOKIE"] = "c1d1e9742a47a9bc"
+      definitions["TFO_COOKIE_ZERO"] = "82af1a8f9a205c34"
       definitions["MSS"] = "1440"
     }
     // Who asks for behaviour by the letter of the RFCs does not want the other branch as well.
@@ -94,6 +95,11 @@ public enum Drill {
     let personality = options.personality ?? script.personality
     var settings = HostSettings(personality)
     if let reason = place(options, in: &settings) { return skipped(reason) }
+    if personality == .linux, let scale = script.scaleOfItsMachine {
+      settings.receiveMemory.most = 65535 << Int(scale)
+    }
+    settings.transport.pushesBursts = script.pushesBursts
+    if script.hasAccurateFeedback { settings.transport.synLinearTimeouts = 4 }
     // What is read when the host is made has to be set before: all that stands before the first call or packet.
     var before = script.setUp.map { [$0] } ?? []
     for event in script.events {

@@ -7,6 +7,8 @@ extension DrillRun {
     _ call: ScriptCall, _ line: Int, _ due: Due, base: Nanoseconds, isRelative: Bool
   ) throws(Stop) {
     let made: SystemCall
+    let isAnswer = flow?.transport == .udp && flow?.stage == .packetReceived
+    translation.replyAddress = isAnswer ? flow?.remote : nil
     do throws(CallProblem) {
       made = try translation.call(call)
     } catch {

@@ -44,8 +44,10 @@ extension DrillRun {
   /// What a packet from the network means for the connection that the script is about.
   private mutating func receive(_ packet: PacketDescription) {
     let isTCP = packet.segment != nil
+    let isUDP = if case .udp = packet.content { true } else { false }
     // A socket that neither listens nor connects answers nothing: the packet is for a port without a socket.
-    if flow == nil || isTCP && (flow?.stage == .listening || flow?.stage == .new) {
+    let isFirst = isTCP ? flow?.stage == .listening || flow?.stage == .new : flow?.stage == .new && isUDP
+    if flow == nil || isFirst {
       let listener = flow
       keep()
       var passive = Flow(

@@ -234,9 +234,11 @@ struct DrillRun {
         throw .failed(
           failure(command.line, "no connection is in state \(state)", expected: "`\(command.text)`"))
       case .countAnew: counted = host.counters()
-      case .counted(let name):
-        guard host.counters()[name, default: 0] <= counted[name, default: 0] else { break }
-        throw .failed(failure(command.line, "\(name) was not counted", expected: "`\(command.text)`"))
+      case .counted(let name, let times):
+        let count = host.counters()[name, default: 0] &- counted[name, default: 0]
+        guard times.map({ $0 != count }) ?? (count == 0) else { break }
+        throw .failed(
+          failure(command.line, "\(name) was counted \(count) times", expected: "`\(command.text)`"))
       case .forgetPeers: host.forgetPeers()
       case .harmless: break
       case .unsupported(let what): throw .skipped("line \(command.line): command: \(what)")

@@ -50,7 +50,8 @@ struct DrillCommand: ParsableCommand {
     var summary = DrillSummary(isJSON: json, isVerbose: verbose)
     for path in paths {
       let bytes = try ScriptFiles.read(path)
-      let options = packetdrill.given + version(of: path, bytes)
+      let options =
+        packetdrill.given + version(of: path, bytes) + personality(of: path, bytes) + places(bytes)
       summary.add(
         path, dryRun ? Drill.read(bytes, overriding: options) : Drill.run(bytes, overriding: options))
     }
@@ -65,6 +66,36 @@ extension DrillCommand {
     let isSaid =
       packetdrill.version != nil || String(decoding: bytes, as: UTF8.self).contains("--ip_version=")
     return path.hasSuffix("v6.pkt") && !isSaid ? [ScriptOption(name: "ip_version", value: "ipv6")] : []
+  }
+
+  /// google's runner, and the kernel's, give scripts that they run with IPv6 these addresses, and room for as much payload as
+  /// with IPv4. Who calls their script of defaults expects that.
+  private func places(_ bytes: [UInt8]) -> [ScriptOption] {
+    let text = String(decoding: bytes, as: UTF8.self)
+    let given = [
+      packetdrill.localAddress, packetdrill.remoteAddress, packetdrill.gatewayAddress, packetdrill.mtu,
+    ]
+    let isSaid = ["--mtu=", "--local_ip=", "--remote_ip=", "--gateway_ip="].contains { text.contains($0) }
+    guard packetdrill.version == "ipv6", given.allSatisfy({ $0 == nil }), !isSaid,
+      text.contains("defaults.sh")
+    else { return [] }
+    return [
+      ScriptOption(name: "mtu", value: "1520"), ScriptOption(name: "local_ip", value: "fd3d:a0b:17d6::1"),
+      ScriptOption(name: "gateway_ip", value: "fd3d:a0b:17d6:8888::1"),
+      ScriptOption(name: "remote_ip", value: "fd3d:fa7b:d17d::1"),
+    ]
+  }
+
+  /// Scripts are in folders called `linux` and `bsd`, or have it in their names, by whom they are for. What a script says
+  /// itself goes before.
+  private func personality(of path: String, _ bytes: [UInt8]) -> [ScriptOption] {
+    guard packetdrill.personality == nil, !String(decoding: bytes, as: UTF8.self).contains("--personality=")
+    else { return [] }
+    var names = path.split(separator: "/")
+    let file = names.popLast() ?? ""
+    names += file.split(whereSeparator: { "-_.".contains($0) })
+    guard let word = names.last(where: { $0 == "linux" || $0 == "bsd" || $0 == "freebsd" }) else { return [] }
+    return [ScriptOption(name: "personality", value: word == "linux" ? "linux" : "bsd")]
   }
 }
 

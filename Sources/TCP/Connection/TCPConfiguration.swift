@@ -122,6 +122,8 @@ import Timing
   /// So many answers with data, each soon after something arrived, make an exchange interactive: acknowledgments then
   /// wait for the next answer. Linux: net.ipv4.tcp_pingpong_thresh.
   public var pingPongThreshold: UInt8 = 1
+  /// With Linux's habits a burst of several segments ends with PSH; Linux before 5.5 did not do that.
+  public var pushesBursts = true
   /// Time between two answers to refused segments without text, with Linux's habits; zero: no such rule. Linux:
   /// net.ipv4.tcp_invalid_ratelimit.
   public var refusalInterval: Nanoseconds = .milliseconds(500)

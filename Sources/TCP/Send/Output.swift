@@ -49,7 +49,8 @@ extension TCPConnection {
       burst += 1
       let endsBurst = isLimited || next == nil || burst >= burstLimit || segment.endsBurst
       // Linux's habit: what leaves as one large segment ends with PSH, since the next one may be long in coming.
-      let isPushed = endsBurst && burst > 1 && configuration.personality == .linux
+      let isPushed =
+        endsBurst && burst > 1 && configuration.personality == .linux && configuration.pushesBursts
       sendNew(segment, isPushed: isPushed, now: now, sink: &sink)
       if endsBurst { burst = 0 }
       sent += 1
