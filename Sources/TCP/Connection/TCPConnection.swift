@@ -23,6 +23,7 @@ public struct TCPConnection: ~Copyable {
   /// Opened by a SYN that arrived: the connection goes back to LISTEN, that is, it vanishes, where the RFC
   /// has a difference.
   let isPassive: Bool
+  private let place = InPlace()
   /// No one will read any more: data that arrives is answered with a reset (`close`).
   var isOrphan = false
   /// Both SYNs carried a window scale.
