@@ -57,6 +57,14 @@
   @inlinable
   public consuming func finish() -> UInt16 { ~folded(sum) }
 
+  /// The checksum of the first 20 bytes, which are all of an IPv4 header without options. 0 if they contain it.
+  @inlinable @inline(__always)
+  public static func ofFixedHeader(_ bytes: RawSpan) -> UInt16 {
+    let first = UInt64(bytes.uint32(at: 0)) &+ UInt64(bytes.uint32(at: 4))
+    let last = UInt64(bytes.uint32(at: 12)) &+ UInt64(bytes.uint32(at: 16))
+    return ~folded(first &+ UInt64(bytes.uint32(at: 8)) &+ last)
+  }
+
   /// The checksum of `bytes` alone.
   public static func of(_ bytes: RawSpan) -> UInt16 { ~onesComplementSum(bytes) }
 

@@ -91,6 +91,9 @@
     span.set(last, at: 8)
     span.set(source.rawValue, at: 12)
     span.set(destination.rawValue, at: 16)
+    guard options.byteCount > 0 else {
+      return span.set(InternetChecksum.ofFixedHeader(span.bytes), at: 10)
+    }
     options.storage.emit(into: &span, at: Self.fixedByteCount)
     span.set(InternetChecksum.of(span.bytes.extracting(0..<byteCount)), at: 10)
   }

@@ -103,14 +103,12 @@
   /// the header's own `byteCount`: unknown options are skipped. The checksum is not looked at.
   public static func parse(_ segment: RawSpan) throws(WireError) -> (header: TCPHeader, byteCount: Int) {
     let view = try TCPView(segment)
-    let options = try TCPOptions.parse(view.options)
-    return (
-      TCPHeader(
-        sourcePort: view.sourcePort, destinationPort: view.destinationPort, sequence: view.sequence,
-        acknowledgment: view.acknowledgment, flags: view.flags, window: view.window,
-        urgentPointer: view.urgentPointer, options: options),
-      view.headerByteCount
-    )
+    var header = TCPHeader(
+      sourcePort: view.sourcePort, destinationPort: view.destinationPort, sequence: view.sequence,
+      acknowledgment: view.acknowledgment, flags: view.flags, window: view.window,
+      urgentPointer: view.urgentPointer)
+    try header.options.read(view.options)
+    return (header, view.headerByteCount)
   }
 
   /// Bytes that `emit` writes: 20...60.

@@ -95,6 +95,9 @@
   @inlinable
   public init() {}
 
+  /// Nothing but timestamps, as in nearly every segment of a connection that has them.
+  @inlinable @inline(__always) var hasOnlyTimestamps: Bool { present == .timestamps && sack.isEmpty }
+
   /// No option is present.
   @inlinable public var isEmpty: Bool { present.isEmpty && sack.isEmpty }
 

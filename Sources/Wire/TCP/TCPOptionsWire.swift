@@ -26,12 +26,23 @@ extension TCPOptions {
   /// MD5 and authentication come together, or authentication twice, or with a length below 4 (RFC 5925 section 2.2).
   public static func parse(_ bytes: RawSpan) throws(WireError) -> TCPOptions {
     var options = TCPOptions()
-    let end = bytes.byteCount
+    try options.read(bytes)
+    return options
+  }
+
+  /// The same for options that are none yet, in their place.
+  @inline(__always) mutating func read(_ bytes: RawSpan) throws(WireError) {
     // Nearly every segment of a connection with timestamps.
-    if end == 12, bytes.uint32(at: 0) == 0x0101_080A {
-      options.timestamps = TCPTimestamps(value: bytes.uint32(at: 4), echo: bytes.uint32(at: 8))
-      return options
+    if bytes.byteCount == 12, bytes.uint32(at: 0) == 0x0101_080A {
+      present = .timestamps
+      stamps = TCPTimestamps(value: bytes.uint32(at: 4), echo: bytes.uint32(at: 8))
+    } else {
+      try readEach(bytes)
     }
+  }
+
+  @inline(never) private mutating func readEach(_ bytes: RawSpan) throws(WireError) {
+    let end = bytes.byteCount
     var at = 0
     while at < end {
       let kind = bytes.uint8(at: at)
@@ -43,12 +54,11 @@ extension TCPOptions {
       guard end - at >= 2 else { throw .badOption(kind: kind, offset: at) }
       let length = Int(bytes.uint8(at: at + 1))
       guard length >= 2, length <= end - at else { throw .badOption(kind: kind, offset: at) }
-      guard options.take(kind, bytes.extracting(at + 2..<at + length)) else {
+      guard take(kind, bytes.extracting(at + 2..<at + length)) else {
         throw .badOption(kind: kind, offset: at)
       }
       at += length
     }
-    return options
   }
 
   /// Where the authentication option begins in a header that was parsed, in bytes; nil: it has none. What its code
@@ -155,10 +165,18 @@ extension TCPOptions {
   func padded(_ count: Int) -> Int { (count + 3) & ~3 }
 
   /// Bytes that `emit` writes: a multiple of 4 in 0...40.
-  @inlinable public var byteCount: Int { isEmpty ? 0 : layout.byteCount }
+  @inlinable public var byteCount: Int {
+    if hasOnlyTimestamps { return 12 }
+    return isEmpty ? 0 : layout.byteCount
+  }
 
   /// Writes `byteCount` bytes from `offset` of `span`. `order` is that of a SYN's options; others have one order.
   public func emit(into span: inout MutableRawSpan, at offset: Int, order: TCPOptionOrder = .linux) {
+    if hasOnlyTimestamps {
+      span.set(0x0101_080A as UInt32, at: offset)
+      span.set(stamps.value, at: offset + 4)
+      return span.set(stamps.echo, at: offset + 8)
+    }
     guard !isEmpty else { return }
     let layout = layout
     let chosen = layout.present
