@@ -205,6 +205,28 @@ public final class InternetLayer: @unchecked Sendable {
   /// Counts the publications of addresses and routes. A ``RouteDecision`` with another one is out of date.
   public var generation: UInt64 { publishedGeneration.load() }
 
+  // MARK: What is known of addresses
+
+  /// Whether a packet with these addresses, which came by `interface` in a frame to us alone, was found to be for us
+  /// and no Martian, since the tables changed last. Else the caller looks, and says so by ``noteOurs(_:_:_:_:_:)``.
+  @inline(__always) func isOurs(
+    _ source: IPAddress, _ destination: IPAddress, _ flags: PacketFlags, _ interface: InterfaceRef,
+    _ cx: borrowing SoftInterrupt
+  ) -> Bool {
+    guard flags.isDisjoint(with: [.linkBroadcast, .linkMulticast]) else { return false }
+    let generation = snapshot.with { $0.generation }
+    return unsafe records[cx.index].knows(
+      source, destination, interface: interface.index, generation: generation)
+  }
+  func noteOurs(
+    _ source: IPAddress, _ destination: IPAddress, _ flags: PacketFlags, _ interface: InterfaceRef,
+    _ cx: borrowing SoftInterrupt
+  ) {
+    guard flags.isDisjoint(with: [.linkBroadcast, .linkMulticast]) else { return }
+    let generation = snapshot.with { $0.generation }
+    unsafe records[cx.index].note(source, destination, interface: interface.index, generation: generation)
+  }
+
   // MARK: Counting
 
   func count(_ event: InternetEvent, _ cx: borrowing SoftInterrupt) {

@@ -12,7 +12,11 @@ extension InternetLayer {
       return drop(packet, .ipv4Malformed, &cx)
     }
     guard Int(header.totalLength) <= packet.totalCount else { return drop(packet, .ipv4Malformed, &cx) }
-    guard InternetChecksum.of(packet.bytes.extracting(0..<header.byteCount)) == 0 else {
+    let checksum =
+      header.options.byteCount == 0
+      ? InternetChecksum.ofFixedHeader(packet.bytes)
+      : InternetChecksum.of(packet.bytes.extracting(0..<header.byteCount))
+    guard checksum == 0 else {
       return drop(packet, .ipv4BadChecksum, &cx)
     }
     packet.truncate(to: Int(header.totalLength))
@@ -24,14 +28,16 @@ extension InternetLayer {
     packet.metadata.networkOffset = UInt16(packet.startOffset)
     packet.metadata.transportOffset = UInt16(packet.startOffset + header.byteCount)
 
-    if let problem = martian(header, packet.metadata.flags, interface) { return drop(packet, problem, &cx) }
-    switch meaning(of: destination, interface) {
-    case .ours: break
-    case .broadcast: packet.metadata.flags.insert(.linkBroadcast)
-    case .group: packet.metadata.flags.insert(.linkMulticast)
-    case .foreign:
-      return destination.isMulticast
-        ? drop(packet, .groupNotJoined, &cx) : receiveForeign(packet, .ipv4NotForUs, &cx)
+    if !isOurs(source, destination, packet.metadata.flags, interface, cx) {
+      if let problem = martian(header, packet.metadata.flags, interface) { return drop(packet, problem, &cx) }
+      switch meaning(of: destination, interface) {
+      case .ours: noteOurs(source, destination, packet.metadata.flags, interface, cx)
+      case .broadcast: packet.metadata.flags.insert(.linkBroadcast)
+      case .group: packet.metadata.flags.insert(.linkMulticast)
+      case .foreign:
+        return destination.isMulticast
+          ? drop(packet, .groupNotJoined, &cx) : receiveForeign(packet, .ipv4NotForUs, &cx)
+      }
     }
     if header.options.byteCount > 0 {
       switch refusedOption(header.options) {

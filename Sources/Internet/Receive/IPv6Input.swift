@@ -24,13 +24,16 @@ extension InternetLayer {
     packet.metadata.networkOffset = UInt16(packet.startOffset)
     packet.metadata.transportOffset = UInt16(packet.startOffset + IPv6Header.byteCount)
 
-    if let problem = martian(source, destination, interface) { return drop(packet, problem, &cx) }
-    switch meaning(of: destination, interface) {
-    case .ours, .broadcast: break
-    case .group: packet.metadata.flags.insert(.linkMulticast)
-    case .foreign:
-      return destination.isMulticast
-        ? drop(packet, .groupNotJoined, &cx) : receiveForeign(packet, .ipv6NotForUs, &cx)
+    if !isOurs(source, destination, packet.metadata.flags, interface, cx) {
+      if let problem = martian(source, destination, interface) { return drop(packet, problem, &cx) }
+      switch meaning(of: destination, interface) {
+      case .ours: noteOurs(source, destination, packet.metadata.flags, interface, cx)
+      case .broadcast: break
+      case .group: packet.metadata.flags.insert(.linkMulticast)
+      case .foreign:
+        return destination.isMulticast
+          ? drop(packet, .groupNotJoined, &cx) : receiveForeign(packet, .ipv6NotForUs, &cx)
+      }
     }
     let chain: IPv6Extensions
     switch walkExtensions(packet) {

@@ -3,10 +3,20 @@
 import Exclusion
 import SoftInterrupts
 import Timing
+import Wire
 
 /// Packets and bytes of one interface, on one context.
 enum InterfaceEvent: Int, CaseIterable {
   case packetsReceived, bytesReceived, packetsSent, bytesSent, packetsDropped
+}
+
+/// Two addresses that were looked at, as they came in by an interface: neither is a Martian, and the destination is ours.
+/// Until the tables change; 0 is no generation.
+struct KnownPair {
+  var source = IPAddress(high: 0, low: 0)
+  var destination = IPAddress(high: 0, low: 0)
+  var generation: UInt64 = 0
+  var interface: UInt16 = 0
 }
 
 /// The state of one context. Counters have this context as their one writer; anyone reads.
@@ -16,6 +26,9 @@ struct ContextRecord: ~Copyable {
   var errorLimit: RateLimit
   /// (o) this context: of the last packet that may be fragmented.
   var identification: UInt16
+  /// (o) this context: each pair has one place, where the last one that came is known.
+  private let pairs: UnsafeMutablePointer<KnownPair>
+  private static var pairCount: Int { 64 }
   /// (a) one for each ``InternetEvent``.
   private let events: UnsafeMutablePointer<Counter>
   /// (a) ``InterfaceEvent/allCases`` for each interface.
@@ -26,11 +39,14 @@ struct ContextRecord: ~Copyable {
     self.interfaceLimit = interfaceLimit
     self.errorLimit = errorLimit
     self.identification = identification
+    unsafe pairs = .allocate(capacity: Self.pairCount)
+    unsafe pairs.initialize(repeating: KnownPair(), count: Self.pairCount)
     unsafe events = Self.makeCounters(InternetEvent.allCases.count)
     unsafe traffic = Self.makeCounters(InterfaceEvent.allCases.count * interfaceLimit)
   }
 
   deinit {
+    unsafe pairs.deallocate()
     unsafe events.deinitialize(count: InternetEvent.allCases.count)
     unsafe events.deallocate()
     unsafe traffic.deinitialize(count: InterfaceEvent.allCases.count * interfaceLimit)
@@ -44,6 +60,23 @@ struct ContextRecord: ~Copyable {
     let base = unsafe raw.bindMemory(to: Counter.self, capacity: count)
     for index in 0..<count { unsafe (base + index).initialize(to: Counter()) }
     return unsafe base
+  }
+
+  private func place(_ source: IPAddress, _ destination: IPAddress) -> UnsafeMutablePointer<KnownPair> {
+    let mixed = source.low ^ source.low &>> 8 ^ destination.low
+    return unsafe pairs + Int(truncatingIfNeeded: mixed) & (Self.pairCount - 1)
+  }
+  /// Whether the pair was looked at with the tables of `generation`.
+  func knows(
+    _ source: IPAddress, _ destination: IPAddress, interface: UInt16, generation: UInt64
+  ) -> Bool {
+    let pair = unsafe place(source, destination)
+    return unsafe pair.pointee.generation == generation && pair.pointee.source == source
+      && pair.pointee.destination == destination && pair.pointee.interface == interface
+  }
+  func note(_ source: IPAddress, _ destination: IPAddress, interface: UInt16, generation: UInt64) {
+    unsafe place(source, destination).pointee = KnownPair(
+      source: source, destination: destination, generation: generation, interface: interface)
   }
 
   func count(_ event: InternetEvent, by amount: UInt64 = 1) {
