@@ -131,6 +131,7 @@ struct ContextRunner: @unchecked Sendable {  // the state behind it is touched b
 
   /// Posted items, oldest first. What handlers post to this context meanwhile comes in the next pass.
   private func runQueue(_ level: Level, limit: Int, _ left: inout Allowance, _ cx: inout SoftInterrupt) {
+    if unsafe state.pointee.queues.isEmpty(level) { return }
     var count = 0
     while count < limit, !left.isSpent, hasWakeRoom {
       guard let item = unsafe state.pointee.queues[level].popFirst() else { break }
@@ -174,17 +175,32 @@ struct ContextRunner: @unchecked Sendable {  // the state behind it is touched b
   func hasWork(_ level: Level) -> Bool {
     switch level {
     case .clock: unsafe state.pointee.wheel.isBehind
-    case .bio, .general: unsafe !state.pointee.queues[level].isEmpty
+    case .bio, .general: unsafe !state.pointee.queues.isEmpty(level)
     case .net:
-      unsafe !state.pointee.queues[level].isEmpty || hasPendingSource(level)
-        || state.pointee.incoming.contains { $0.isPending }
-    case .serial: unsafe !state.pointee.queues[level].isEmpty || hasPendingSource(level)
+      unsafe !state.pointee.queues.isEmpty(level) || hasPendingSource(level) || hasPendingLane
+    case .serial: unsafe !state.pointee.queues.isEmpty(level) || hasPendingSource(level)
     }
   }
+  // By index: an element that is lent to a closure is copied, and counted.
   private func hasPendingSource(_ level: Level) -> Bool {
-    unsafe state.pointee.sources.contains { $0.isPending && $0.level == level }
+    let count = unsafe state.pointee.sources.count
+    for number in 0..<count {
+      if unsafe state.pointee.sources[number].isPending, unsafe state.pointee.sources[number].level == level {
+        return true
+      }
+    }
+    return false
   }
-  private var hasWorkLeft: Bool { Level.allCases.contains { hasWork($0) } }
+  private var hasPendingLane: Bool {
+    let count = unsafe state.pointee.incoming.count
+    for number in 0..<count {
+      if unsafe state.pointee.incoming[number].isPending { return true }
+    }
+    return false
+  }
+  private var hasWorkLeft: Bool {
+    hasWork(.clock) || hasWork(.net) || hasWork(.serial) || hasWork(.bio) || hasWork(.general)
+  }
 
   private func publish(_ began: Instant) {
     let counters = unsafe state.pointee.counters
@@ -213,6 +229,15 @@ struct RunQueues: ~Copyable {
   private var serial = ItemList()
   private var bio = ItemList()
   private var general = ItemList()
+
+  @inline(__always) func isEmpty(_ level: Level) -> Bool {
+    switch level {
+    case .clock, .net: net.isEmpty
+    case .serial: serial.isEmpty
+    case .bio: bio.isEmpty
+    case .general: general.isEmpty
+    }
+  }
 
   subscript(level: Level) -> ItemList {
     _read {

@@ -95,8 +95,8 @@ extension ContextRunner {
   /// Whether a pass at `now` would find something to do.
   func hasWork(at now: Instant) -> Bool {
     if hasPosted { return true }
-    if let deadline = nextDeadline, deadline <= now { return true }
+    if unsafe state.pointee.wheel.isDue(by: now) { return true }
     if unsafe !state.pointee.limbo.isEmpty { return true }
-    return Level.allCases.contains { hasWork($0) }
+    return hasWork(.net) || hasWork(.serial) || hasWork(.bio) || hasWork(.general)
   }
 }

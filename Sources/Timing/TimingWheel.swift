@@ -18,6 +18,9 @@
   private var current: UInt64
   /// The tick of the latest time heard of; `current` lags behind it while the budget does not suffice.
   private var horizon: UInt64
+  /// Nothing expires, and no block begins, before this tick: until then there is nothing to look for. What is cancelled
+  /// leaves it as it is, so it may be early.
+  private var quietUntil: UInt64 = 0
 
   /// How many timers are armed.
   public private(set) var armedCount = 0
@@ -82,13 +85,19 @@
   ///   - moves: how many timers may still be moved between levels; lowered by those that were.
   public mutating func popExpired(at now: Instant, moves: inout Int) -> TimerRef? {
     horizon = max(horizon, Self.tick(reachedAt: now))
+    if horizon < quietUntil {
+      current = horizon
+      return nil
+    }
     while unsafe heads[dueSlot] == 0 {
       if let slot = cascadingSlot {
         guard cascade(slot, &moves) else { return nil }
         continue
       }
-      guard let next = nextEvent(), next <= horizon else {
+      let next = nextEvent() ?? .max
+      guard next <= horizon else {
         current = horizon
+        quietUntil = next
         return nil
       }
       current = next
@@ -99,8 +108,17 @@
     return timer
   }
 
+  /// Whether there is something to be done by `now`: what ``nextDeadline`` says, without looking for it as long as
+  /// nothing can be due.
+  public func isDue(by now: Instant) -> Bool {
+    if max(horizon, Self.tick(reachedAt: now)) < quietUntil { return false }
+    guard let deadline = nextDeadline else { return false }
+    return deadline <= now
+  }
+
   /// Whether something is left to be done at the latest time heard of: a pass ran out of its budget.
   public var isBehind: Bool {
+    if horizon < quietUntil { return false }
     if hasWorkAtPresent { return true }
     guard let next = nextEvent() else { return false }
     return next <= horizon
@@ -135,18 +153,20 @@
   /// Puts a timer that is in no ring where `tick` belongs, seen from `current`.
   private mutating func place(_ timer: TimerRef, tick: UInt64) {
     let slot: Int
+    let begin: UInt64
     if tick <= current {
-      slot = dueSlot
+      (slot, begin) = (dueSlot, current)
     } else if tick &>> 8 == current &>> 8 {
-      slot = Int(tick & 255)
+      (slot, begin) = (Int(tick & 255), tick)
     } else if tick &>> 16 == current &>> 16 {
-      slot = 256 | Int(tick &>> 8 & 255)
+      (slot, begin) = (256 | Int(tick &>> 8 & 255), tick & ~0xFF)
     } else if tick &>> 24 == current &>> 24 {
-      slot = 512 | Int(tick &>> 16 & 255)
+      (slot, begin) = (512 | Int(tick &>> 16 & 255), tick & ~0xFFFF)
     } else {
       let block = min(tick &>> 24, (current &>> 24) &+ 255)
-      slot = 768 | Int(block & 255)
+      (slot, begin) = (768 | Int(block & 255), block &<< 24)
     }
+    quietUntil = min(quietUntil, begin)
     link(timer, into: slot)
   }
 
