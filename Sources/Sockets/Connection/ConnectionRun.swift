@@ -176,8 +176,9 @@ extension ConnectionRef {
     guard !isDropped else { return SocketInput.redispatch(packet, &cx) }
     if unsafe owned.pointee.isInserting { return keepEarly(packet, &cx) }
     // Before anything of it counts: also a reset, also in TIME-WAIT.
-    // (It was parsed on its way here, so that it can be.)
-    guard let (header, headerCount) = try? TCPHeader.parse(packet.bytes) else { return }
+    guard let (header, headerCount) = try? TCPHeader.parse(packet.bytes) else {
+      return sockets.counters.segmentsMalformed.increment()
+    }
     let segment = TCPSegment(
       header, arrival: packet.metadata.arrival,
       notification: TrafficClass(rawValue: packet.metadata.trafficClass).notification)

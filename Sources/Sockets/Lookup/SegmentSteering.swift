@@ -27,14 +27,11 @@ extension SocketInput {
   /// Another context steered a segment to this one.
   static func steered(_ packet: consuming Packet, _ cx: inout SoftInterrupt) {
     var packet = packet
-    guard let (header, headerCount) = try? TCPHeader.parse(packet.bytes) else { return }
     let owner = packet.metadata.owner
     packet.metadata.owner = 0
     guard let raw = unsafe UnsafeMutableRawPointer(bitPattern: owner) else {
-      let key = FlowKey(
-        localAddress: packet.metadata.destination, localPort: header.destinationPort,
-        remoteAddress: packet.metadata.source, remotePort: header.sourcePort)
-      return atHome(packet, header, headerCount, key, key.hash(SocketContextRef(cx).hashKey), &cx)
+      guard let key = flow(of: packet) else { return }
+      return atHome(packet, key, key.hash(SocketContextRef(cx).hashKey), &cx)
     }
     let connection = unsafe ConnectionRef(raw)
     let item = packet.intoItem()

@@ -13,31 +13,31 @@ enum SocketInput {
   static func tcp(_ packet: consuming Packet, _ cx: inout SoftInterrupt) {
     let sockets = SocketContextRef(cx)
     sockets.counters.segmentsReceived.increment()
-    guard let (header, headerCount) = try? TCPHeader.parse(packet.bytes) else {
+    // No more than the flow is asked for here: whoever takes the segment reads the rest, once.
+    guard let key = flow(of: packet), key.localPort != 0, key.remotePort != 0 else {
       sockets.counters.segmentsMalformed.increment()
       return
     }
-    let source = packet.metadata.source
-    let destination = packet.metadata.destination
-    guard header.sourcePort != 0, header.destinationPort != 0 else {
-      sockets.counters.segmentsMalformed.increment()
-      return
-    }
-    let key = FlowKey(
-      localAddress: destination, localPort: header.destinationPort, remoteAddress: source,
-      remotePort: header.sourcePort)
     let hash = key.hash(sockets.hashKey)
     // Before the checksum, which is work for home.
     if cx.steers, sockets.home(hash: hash) != cx.index {
       return steer(packet, to: sockets.home(hash: hash), &cx)
     }
-    atHome(packet, header, headerCount, key, hash, &cx)
+    atHome(packet, key, hash, &cx)
+  }
+
+  /// The flow of a segment that has been found to have a whole header; nil: it has none. Options are not looked at.
+  @inline(__always) static func flow(of packet: borrowing Packet) -> FlowKey? {
+    let bytes = packet.bytes
+    guard let view = try? TCPView(bytes) else { return nil }
+    return FlowKey(
+      localAddress: packet.metadata.destination, localPort: view.destinationPort,
+      remoteAddress: packet.metadata.source, remotePort: view.sourcePort)
   }
 
   /// A segment on the context that works on it: its flow's home, unless packets are not steered.
   static func atHome(
-    _ packet: consuming Packet, _ header: TCPHeader, _ headerCount: Int, _ key: FlowKey, _ hash: UInt64,
-    _ cx: inout SoftInterrupt
+    _ packet: consuming Packet, _ key: FlowKey, _ hash: UInt64, _ cx: inout SoftInterrupt
   ) {
     let sockets = SocketContextRef(cx)
     var packet = packet
@@ -72,7 +72,7 @@ enum SocketInput {
       case .closed: packet = Packet(item: item)  // it ended between the look-up and the gate
       }
     }
-    withoutConnection(packet, header, headerCount, key, hash, &cx)
+    withoutConnection(packet, key, hash, &cx)
   }
 
   /// The owner's look at a segment that was parsed before it was posted: leaves the payload.
@@ -84,20 +84,19 @@ enum SocketInput {
 
   /// A segment whose connection was dropped while it waited: as if it had come now.
   static func redispatch(_ packet: consuming Packet, _ cx: inout SoftInterrupt) {
-    guard let (header, headerCount) = try? TCPHeader.parse(packet.bytes) else { return }
-    let key = FlowKey(
-      localAddress: packet.metadata.destination, localPort: header.destinationPort,
-      remoteAddress: packet.metadata.source, remotePort: header.sourcePort)
-    withoutConnection(packet, header, headerCount, key, key.hash(SocketContextRef(cx).hashKey), &cx)
+    guard let key = flow(of: packet) else { return }
+    withoutConnection(packet, key, key.hash(SocketContextRef(cx).hashKey), &cx)
   }
 
   /// LISTEN and CLOSED (RFC 9293 sections 3.10.7.2 and 3.10.7.1). A handshake belongs to the home of its flow:
   /// elsewhere the segment is passed on, behind those before it.
   private static func withoutConnection(
-    _ packet: consuming Packet, _ header: TCPHeader, _ headerCount: Int, _ key: FlowKey, _ hash: UInt64,
-    _ cx: inout SoftInterrupt
+    _ packet: consuming Packet, _ key: FlowKey, _ hash: UInt64, _ cx: inout SoftInterrupt
   ) {
     let sockets = SocketContextRef(cx)
+    guard let (header, headerCount) = try? TCPHeader.parse(packet.bytes) else {
+      return sockets.counters.segmentsMalformed.increment()
+    }
     let segment = TCPSegment(
       header, arrival: packet.metadata.arrival,
       notification: TrafficClass(rawValue: packet.metadata.trafficClass).notification)
