@@ -4,8 +4,7 @@ public import Exclusion
 /// Private to whoever holds it; dropping it drops its packets.
 @frozen public struct PacketQueue: ~Copyable, Sendable {
   @usableFromInline var items = ItemList()
-  /// Bytes of all packets, attached ones included.
-  public private(set) var byteCount = 0
+  @usableFromInline var bytes = 0
 
   /// An empty queue.
   @inlinable public init() {}
@@ -19,32 +18,34 @@ public import Exclusion
 
   /// How many packets.
   @inlinable public var count: Int { items.count }
+  /// Bytes of all packets, attached ones included.
+  @inlinable public var byteCount: Int { bytes }
   /// Whether there is none.
   @inlinable public var isEmpty: Bool { items.isEmpty }
 
   /// Adds a packet at the end.
-  public mutating func append(_ packet: consuming Packet) {
-    byteCount &+= packet.totalCount
+  @inlinable @inline(__always) public mutating func append(_ packet: consuming Packet) {
+    bytes &+= packet.totalCount
     items.append(packet.intoItem())
   }
   /// Puts a packet back in front: what a device did not take is sent first the next time (TX-BUSY).
   public mutating func prepend(_ packet: consuming Packet) {
-    byteCount &+= packet.totalCount
+    bytes &+= packet.totalCount
     items.prepend(packet.intoItem())
   }
   /// Takes the oldest packet.
-  public mutating func popFirst() -> Packet? {
+  @inlinable @inline(__always) public mutating func popFirst() -> Packet? {
     guard let item = items.popFirst() else { return nil }
     let packet = Packet(item: item)
-    byteCount &-= packet.totalCount
+    bytes &-= packet.totalCount
     return packet
   }
   /// Adds all packets of `other`, in their order.
   public mutating func append(contentsOf other: consuming PacketQueue) {
-    byteCount &+= other.byteCount
+    bytes &+= other.bytes
     var rest = ItemList()
     swap(&rest, &other.items)
-    other.byteCount = 0
+    other.bytes = 0
     items.append(contentsOf: rest)
   }
   /// Takes all packets, and leaves the queue empty.
@@ -61,10 +62,10 @@ public import Exclusion
   public mutating func withFirst<R>(_ body: (inout Packet) -> R) -> R? {
     guard let item = items.first else { return nil }
     var packet = Packet(item: item)
-    byteCount &-= packet.totalCount
+    bytes &-= packet.totalCount
     let result = body(&packet)
     precondition(packet.slotItem == item, "TX-OWN: a queued packet was replaced by another")
-    byteCount &+= packet.totalCount
+    bytes &+= packet.totalCount
     _ = packet.intoItem()
     return result
   }

@@ -70,6 +70,24 @@ extension TCPConnection {
     return true
   }
 
+  /// Header prediction for a receiver: nothing of ours is out, and nothing waits to be sent. An acknowledgment that comes
+  /// with text, and without blocks, can then say nothing but a window.
+  var isQuiet: Bool {
+    state == .established && outstanding.isEmpty && send.unacknowledged == send.queueEnd && !send.finQueued
+      && send.next == send.unacknowledged && send.maximum == send.next && send.window > 0 && !ecn.isAccurate
+  }
+
+  /// The same as ``takeAcknowledgment(_:payloadCount:now:sink:_:)`` for text that acknowledges SND.UNA once more while all
+  /// is quiet, which leaves nothing to judge, measure or repeat.
+  mutating func takeQuietAcknowledgment(_ segment: TCPSegment) {
+    if control.hasModel { noteApplicationLimit() }
+    _ = send.takeWindow(
+      UInt32(segment.window) << UInt32(send.scale), sequence: segment.sequence,
+      acknowledgment: segment.acknowledgment)
+    probes = 0
+    if send.window > 0 { probeBackoff = 0 } else { attempts = 0 }
+  }
+
   /// The window that the peer offers.
   private mutating func takeWindow(
     _ offered: UInt32, _ segment: TCPSegment, _ report: inout AcknowledgmentReport

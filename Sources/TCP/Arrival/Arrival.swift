@@ -33,7 +33,7 @@ extension TCPConnection {
   /// due, else the delayed-acknowledgment timer.
   mutating func answer(now: Instant, sink: inout some TCPSink & ~Copyable) {
     guard state.isSynchronized else { return }
-    output(now: now, sink: &sink)
+    if isQuiet { restSendTimers(now: now) } else { output(now: now, sink: &sink) }
     if policy.isDue(receive.next - receive.lastAcknowledgment, configuration) {
       transmitAcknowledgment(now: now, sink: &sink)
     } else if policy.isScheduled {

@@ -81,7 +81,11 @@ extension TCPConnection {
       }
     }
     if ecn.isAccurate { countMark(of: segment, count) }
-    guard takeAcknowledgment(segment, payloadCount: count, now: now, sink: &sink, &effects) else { return }
+    if count > 0, isQuiet, segment.acknowledgment == send.unacknowledged, segment.options.sack.isEmpty {
+      takeQuietAcknowledgment(segment)
+    } else if !takeAcknowledgment(segment, payloadCount: count, now: now, sink: &sink, &effects) {
+      return
+    }
     lastArrival = now
     keepaliveProbes = 0
     if timestamps.isEnabled, let stamps = segment.options.timestamps {

@@ -8,7 +8,7 @@ extension TCPConnection {
 
   /// Text of a full segment that leaves now: what a report of bytes ahead of holes needs is taken off, as Linux does.
   /// A sender that is also a receiver would else never report while it has text to send.
-  var fullTextSegment: Int {
+  @inline(__always) var fullTextSegment: Int {
     guard isSelective && !selective.isEmpty || ecn.isAccurate else { return fullSegment }
     return max(fullSegment - optionPlan(besides: 0).byteCount, 1)
   }

@@ -205,7 +205,7 @@ struct AcknowledgmentState {
   var now: Instant
   /// What is offered to the peer, in bytes.
   var window: Int
-  /// RTO.
+  /// RTO; anything within half of the least wait for an acknowledgment since the last text.
   var retransmissionTimeout: Nanoseconds
   /// Bytes of options that every segment has.
   var fixedOptions: Int

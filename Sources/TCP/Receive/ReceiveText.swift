@@ -103,9 +103,11 @@ extension TCPConnection {
   /// What in-order text says of the peer's rhythm, and of the round trip.
   private mutating func noteArrival(_ segment: TCPSegment, _ bytes: Int, _ now: Instant) {
     let isLast = !segment.flags.isDisjoint(with: [.psh, .urg, .fin])
+    // The timeout is of interest only after a pause.
+    let isSoon = now - policy.lastArrival <= configuration.delayedAcknowledgment / 2
     let state = AcknowledgmentState(
-      now: now, window: receive.offered, retransmissionTimeout: roundTrip.timeout(configuration),
-      fixedOptions: fixedOptions)
+      now: now, window: receive.offered,
+      retransmissionTimeout: isSoon ? .zero : roundTrip.timeout(configuration), fixedOptions: fixedOptions)
     policy.arrived(
       bytes, options: segment.options.byteCount, isLast: isLast, state, configuration)
     guard isTuned else { return }

@@ -35,6 +35,7 @@ extension TCPConnection {
     }
     var burst = 0
     var isLimited = outstanding.inFlight >= window.segments
+    let burstLimit = next == nil ? 1 : burstLimit
     while let segment = next {
       // The congestion window counts text; a FIN alone goes in any case.
       if segment.text > 0 {

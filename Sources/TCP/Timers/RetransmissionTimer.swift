@@ -77,6 +77,15 @@ extension TCPConnection {
     }
   }
 
+  /// The same while all is quiet: there is nothing to watch over.
+  mutating func restSendTimers(now: Instant) {
+    limits.become(.idle, now: now)
+    deadlines.retransmission.disarm()
+    deadlines.persist.disarm()
+    deadlines.pacing.disarm()
+    deadlines.user.disarm()
+  }
+
   /// Until the next window probe, which backs off as retransmissions do; or, with a window that is only too
   /// small to be worth a segment, the override timeout of 0.1 to 1 second.
   private var persistInterval: Nanoseconds {

@@ -63,6 +63,7 @@ extension TCPConnection {
   /// CheckIfApplicationLimited of draft-ietf-ccwg-bbr section 4.1.2.4, before anything is written, acknowledged or timed
   /// out: all that there was has been sent, and more might have been.
   mutating func noteApplicationLimit() {
+    guard control.hasModel else { return }
     switch control {
     case .newReno: break
     case .cubic: break
