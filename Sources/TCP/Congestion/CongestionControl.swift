@@ -90,107 +90,79 @@ protocol CongestionControl: ~Copyable {
 }
 
 /// The congestion control of a connection: one of those that there are, in place and of fixed size. A further
-/// one is a further case. What needs more than a few numbers lies elsewhere, and only where it is chosen.
-enum CongestionController: ~Copyable {
-  case newReno(NewReno)
-  case cubic(Cubic)
-  case bbr(BBR)
+/// one is a further field. What needs more than a few numbers lies elsewhere, and only where it is chosen.
+///
+/// A structure and not an enumeration with a case for each, whose values would be moved out and back in for every
+/// acknowledgment, and copied to be asked which it is.
+struct CongestionController: ~Copyable {
+  /// Which one it is.
+  let algorithm: CongestionAlgorithm
+  /// Means something if it is CUBIC.
+  private var cubic: Cubic
+  /// There is one if it is BBR.
+  let model: BBR?
 
   /// `seed`: a number that no onlooker knows.
   init(
     _ algorithm: CongestionAlgorithm, exit: SlowStartExit, seed: UInt64, delivered: UInt32 = 0, now: Instant
   ) {
+    self.algorithm = algorithm
+    cubic = Cubic(exit: exit)
     switch algorithm {
-    case .newReno: self = .newReno(NewReno())
-    case .cubic: self = .cubic(Cubic(exit: exit))
-    case .bbr: self = .bbr(BBR(seed: seed, delivered: delivered, now: now))
+    case .newReno, .cubic: model = nil
+    case .bbr: model = BBR(seed: seed, delivered: delivered, now: now)
     }
   }
 
-  var algorithm: CongestionAlgorithm {
-    switch self {
-    case .newReno: .newReno
-    case .cubic: .cubic
-    case .bbr: .bbr
-    }
-  }
   /// Pace and window follow from a model of the path, in recovery and after pauses too.
-  var hasModel: Bool {
-    switch self {
-    case .newReno: false
-    case .cubic: false
-    case .bbr: true
-    }
-  }
+  var hasModel: Bool { algorithm == .bbr }
 }
 
 extension CongestionController: CongestionControl {
   mutating func threshold(after window: CongestionWindow, now: Instant) -> Int {
-    switch consume self {
-    case .newReno(var control):
-      let threshold = control.threshold(after: window, now: now)
-      self = .newReno(control)
-      return threshold
-    case .cubic(var control):
-      let threshold = control.threshold(after: window, now: now)
-      self = .cubic(control)
-      return threshold
-    case .bbr(var control):
-      let threshold = control.threshold(after: window, now: now)
-      self = .bbr(control)
-      return threshold
+    switch algorithm {
+    case .newReno: return NewReno().threshold(after: window, now: now)
+    case .cubic: return cubic.threshold(after: window, now: now)
+    case .bbr: break
+    }
+    switch model {
+    case .none: return window.threshold
+    case .some(let model): return model.threshold(after: window, now: now)
     }
   }
   mutating func observe(_ sample: AcknowledgmentSample, _ window: inout CongestionWindow) {
-    switch consume self {
-    case .newReno(var control):
-      control.observe(sample, &window)
-      self = .newReno(control)
-    case .cubic(var control):
-      control.observe(sample, &window)
-      self = .cubic(control)
-    case .bbr(var control):
-      control.observe(sample, &window)
-      self = .bbr(control)
+    switch algorithm {
+    case .newReno, .bbr: break
+    case .cubic: cubic.observe(sample, &window)
     }
   }
   mutating func grow(_ sample: AcknowledgmentSample, _ window: inout CongestionWindow) {
-    switch consume self {
-    case .newReno(var control):
-      control.grow(sample, &window)
-      self = .newReno(control)
-    case .cubic(var control):
-      control.grow(sample, &window)
-      self = .cubic(control)
-    case .bbr(var control):
-      control.grow(sample, &window)
-      self = .bbr(control)
+    switch algorithm {
+    case .newReno: NewReno().grow(sample, &window)
+    case .cubic: cubic.grow(sample, &window)
+    case .bbr: break
     }
   }
   mutating func note(_ event: CongestionEvent, now: Instant) {
-    switch consume self {
-    case .newReno(var control):
-      control.note(event, now: now)
-      self = .newReno(control)
-    case .cubic(var control):
-      control.note(event, now: now)
-      self = .cubic(control)
-    case .bbr(var control):
-      control.note(event, now: now)
-      self = .bbr(control)
+    switch algorithm {
+    case .newReno: return
+    case .cubic: return cubic.note(event, now: now)
+    case .bbr: break
+    }
+    switch model {
+    case .none: break
+    case .some(let model): model.note(event, now: now)
     }
   }
   mutating func undone() {
-    switch consume self {
-    case .newReno(var control):
-      control.undone()
-      self = .newReno(control)
-    case .cubic(var control):
-      control.undone()
-      self = .cubic(control)
-    case .bbr(var control):
-      control.undone()
-      self = .bbr(control)
+    switch algorithm {
+    case .newReno: return
+    case .cubic: return cubic.undone()
+    case .bbr: break
+    }
+    switch model {
+    case .none: break
+    case .some(let model): model.undone()
     }
   }
 }

@@ -2,11 +2,11 @@ import Timing
 
 /// Slow start, congestion avoidance and the halving of RFC 5681, counting what is acknowledged (RFC 3465).
 struct NewReno: CongestionControl {
-  mutating func threshold(after window: CongestionWindow, now: Instant) -> Int {
+  func threshold(after window: CongestionWindow, now: Instant) -> Int {
     max(window.segments / 2, 2)
   }
-  mutating func observe(_ sample: AcknowledgmentSample, _ window: inout CongestionWindow) {}
-  mutating func grow(_ sample: AcknowledgmentSample, _ window: inout CongestionWindow) {
+  func observe(_ sample: AcknowledgmentSample, _ window: inout CongestionWindow) {}
+  func grow(_ sample: AcknowledgmentSample, _ window: inout CongestionWindow) {
     guard sample.isLimiting else { return }
     var acknowledged = sample.delivered
     if window.isInSlowStart {
@@ -16,6 +16,6 @@ struct NewReno: CongestionControl {
     // Equation 3 of RFC 5681: a segment for each window acknowledged.
     window.growLinearly(acknowledged, period: window.segments)
   }
-  mutating func note(_ event: CongestionEvent, now: Instant) {}
-  mutating func undone() {}
+  func note(_ event: CongestionEvent, now: Instant) {}
+  func undone() {}
 }

@@ -99,7 +99,7 @@ public struct TCPConnection: ~Copyable {
     reassembly = ReassemblyQueue(limit: Self.reassemblyLimit(buffer: configuration.receiveBuffer))
     timestamps = TimestampState(offset: timestampOffset)
     window = CongestionWindow(initial: 1, next: initial, now: now)
-    control = .newReno(NewReno())
+    control = CongestionController(.newReno, exit: .loss, seed: 0, now: now)
     recovery = LossRecovery(initial: initial)
     recovery.reordering = Int(configuration.duplicateThreshold)
     recent = RecentAcknowledgment(initial: initial)

@@ -16,20 +16,20 @@ import Wire
   }
 
   /// Recovery does not set the window: what the model learns of the loss does.
-  mutating func threshold(after window: CongestionWindow, now: Instant) -> Int {
+  func threshold(after window: CongestionWindow, now: Instant) -> Int {
     unsafe model.pointee.noteLoss(window.segments)
     return window.threshold
   }
-  mutating func observe(_ sample: AcknowledgmentSample, _ window: inout CongestionWindow) {}
-  mutating func grow(_ sample: AcknowledgmentSample, _ window: inout CongestionWindow) {}
-  mutating func note(_ event: CongestionEvent, now: Instant) {
+  func observe(_ sample: AcknowledgmentSample, _ window: inout CongestionWindow) {}
+  func grow(_ sample: AcknowledgmentSample, _ window: inout CongestionWindow) {}
+  func note(_ event: CongestionEvent, now: Instant) {
     switch event {
     case .timedOut: unsafe model.pointee.wasRepairing = true
     case .notified: unsafe model.pointee.wasNotified = true
     case .resumed: break
     }
   }
-  mutating func undone() { unsafe model.pointee.undone() }
+  func undone() { unsafe model.pointee.undone() }
 
   // What goes beyond the common border: a model is told of every segment.
 

@@ -17,10 +17,9 @@ extension TCPConnection {
 
   /// The segment at `index` leaves; `isAlone`: nothing else was in flight.
   mutating func noteSent(_ index: Int, isAlone: Bool, now: Instant) {
-    switch control {
-    case .newReno: break
-    case .cubic: break
-    case .bbr(let bbr):
+    switch control.model {
+    case .none: break
+    case .some(let bbr):
       outstanding[snapshot: index] = bbr.sent(
         flight: outstanding.inFlight, isAlone: isAlone, lost: count.lost, now: now)
     }
@@ -28,20 +27,18 @@ extension TCPConnection {
 
   /// The segment at `index` has arrived, and counts.
   mutating func noteArrived(_ index: Int, now: Instant) {
-    switch control {
-    case .newReno: break
-    case .cubic: break
-    case .bbr(let bbr):
+    switch control.model {
+    case .none: break
+    case .some(let bbr):
       bbr.delivered(outstanding[index], outstanding[snapshot: index], total: count.delivered, now: now)
     }
   }
 
   /// The segment at `index` is lost, and counts.
   mutating func noteLost(_ index: Int) {
-    switch control {
-    case .newReno: break
-    case .cubic: break
-    case .bbr(let bbr):
+    switch control.model {
+    case .none: break
+    case .some(let bbr):
       bbr.lost(
         outstanding[index], outstanding[snapshot: index], count, window: window.segments,
         isSelective: isSelective)
@@ -50,10 +47,9 @@ extension TCPConnection {
 
   /// Something is about to be sent, and nothing is out.
   mutating func noteRestart(now: Instant) {
-    switch control {
-    case .newReno: break
-    case .cubic: break
-    case .bbr(let bbr):
+    switch control.model {
+    case .none: break
+    case .some(let bbr):
       bbr.willSend(
         smoothed: roundTrip.smoothed, segment: fullSegment, initialWindow: initialWindow, &window, &pacer,
         now: now)
@@ -63,11 +59,9 @@ extension TCPConnection {
   /// CheckIfApplicationLimited of draft-ietf-ccwg-bbr section 4.1.2.4, before anything is written, acknowledged or timed
   /// out: all that there was has been sent, and more might have been.
   mutating func noteApplicationLimit() {
-    guard control.hasModel else { return }
-    switch control {
-    case .newReno: break
-    case .cubic: break
-    case .bbr(let bbr):
+    switch control.model {
+    case .none: break
+    case .some(let bbr):
       guard send.unsentBytes < fullSegment, outstanding.inFlight < window.segments,
         outstanding.lost <= outstanding.repeating
       else { return }
@@ -77,10 +71,9 @@ extension TCPConnection {
 
   /// Pace and window follow from the model. False: there is none.
   mutating func steer(_ sample: AcknowledgmentSample) -> Bool {
-    switch control {
-    case .newReno: return false
-    case .cubic: return false
-    case .bbr(let bbr):
+    switch control.model {
+    case .none: return false
+    case .some(let bbr):
       bbr.steer(sample, &window, &pacer)
       return true
     }
@@ -88,10 +81,9 @@ extension TCPConnection {
 
   /// What the model has to tell, for ``info``.
   func addModel(to info: inout TCPInfo) {
-    switch control {
-    case .newReno: break
-    case .cubic: break
-    case .bbr(let bbr):
+    switch control.model {
+    case .none: break
+    case .some(let bbr):
       info.bandwidth = bbr.info(segment: fullSegment)
       (info.deliveryRate, info.isDeliveryApplicationLimited) = bbr.deliveryRate(segment: fullSegment)
     }
