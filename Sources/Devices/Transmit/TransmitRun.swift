@@ -49,7 +49,7 @@ extension TransmitQueueRef {
   fileprivate func admit(_ packet: consuming Packet, _ cx: inout SoftInterrupt) {
     let state = unsafe state
     if unsafe state.pointee.waiting == 0, !isStopped, mayGive {
-      unsafe state.pointee.returned.append(packet)
+      guard offer(packet, &cx) else { return }
     } else {
       unsafe state.pointee.enqueue(packet, now: cx.transmitBatch.now)
     }
@@ -65,27 +65,34 @@ extension TransmitQueueRef {
         return  // bytes are in flight, and their completion runs the queue
       }
       guard let packet = unsafe state.pointee.dequeue(now: cx.transmitBatch.now) else { return }
-      let source = Int(packet.metadata.queue)
-      let (stops, locks) = unsafe (
-        state.pointee.counters.stops.value, state.pointee.counters.lockTaken.value
-      )
-      if let back = give(packet, cx) {
-        putBack(back)
-        // The driver's lock is taken: whoever lets go runs the queue.
-        if unsafe state.pointee.counters.lockTaken.value != locks { return }
-        // A completion may have restarted the queue since; a driver that never stopped it has a bug.
-        if unsafe state.pointee.counters.stops.value == stops {  // keeps TX-BUSY
-          unsafe state.pointee.counters.busyWhileRunning.increment()
-          return
-        }
-        unsafe state.pointee.counters.givenBack.increment()
-      } else {
-        noteDirty(&cx)
-        unsafe state.pointee.counters.sent.increment()
-        // After the driver has it: its source may go past the gate again (keeps the order per source).
-        if let sources = unsafe state.pointee.sources { unsafe sources[source].pointee.deferred.subtract(1) }
-      }
+      guard offer(packet, &cx) else { return }
     }
+  }
+
+  /// Offers the driver one packet, which waits in front if that does not take it. False: nothing more is to be offered.
+  @inline(__always) private func offer(_ packet: consuming Packet, _ cx: inout SoftInterrupt) -> Bool {
+    let state = unsafe state
+    let source = Int(packet.metadata.queue)
+    let (stops, locks) = unsafe (
+      state.pointee.counters.stops.value, state.pointee.counters.lockTaken.value
+    )
+    if let back = give(packet, cx) {
+      putBack(back)
+      // The driver's lock is taken: whoever lets go runs the queue.
+      if unsafe state.pointee.counters.lockTaken.value != locks { return false }
+      // A completion may have restarted the queue since; a driver that never stopped it has a bug.
+      if unsafe state.pointee.counters.stops.value == stops {  // keeps TX-BUSY
+        unsafe state.pointee.counters.busyWhileRunning.increment()
+        return false
+      }
+      unsafe state.pointee.counters.givenBack.increment()
+    } else {
+      noteDirty(&cx)
+      unsafe state.pointee.counters.sent.increment()
+      // After the driver has it: its source may go past the gate again (keeps the order per source).
+      if let sources = unsafe state.pointee.sources { unsafe sources[source].pointee.deferred.subtract(1) }
+    }
+    return true
   }
 
   /// To the front: what was first stays first (the order mutation of PROTOCOLS 4).
@@ -125,6 +132,12 @@ extension TransmitQueueRef {
   fileprivate func settle(_ cx: inout SoftInterrupt) {
     let state = unsafe state
     let waiting = unsafe state.pointee.waiting
+    // Nothing waits, nothing did, and nothing is in flight or thrown away: what others read is as it was.
+    if waiting == 0, unsafe !state.pointee.completesLater, unsafe state.pointee.dropped.isEmpty,
+      unsafe state.pointee.standing.loadRelaxed() == 0
+    {
+      return
+    }
     unsafe state.pointee.standing.store(waiting > 0 ? 1 : 0)
     unsafe state.pointee.counters.discipline.backlogPackets.set(UInt64(waiting))
     unsafe state.pointee.counters.discipline.backlogBytes.set(UInt64(state.pointee.waitingBytes))
