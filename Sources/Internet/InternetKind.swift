@@ -30,6 +30,7 @@ extension InternetLayer {
     handlers.registerReceive { batch, interface, cx in
       let layer = cx.internet
       while let packet = batch.popFirst() { layer.receive(packet, interface: UInt16(interface), &cx) }
+      layer.finishBatch(&cx)
     }
     handlers.register(InternetKind.neighborCache, at: .net) { item, cx in
       unsafe GateRef<NeighborCache>(item.raw).resume(budget: NeighborCache.budget, &cx)

@@ -121,6 +121,10 @@ public final class InternetLayer: @unchecked Sendable {
   func deliver(_ packet: consuming Packet, to protocolNumber: IPProtocol, _ cx: inout SoftInterrupt) {
     unsafe transports[Int(protocolNumber.rawValue)]?.receive(packet, &cx)
   }
+  /// A batch of received packets ends. Only TCP holds any back.
+  func finishBatch(_ cx: inout SoftInterrupt) {
+    unsafe transports[Int(IPProtocol.tcp.rawValue)]?.finish(&cx)
+  }
   /// Tells the transport, if there is one, what became of a packet of its.
   func fail(_ failure: DeliveryFailure, _ cx: inout SoftInterrupt) {
     unsafe transports[Int(failure.protocolNumber.rawValue)]?.fail(failure, &cx)

@@ -10,6 +10,9 @@ public struct TransportHandler: Sendable {
   /// has both addresses, the interface and both offsets. The transport checksum is not yet verified.
   /// The IP header is still in front of the bytes: ``InternetLayer/reject(_:_:_:)`` needs it there.
   public var receive: @Sendable (consuming Packet, inout SoftInterrupt) -> Void
+  /// The packets that came together end here: what ``receive`` has held back, so that it is taken at once, is taken.
+  /// Called after each batch, with or without packets for the protocol.
+  public var finish: @Sendable (inout SoftInterrupt) -> Void
   /// A packet of ours did not arrive. Never called from inside ``InternetLayer`` send functions on the same
   /// stack frame as the sender's (L7).
   public var fail: @Sendable (DeliveryFailure, inout SoftInterrupt) -> Void
@@ -17,9 +20,11 @@ public struct TransportHandler: Sendable {
   /// A handler.
   public init(
     receive: @escaping @Sendable (consuming Packet, inout SoftInterrupt) -> Void,
+    finish: @escaping @Sendable (inout SoftInterrupt) -> Void = { _ in },
     fail: @escaping @Sendable (DeliveryFailure, inout SoftInterrupt) -> Void = { _, _ in }
   ) {
     self.receive = receive
+    self.finish = finish
     self.fail = fail
   }
 }

@@ -53,6 +53,8 @@ struct SocketContext: ~Copyable {
   let counters = SocketCounters()
   /// (o) its share of the stack's account of memory.
   let memory: MemoryShare
+  /// (o) this context: segments that came in a row.
+  var run = SegmentRun()
   /// (o) Every block whose memory was ever used; ended with the slab.
   var made: [ConnectionRef] = []
 }

@@ -148,9 +148,11 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
     internet.setTransport(
       TransportHandler(
         receive: { packet, cx in SocketInput.tcp(packet, &cx) },
+        finish: { cx in SocketInput.finishRun(&cx) },
         fail: { failure, cx in SocketErrors.tcp(failure, &cx) }), for: .tcp)
     contexts.handlers.registerSteered { batch, cx in
       while let packet = batch.popFirst() { SocketInput.steered(packet, &cx) }
+      SocketInput.finishRun(&cx)
     }
     internet.setTransport(
       TransportHandler(
@@ -192,6 +194,7 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
     handlers.register(SocketKind.datagram, at: .net) { item, cx in DatagramSocket.transmit(item, &cx) }
     handlers.register(SocketKind.steeredSegment, at: .net) { item, cx in
       SocketInput.steered(Packet(item: item), &cx)
+      SocketInput.finishRun(&cx)
     }
     handlers.registerTimer(SocketKind.synTimer) { _, cx in SocketContextRef(cx).synTimerFired(&cx) }
     handlers.registerTimer(SocketKind.connectionTimer) { timer, cx in

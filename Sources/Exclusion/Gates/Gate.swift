@@ -89,6 +89,20 @@ public protocol GatedBlock: ~Copyable {
     }
   }
 
+  /// Enters if the gate is free, and runs `body` as one would run items; what others post meanwhile comes after it.
+  /// False: it is not free, or closed, and `body` was not run.
+  @inlinable
+  public func enterIfFree(_ cx: inout SoftInterrupt, _ body: (inout SoftInterrupt) -> Void) -> Bool {
+    var free: UInt64 = 0
+    guard unsafe atomicWord(raw, GateHeader.word).pointee.compareExchange(&free, GateWord.owned) else {
+      return false
+    }
+    cx.core.gates.entries.increment()
+    body(&cx)
+    leave(budget: budget, &cx)
+    return true
+  }
+
   /// Enters and runs `events` if the gate is free, else leaves them to the owner.
   @inlinable public func submit(events: GateEvents, _ cx: inout SoftInterrupt) -> Outcome {
     let word = unsafe atomicWord(raw, GateHeader.word)

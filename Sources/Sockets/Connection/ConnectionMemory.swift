@@ -45,9 +45,11 @@ extension ConnectionRef {
   }
 
   /// Takes the memory that the text of a segment occupies into the account, before anything is acknowledged. False:
-  /// the text is dropped.
-  func admit(_ bytes: Int, isAhead: Bool, pool: PacketPoolRef, _ sockets: SocketContextRef) -> Bool {
-    let held = receiveOccupied
+  /// the text is dropped. `admitted`: bytes that were taken in this run, and wait ahead of holes.
+  func admit(
+    _ bytes: Int, beside admitted: Int, isAhead: Bool, pool: PacketPoolRef, _ sockets: SocketContextRef
+  ) -> Bool {
+    let held = receiveOccupied + admitted
     let limit = unsafe SocketMemoryPolicy.receive(limit: Int(shared.pointee.receiveLimit.loadRelaxed()))
     guard held + bytes <= limit else {
       sockets.counters.receiveQueueFull.increment()

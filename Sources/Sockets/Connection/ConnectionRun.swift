@@ -75,7 +75,12 @@ extension ConnectionRef {
     apply(effects, sink, &cx)
   }
 
-  func apply(_ effects: TCPEffects, _ sink: consuming ConnectionSink, _ cx: inout SoftInterrupt) {
+  /// What a run of the engine, or several in a row, left to do. `isDropped`: what was acknowledged is off the send
+  /// chain already.
+  func apply(
+    _ effects: TCPEffects, _ sink: consuming ConnectionSink, isDropped: Bool = false,
+    _ cx: inout SoftInterrupt
+  ) {
     let shared = unsafe shared
     let owned = unsafe owned
     unsafe shared.pointee.publishedState.store(UInt64(owned.pointee.engine.state.rawValue))
@@ -86,7 +91,7 @@ extension ConnectionRef {
     transmit(&sink.outgoing, &cx)
     if sink.isHeld { waitForCredit(sink.sockets) }
     var edges: SocketEvents = effects.deliveredBytes > 0 ? .readable : []
-    if effects.acknowledgedBytes > 0 {
+    if effects.acknowledgedBytes > 0, !isDropped {
       unsafe owned.pointee.sendChain.dropFirst(effects.acknowledgedBytes)
     }
     let isRoomBack = settleSent(sink.sockets)
@@ -175,19 +180,7 @@ extension ConnectionRef {
     #endif
     guard !isDropped else { return SocketInput.redispatch(packet, &cx) }
     if unsafe owned.pointee.isInserting { return keepEarly(packet, &cx) }
-    // Before anything of it counts: also a reset, also in TIME-WAIT.
-    guard let (header, headerCount) = try? TCPHeader.parse(packet.bytes) else {
-      return sockets.counters.segmentsMalformed.increment()
-    }
-    let segment = TCPSegment(
-      header, arrival: packet.metadata.arrival,
-      notification: TrafficClass(rawValue: packet.metadata.trafficClass).notification)
-    guard
-      unsafe SegmentBuilder.isAuthentic(
-        packet, segment, headerCount, owned.pointee.authentication,
-        isOpening: owned.pointee.engine.state == .synSent, sockets)
-    else { return }
-    packet.trimFront(headerCount)  // payload only from here on
+    guard let segment = open(&packet, sockets) else { return }
     let shared = unsafe shared
     let free = freeReceiveSpace()
     unsafe owned.pointee.engine.noteReceiveSpace(free, unread: available, now: cx.now)
@@ -199,6 +192,68 @@ extension ConnectionRef {
     if effects.reopen {
       SocketInput.reopen(segment, unsafe shared.pointee.key, &cx)
     }
+  }
+
+  /// The header of a segment, whose packet has its payload only from there on; nil: it is not to be taken, which is
+  /// counted. Before anything of it counts: also a reset, also in TIME-WAIT.
+  @inline(__always) private func open(
+    _ packet: inout Packet, _ sockets: SocketContextRef
+  ) -> TCPSegment? {
+    guard let (header, headerCount) = try? TCPHeader.parse(packet.bytes) else {
+      sockets.counters.segmentsMalformed.increment()
+      return nil
+    }
+    let segment = TCPSegment(
+      header, arrival: packet.metadata.arrival,
+      notification: TrafficClass(rawValue: packet.metadata.trafficClass).notification)
+    guard
+      unsafe SegmentBuilder.isAuthentic(
+        packet, segment, headerCount, owned.pointee.authentication,
+        isOpening: owned.pointee.engine.state == .synSent, sockets)
+    else { return nil }
+    packet.trimFront(headerCount)
+    return segment
+  }
+
+  /// Segments that came in a row. The engine takes one after the other, and what that leaves to do is done once; what
+  /// Linux would have made one segment of (its GRO) is acknowledged as one.
+  func arriveAll(_ items: inout ItemList, _ cx: inout SoftInterrupt) {
+    unsafe willOwn(UnsafeRawPointer(owned))  // keeps PCB-OWN
+    let owned = unsafe owned
+    if unsafe owned.pointee.isDropped || owned.pointee.isInserting { return arriveOneByOne(&items, &cx) }
+    let sockets = SocketContextRef(cx)
+    let now = cx.now
+    unsafe owned.pointee.engine.noteReceiveSpace(freeReceiveSpace(), unread: available, now: now)
+    var sink = ConnectionSink(self, pool: cx.pool, sockets: sockets)
+    var effects = TCPEffects()
+    var joined = JoinedText()
+    while let item = items.popFirst() {
+      var packet = Packet(item: item)
+      guard let segment = open(&packet, sockets) else { continue }
+      let isFollowed = joined.isFollowed(packet, segment, by: items.first)
+      let step = unsafe owned.pointee.engine.arrive(
+        segment, packet, holdsAnswer: isFollowed, now: now, sink: &sink)
+      if step.acknowledgedBytes > 0 { unsafe owned.pointee.sendChain.dropFirst(step.acknowledgedBytes) }
+      effects.merge(step)
+      guard step.events.isEmpty, step.error == nil else {
+        // More than text and acknowledgments: it is done before the next one comes.
+        applyArrival(effects, sink, &cx)
+        if step.reopen { SocketInput.reopen(segment, unsafe shared.pointee.key, &cx) }
+        return arriveOneByOne(&items, &cx)
+      }
+    }
+    unsafe owned.pointee.engine.answerHeld(now: now, sink: &sink)
+    applyArrival(effects, sink, &cx)
+  }
+  private func applyArrival(
+    _ effects: TCPEffects, _ sink: consuming ConnectionSink, _ cx: inout SoftInterrupt
+  ) {
+    let discarded = sink.discarded
+    apply(effects, sink, isDropped: true, &cx)
+    if discarded > 0 { windowOpened(&cx) }
+  }
+  private func arriveOneByOne(_ items: inout ItemList, _ cx: inout SoftInterrupt) {
+    while let item = items.popFirst() { arrive(Packet(item: item), &cx) }
   }
 
   /// A child that the table does not have yet takes nothing: it is not whole (SO-PUBLISH).

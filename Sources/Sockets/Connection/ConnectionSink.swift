@@ -73,7 +73,9 @@ struct ConnectionSink: TCPSink, ~Copyable {
   mutating func admit(_ text: borrowing Packet, isAhead: Bool) -> Bool {
     if !isAhead, isUnread { return true }  // it goes at once
     let bytes = text.occupiedBytes
-    guard connection.admit(bytes, isAhead: isAhead, pool: pool, sockets) else { return false }
+    guard connection.admit(bytes, beside: admitted, isAhead: isAhead, pool: pool, sockets) else {
+      return false
+    }
     admitted += bytes
     return true
   }

@@ -18,6 +18,8 @@ enum SocketInput {
       sockets.counters.segmentsMalformed.increment()
       return
     }
+    // The run's flow is at home here, and found.
+    if unsafe sockets.pointer.pointee.run.takes(key) { return take(packet, key, sockets) }
     let hash = key.hash(sockets.hashKey)
     // Before the checksum, which is work for home.
     if cx.steers, sockets.home(hash: hash) != cx.index {
@@ -39,40 +41,82 @@ enum SocketInput {
   static func atHome(
     _ packet: consuming Packet, _ key: FlowKey, _ hash: UInt64, _ cx: inout SoftInterrupt
   ) {
+    finishRun(&cx)
     let sockets = SocketContextRef(cx)
+    guard let connection = sockets.shard(sockets.home(hash: hash)).find(hash: hash, key) else {
+      guard isWhole(packet, sockets) else { return }
+      var packet = packet
+      packet.metadata.flowHash = UInt32(truncatingIfNeeded: hash >> 32)
+      packet.metadata.flags.insert(.checksumVerified)
+      return withoutConnection(packet, key, hash, &cx)
+    }
+    unsafe sockets.pointer.pointee.run.begin(connection, key, hash)
+    take(packet, key, sockets)
+  }
+
+  /// Another segment of the run's connection.
+  @inline(__always) private static func take(
+    _ packet: consuming Packet, _ key: FlowKey, _ sockets: SocketContextRef
+  ) {
     var packet = packet
+    guard isWhole(packet, sockets) else { return }
+    unsafe packet.metadata.flowHash = UInt32(truncatingIfNeeded: sockets.pointer.pointee.run.hash >> 32)
+    packet.metadata.flags.insert(.checksumVerified)
+    unsafe sockets.pointer.pointee.run.append(packet)
+  }
+
+  /// Whether a segment is what was sent, and to us alone. What is wrong with it is counted.
+  @inline(__always) private static func isWhole(
+    _ packet: borrowing Packet, _ sockets: SocketContextRef
+  ) -> Bool {
     let (source, destination) = (packet.metadata.source, packet.metadata.destination)
     if !packet.metadata.flags.contains(.checksumVerified) {
       guard
         InternetChecksum.of(packet.bytes, source: source, destination: destination, protocol: .tcp) == 0
       else {
         sockets.counters.checksumErrors.increment()
-        return
+        return false
       }
-      packet.metadata.flags.insert(.checksumVerified)
     }
     guard !destination.isMulticast, !packet.metadata.flags.contains(.linkBroadcast) else {
       sockets.counters.segmentsMalformed.increment()  // RFC 9293 section 3.9.2.3: silently discarded
-      return
+      return false
     }
-    packet.metadata.flowHash = UInt32(truncatingIfNeeded: hash >> 32)
-    if let connection = sockets.shard(sockets.home(hash: hash)).find(hash: hash, key) {
-      // One that has moved: everything passes here on its way to it, so its order is kept (PCB-MOVE).
-      if let target = connection.beginForwarding(cx) {
-        return forward(packet, connection, to: target, &cx)
-      }
-      let item = packet.intoItem()
-      item.kind = SocketKind.segment
-      switch connection.gate.submit(item, isSegment: true, &cx) {
-      case .ran, .posted: return
-      case .dropped:
-        _ = Packet(item: item)
-        sockets.counters.gateQueueFull.increment()
-        return
-      case .closed: packet = Packet(item: item)  // it ended between the look-up and the gate
-      }
+    return true
+  }
+
+  /// The end of a run: its connection gets what came.
+  static func finishRun(_ cx: inout SoftInterrupt) {
+    let sockets = SocketContextRef(cx)
+    guard unsafe !sockets.pointer.pointee.run.items.isEmpty else { return }
+    var items = ItemList()
+    guard let (connection, key, hash) = unsafe sockets.pointer.pointee.run.end(&items) else { return }
+    if items.count > 1, !cx.steers || connection.home == cx.index {
+      // Free: one entry for all. Else each goes to whoever is inside, and counts.
+      let isTaken = connection.gate.enterIfFree(&cx) { cx in connection.arriveAll(&items, &cx) }
+      if isTaken { return }
     }
-    withoutConnection(packet, key, hash, &cx)
+    while let item = items.popFirst() { submit(Packet(item: item), connection, key, hash, &cx) }
+  }
+
+  private static func submit(
+    _ packet: consuming Packet, _ connection: ConnectionRef, _ key: FlowKey, _ hash: UInt64,
+    _ cx: inout SoftInterrupt
+  ) {
+    // One that has moved: everything passes here on its way to it, so its order is kept (PCB-MOVE).
+    if let target = connection.beginForwarding(cx) {
+      return forward(packet, connection, to: target, &cx)
+    }
+    let item = packet.intoItem()
+    item.kind = SocketKind.segment
+    switch connection.gate.submit(item, isSegment: true, &cx) {
+    case .ran, .posted: break
+    case .dropped:
+      _ = Packet(item: item)
+      SocketContextRef(cx).counters.gateQueueFull.increment()
+    case .closed:  // it ended between the look-up and the gate
+      withoutConnection(Packet(item: item), key, hash, &cx)
+    }
   }
 
   /// The owner's look at a segment that was parsed before it was posted: leaves the payload.

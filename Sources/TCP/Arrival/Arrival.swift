@@ -8,10 +8,13 @@ extension TCPConnection {
   /// - Parameters:
   ///   - segment: its header, checked and parsed.
   ///   - payload: its payload, exactly; nil or empty if there is none.
+  ///   - holdsAnswer: another segment comes at once that continues its text: an acknowledgment of in-order text may
+  ///     wait for that. ``answerHeld(now:sink:)`` follows the last one.
   ///   - now: the time, not before `segment.arrival`.
   ///   - sink: where answers and the stream go.
   public mutating func arrive(
-    _ segment: TCPSegment, _ payload: consuming Packet?, now: Instant, sink: inout some TCPSink & ~Copyable
+    _ segment: TCPSegment, _ payload: consuming Packet?, holdsAnswer: Bool = false, now: Instant,
+    sink: inout some TCPSink & ~Copyable
   ) -> TCPEffects {
     var effects = TCPEffects()
     counters.segmentsReceived &+= 1
@@ -21,12 +24,19 @@ extension TCPConnection {
     case .synSent:
       arriveInSynSent(segment, payload, now: now, sink: &sink, &effects)
     case .synReceived, .established, .finWait1, .finWait2, .closeWait, .closing, .lastAck:
-      arriveInWindow(segment, payload, now: now, sink: &sink, &effects)
+      arriveInWindow(segment, payload, holdsAnswer: holdsAnswer, now: now, sink: &sink, &effects)
     case .timeWait:
       arriveInTimeWait(segment, payloadCount: byteCount(payload), now: now, sink: &sink, &effects)
     }
     send.queueFront = send.dataStart
     return effects
+  }
+
+  /// The segments that came together end: what their acknowledgment waited for will not come.
+  public mutating func answerHeld(now: Instant, sink: inout some TCPSink & ~Copyable) {
+    guard isAnswerHeld else { return }
+    isAnswerHeld = false
+    answer(now: now, sink: &sink)
   }
 
   /// Answers, when a segment has been taken: data if there is some to send, else an acknowledgment if one is

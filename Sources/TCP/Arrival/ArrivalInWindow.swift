@@ -5,7 +5,7 @@ import Wire
 extension TCPConnection {
   /// RFC 9293 section 3.10.7.4, from SYN-RECEIVED to LAST-ACK.
   mutating func arriveInWindow(
-    _ arrived: TCPSegment, _ payload: consuming Packet?, now: Instant,
+    _ arrived: TCPSegment, _ payload: consuming Packet?, holdsAnswer: Bool, now: Instant,
     sink: inout some TCPSink & ~Copyable, _ effects: inout TCPEffects
   ) {
     var segment = arrived
@@ -98,7 +98,9 @@ extension TCPConnection {
     if segment.flags.contains(.urg), segment.urgentPointer > 0 { counters.urgentSegments &+= 1 }
     receiveText(
       segment, at: segment.sequence, count: count, payload, now: now, sink: &sink, &effects)
-    answer(now: now, sink: &sink)
+    // Holes and repetitions are told of one by one.
+    isAnswerHeld = holdsAnswer && reassembly.isEmpty && selective.isEmpty
+    if !isAnswerHeld { answer(now: now, sink: &sink) }
   }
 
   /// A segment that is all old: the peer has not heard our acknowledgments, or did not wait for them. It learns that

@@ -40,6 +40,8 @@ public struct TCPConnection: ~Copyable {
   var urgentEnd: SequenceNumber?
   /// Places that segments respect; nil: there are none.
   var marks: SendMarks?
+  /// Text was taken, and the answer waits for the segment that comes with it.
+  var isAnswerHeld = false
   /// What keeps text from leaving, for statistics.
   var limits = SendLimits()
   /// The user timeout has still to be told.
