@@ -48,6 +48,8 @@ struct ConnectionSink: TCPSink, ~Copyable {
       urgentPointer: segment.urgentPointer, options: segment.options)
     if segment.payloadCount > 0 {
       packet.append(segment.payloadCount)
+      // The next segment lies behind this one: it is not looked for from the front.
+      unsafe connection.owned.pointee.sendChain.seek(to: segment.payloadOffset)
       unsafe connection.owned.pointee.sendChain.copy(
         offset: segment.payloadOffset, count: segment.payloadCount, into: packet.dataAddress)
       packet.credit = connection.credit
