@@ -147,7 +147,7 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
     protocols.register(InternetDomain(.inet6, self))
     internet.setTransport(
       TransportHandler(
-        receive: { packet, cx in SocketInput.tcp(packet, &cx) },
+        receive: { packet, cx in SocketInput.collect(packet, &cx) },
         finish: { cx in SocketInput.finishRun(&cx) },
         fail: { failure, cx in SocketErrors.tcp(failure, &cx) }), for: .tcp)
     contexts.handlers.registerSteered { batch, cx in

@@ -158,6 +158,32 @@ import Wire
     #expect(host.clock.now() == before)
   }
 
+  /// Addresses that were looked at are known only until the tables change, for the frames to us alone, by the same link.
+  @Test func whatIsKnownOfAddressesEndsWithTheTables() {
+    let host = Host()
+    let (other, network) = (IPAddress("10.0.2.3")!, IPPrefix("10.0.2.3/24")!)
+    let link = host.link
+    func change(_ edit: @escaping @Sendable (inout NetworkTables) throws(NetworkChangeError) -> Void) {
+      host.perform { cx in try? cx.internet.change(&cx, edit) }
+    }
+    for _ in 0..<3 {
+      host.exchange(Frame.ipv4(Frame.udp(), to: other))
+      #expect(host.received.packets.isEmpty)
+      change { tables throws(NetworkChangeError) in
+        try tables.addAddress(InterfaceAddress(network, interface: link))
+      }
+      for _ in 0..<3 { host.exchange(Frame.ipv4(Frame.udp(), to: other)) }
+      #expect(host.received.packets.count == 3)
+      host.received.packets = []
+      // The same addresses in a frame to everyone are nobody's (RFC 1122 section 3.3.6).
+      host.exchange(Frame.ipv4(Frame.udp(), to: other, station: .broadcast))
+      #expect(host.received.packets.isEmpty)
+      change { tables throws(NetworkChangeError) in
+        try tables.removeAddress(other, interface: link)
+      }
+    }
+  }
+
   @Test func paddingAndPriorityTagsAreTakenOff() {
     let host = Host()
     let padding = [UInt8](repeating: 0xEE, count: 18)

@@ -44,6 +44,27 @@ import Wire
     }
   }
 
+  /// Segments that come together are acknowledged as one; what is told of holes and repetitions does not wait, and
+  /// nothing waits for a segment that was no good.
+  @Test func segmentsThatComeTogetherAreAcknowledgedAsOne() {
+    let script = established()
+    for index in 0..<8 {
+      script.inject(.ack, 1 + index * 1000, stream(1000, from: index * 1000), ack: 1, isFollowed: index < 7)
+      #expect(script.take().map(\.acknowledgment) == (index < 7 ? [] : [8001]))
+    }
+    script.finish()
+    #expect(script.take().isEmpty)
+    script.inject(.ack, 8001, stream(1000, from: 8000), ack: 1, isFollowed: true)
+    script.inject(.ack, 9_000_001, stream(1000), ack: 1)
+    #expect(script.take().map(\.acknowledgment) == [9001], "beyond the window")
+    script.inject(.ack, 9001, stream(1000, from: 9000), ack: 1, isFollowed: true)
+    #expect(script.take().isEmpty)
+    script.finish()
+    #expect(script.take().map(\.acknowledgment) == [10_001])
+    script.inject(.ack, 11_001, stream(1000, from: 11_000), ack: 1, isFollowed: true)
+    #expect(script.take().map(\.acknowledgment) == [10_001], "ahead of a hole")
+  }
+
   /// A full segment is what the peer's segments hold, not what they might.
   @Test func theSizeOfAFullSegmentIsLearnt() {
     let script = patient

@@ -9,8 +9,14 @@ import Wire
 enum SocketInput {
   // MARK: TCP
 
-  /// A TCP segment for this host; the packet begins at the TCP header (RFC 9293 section 3.10.7).
+  /// A TCP segment for this host, alone; the packet begins at the TCP header (RFC 9293 section 3.10.7).
   static func tcp(_ packet: consuming Packet, _ cx: inout SoftInterrupt) {
+    collect(packet, &cx)
+    finishRun(&cx)
+  }
+
+  /// The same for one of a batch: it may wait for those that come with it, until ``finishRun(_:)``.
+  static func collect(_ packet: consuming Packet, _ cx: inout SoftInterrupt) {
     let sockets = SocketContextRef(cx)
     sockets.counters.segmentsReceived.increment()
     // No more than the flow is asked for here: whoever takes the segment reads the rest, once.

@@ -151,7 +151,8 @@ final class Script {
   /// The peer sends a segment.
   func inject(
     _ flags: TCPFlags, _ sequence: Int, _ payload: [UInt8] = [], ack: Int? = nil, window: UInt16 = 65535,
-    options: TCPOptions = TCPOptions(), urgent: UInt16 = 0, mark: CongestionNotification = .notCapable
+    options: TCPOptions = TCPOptions(), urgent: UInt16 = 0, mark: CongestionNotification = .notCapable,
+    isFollowed: Bool = false
   ) {
     var options = options
     if stamps, options.timestamps == nil, !flags.contains(.rst) {
@@ -162,7 +163,15 @@ final class Script {
       sequence: irs + sequence, acknowledgment: ack.map { iss + $0 } ?? SequenceNumber(0), flags: flags,
       window: window, urgentPointer: urgent, options: options, arrival: now, notification: mark)
     run { script, sink in
-      script.connection.arrive(segment, script.pool.packet(payload), now: script.now, sink: &sink)
+      script.connection.arrive(
+        segment, script.pool.packet(payload), holdsAnswer: isFollowed, now: script.now, sink: &sink)
+    }
+  }
+
+  func finish() {
+    run { script, sink in
+      script.connection.answerHeld(now: script.now, sink: &sink)
+      return TCPEffects()
     }
   }
 
