@@ -46,6 +46,7 @@ import Wire
 
   /// Segments that come together are acknowledged as one; what is told of holes and repetitions does not wait, and
   /// nothing waits for a segment that was no good.
+  // Rules: RFC 9293 MUST-59
   @Test func segmentsThatComeTogetherAreAcknowledgedAsOne() {
     let script = established()
     for index in 0..<8 {

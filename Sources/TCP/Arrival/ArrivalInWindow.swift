@@ -98,8 +98,9 @@ extension TCPConnection {
     if segment.flags.contains(.urg), segment.urgentPointer > 0 { counters.urgentSegments &+= 1 }
     receiveText(
       segment, at: segment.sequence, count: count, payload, now: now, sink: &sink, &effects)
-    // Holes and repetitions are told of one by one.
-    isAnswerHeld = holdsAnswer && reassembly.isEmpty && selective.isEmpty
+    // Holes, repetitions and congestion are told of one by one.
+    isAnswerHeld =
+      holdsAnswer && reassembly.isEmpty && selective.isEmpty && !segment.congestionExperienced
     if !isAnswerHeld { answer(now: now, sink: &sink) }
   }
 
