@@ -33,7 +33,7 @@ public final class LinkPair: Sendable {
 }
 
 /// One end of a ``LinkPair``.
-public final class LinkEnd: Device {
+@safe public final class LinkEnd: Device, @unchecked Sendable {  // constant; what it refers to is shared by itself
   /// The name that users see.
   public let name: String
   /// The kind of link.
@@ -43,6 +43,12 @@ public final class LinkEnd: Device {
   private let outgoing: [PacketRing]
   private let incoming: [PacketRing]
   private let queueCounters: [DeviceCounters]
+  /// The same for who sends, kept by the arrays: taking an object out of an array counts a reference, for every frame.
+  private let lanes: UnsafeMutablePointer<Lane>
+  @safe private struct Lane {
+    let ring: Unmanaged<PacketRing>
+    let counters: Unmanaged<DeviceCounters>
+  }
 
   init(name: String, linkLayer: LinkLayer, mtu: Int, outgoing: [PacketRing], incoming: [PacketRing]) {
     self.name = name
@@ -51,7 +57,13 @@ public final class LinkEnd: Device {
     self.outgoing = outgoing
     self.incoming = incoming
     queueCounters = outgoing.map { _ in DeviceCounters() }
+    unsafe lanes = .allocate(capacity: outgoing.count)
+    for (queue, ring) in outgoing.enumerated() {
+      unsafe (lanes + queue).initialize(
+        to: Lane(ring: .passUnretained(ring), counters: .passUnretained(queueCounters[queue])))
+    }
   }
+  deinit { unsafe lanes.deallocate() }
 
   /// The number of queue pairs.
   public var queueCount: Int { outgoing.count }
@@ -70,9 +82,10 @@ public final class LinkEnd: Device {
     queue: Int, limit: Int, pool: PacketPoolRef, now: Instant, into batch: inout PacketQueue
   ) -> ReceiveOutcome {
     let counters = queueCounters[queue]
+    let ring = incoming[queue]
     var taken = 0
     while taken < limit {
-      guard let frame = incoming[queue].takeOne() else { return .drained }
+      guard let frame = ring.takeOne() else { return .drained }
       guard var copy = pool.allocate() else {
         // The frame is lost as on a wire whose receiver has no buffer; the ring goes on (R8).
         counters.receiveOutOfBuffers.increment()
@@ -97,10 +110,19 @@ public final class LinkEnd: Device {
 
   /// Puts the packet into the ring, or gives it back with the queue stopped (TX-BUSY).
   public func send(_ packet: consuming Packet, queue: Int) -> Packet? {
+    precondition(queue >= 0 && queue < queueCount, "TX-OWN: a queue that the link does not have")
     let bytes = packet.count
-    if let back = outgoing[queue].put(packet) { return back }
-    queueCounters[queue].framesSent.increment()
-    queueCounters[queue].bytesSent.increment(by: UInt64(bytes))
+    let lane = unsafe lanes[queue]
+    let item = packet.intoItem()
+    let back = unsafe lane.ring._withUnsafeGuaranteedRef { ring -> ItemRef? in
+      guard let back = ring.put(Packet(item: item)) else { return nil }
+      return back.intoItem()
+    }
+    if let back { return Packet(item: back) }
+    unsafe lane.counters._withUnsafeGuaranteedRef { counters in
+      counters.framesSent.increment()
+      counters.bytesSent.increment(by: UInt64(bytes))
+    }
     return nil
   }
   /// Tells the receiver, once for the batch.
