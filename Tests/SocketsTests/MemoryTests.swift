@@ -185,7 +185,9 @@ extension Host {
           #expect(sockets.memory.state == state)
         }
         func admits(_ bytes: Int, isAhead: Bool = false) -> Bool {
-          guard connection.admit(bytes, isAhead: isAhead, pool: cx.pool, sockets) else { return false }
+          guard connection.admit(bytes, beside: 0, isAhead: isAhead, pool: cx.pool, sockets) else {
+            return false
+          }
           connection.settleReceived(bytes, sockets)
           return true
         }
