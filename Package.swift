@@ -85,7 +85,7 @@ let targets: [Target] = [
   tests(
     "SocketsTests",
     [
-      "Sockets", "DeviceTesting", "TCP", "Internet", "SoftInterrupts", "Devices", "Wire", "Buffers",
+      "Chance", "Sockets", "DeviceTesting", "TCP", "Internet", "SoftInterrupts", "Devices", "Wire", "Buffers",
       "Exclusion", "Timing",
     ]),
   tests(

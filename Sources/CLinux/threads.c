@@ -113,6 +113,7 @@ void *sluice_map_slab(size_t bytes) {
   madvise(slab, bytes, MADV_WIPEONFORK);
   return slab;
 }
+void sluice_empty_slab(void *slab, size_t bytes) { madvise(slab, bytes, MADV_DONTNEED); }
 void sluice_unmap_slab(void *slab, size_t bytes) { munmap(slab, bytes); }
 
 // A page that the kernel wipes in a child: what was 1 here is 0 there. Without it the process id tells.

@@ -20,6 +20,7 @@
       memory,
       neighbors,
       restarts,
+      rests,
       transmit,
       wakes,
     ].flatMap { $0 }

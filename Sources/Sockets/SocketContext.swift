@@ -32,6 +32,7 @@ enum SocketKind {
   static let observerMemory = WorkKind(rawValue: 29)
   static let eventTimer: UInt8 = 28
   static let wakeTimer: UInt8 = 29
+  static let poolTimer: UInt8 = 30
 }
 
 /// Private to one context, but for the constants and the counters.
@@ -55,8 +56,14 @@ struct SocketContext: ~Copyable {
   let memory: MemoryShare
   /// (o) this context: segments that came in a row.
   var run = SegmentRun()
-  /// (o) Every block whose memory was ever used; ended with the slab.
-  var made: [ConnectionRef] = []
+  /// (o) this context: what connections have that are at work here, or were when they were last given back.
+  let workspaces: SlotPoolRef
+  /// (c) What those that rest are packed against; the layer has it.
+  let bases: Unmanaged<RestBases>
+  /// (o) this context: when there may be too much free.
+  let poolTimer: TimerRef
+  let restAfter: Nanoseconds?
+  let workingConnections: Int
 }
 
 /// A handle to the running context's part.
@@ -129,7 +136,12 @@ struct SocketContextRef {
       counters.connectionsWithoutMemory.increment()
       return nil
     }
+    guard let workspace = unsafe pointer.pointee.workspaces.allocate() else {
+      counters.connectionsRefused.increment()
+      return nil
+    }
     guard let slot = unsafe pointer.pointee.connections.allocate() else {
+      unsafe pointer.pointee.workspaces.free(workspace)
       counters.connectionsRefused.increment()
       return nil
     }
@@ -137,14 +149,12 @@ struct SocketContextRef {
     let home = home ?? self.home(hash: hash)
     let raw = unsafe slot.raw
     let connection = unsafe ConnectionRef(raw)
-    // Fresh memory is zero; later the accept item's code says that an earlier life's header is still there.
-    if connection.acceptItem.code == 1 {
+    if unsafe connection.wasUsed.pointee == 1 {
       connection.endSharedHeader()
     } else {
-      connection.acceptItem.code = 1
+      unsafe connection.wasUsed.pointee = 1
       unsafe connection.reader.initialize(to: WaitPair())
       unsafe connection.writer.initialize(to: WaitPair())
-      unsafe pointer.pointee.made.append(connection)
     }
     unsafe GateRef<ConnectionBlock>.initialize(
       raw, kind: SocketKind.connection, home: withLayer { $0.contexts.port(home) },
@@ -153,10 +163,9 @@ struct SocketContextRef {
       to: ConnectionShared(
         key: key, hash: hash, home: home, layer: pointer.pointee.layer, limits: limits,
         memory: withLayer { $0.memory }))
-    connection.initializeCredit()
+    connection.enter(workspace)
     unsafe connection.owned.initialize(to: ConnectionOwned(engine: engine, receiveLimit: limits.receive))
     unsafe ObserverList.initialize(at: raw + ConnectionBlock.observersOffset)
-    connection.timerRequestItem.kind = SocketKind.timerRequest
     _ = unsafe TimerRef.initialize(
       at: raw + ConnectionBlock.timerOffset, kind: SocketKind.connectionTimer, owner: UInt(bitPattern: raw))
     connection.retain()

@@ -46,6 +46,12 @@ public struct SocketCounters: ~Copyable, Sendable {
   public let slotsPruned = Counter()
   /// Connections refused because the stack's memory is exhausted.
   public let connectionsWithoutMemory = Counter()
+  /// Times that a connection came to rest.
+  public let rests = Counter()
+  /// Times that one was taken up again.
+  public let restsEnded = Counter()
+  /// Times that one with nothing to do did not become small enough to rest.
+  public let restsRefused = Counter()
   /// Errors about datagrams that gave way to newer ones, or that there was no memory for.
   public let datagramErrorsLost = Counter()
   /// Datagrams dropped on arrival because the stack's memory is exhausted.
@@ -172,6 +178,7 @@ public struct SocketCounters: ~Copyable, Sendable {
       ("slots_collapsed", slotsCollapsed.value), ("slots_pruned", slotsPruned.value),
       ("connections_without_memory", connectionsWithoutMemory.value),
       ("datagrams_without_memory", datagramsWithoutMemory.value),
+      ("rests", rests.value), ("rests_ended", restsEnded.value), ("rests_refused", restsRefused.value),
       ("datagram_errors_lost", datagramErrorsLost.value),
       ("listen_overflows", listenOverflows.value), ("accept_queue_full", acceptQueueFull.value),
       ("duplicate_syns", duplicateSyns.value), ("connections_made", connectionsMade.value),

@@ -34,6 +34,8 @@ public struct SocketConfiguration: Sendable {
   public var ephemeralPorts: ClosedRange<UInt16> = 32768...60999
   /// How connections behave.
   public var tcp = TCPConfiguration()
+  /// When connections with nothing to do come to rest.
+  public var rest = RestPolicy()
   /// When application threads do their own sending.
   public var entry = BlockEntry.post
   /// Seeds hashes, sequence numbers and ports; nil: the system's random numbers.
@@ -71,6 +73,9 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
   let ports: EphemeralPorts
   private let records: UnsafeMutablePointer<SocketContext>
   private let slabs: UnsafeMutablePointer<SlotPool>
+  private let workspaces: UnsafeMutablePointer<SlotPool>
+  private let poolTimers: UnsafeMutablePointer<TimerNode>
+  let restBases = RestBases(words: ConnectionWorkspace.ownedBytes / 8)
   private let shards: UnsafeMutablePointer<ConnectionShardRef>
   private let synCaches: UnsafeMutablePointer<SynCache>
   private let turn = SharedCounter()
@@ -116,6 +121,8 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
       packetLimit: configuration.applicationPackets, chunkLimit: chunks, account: account.ref)
     unsafe records = .allocate(capacity: all)
     unsafe slabs = .allocate(capacity: all)
+    unsafe workspaces = .allocate(capacity: all)
+    unsafe poolTimers = .allocate(capacity: all)
     unsafe shards = .allocate(capacity: count)
     unsafe synCaches = .allocate(capacity: all)
     for index in 0..<all {
@@ -123,9 +130,15 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
       let isGuest = index >= count
       unsafe (slabs + index).initialize(
         to: SlotPool(
-          slotBytes: ConnectionBlock.bytes, slotsPerSlab: 64,
+          slotBytes: ConnectionBlock.bytes, slotsPerSlab: 256,
           limit: isGuest ? 0 : configuration.connectionLimit))
       unsafe slabs[index].ref.owner = contexts.core(index)
+      // Whoever is inside takes a connection up: all of them may come to one context.
+      unsafe (workspaces + index).initialize(
+        to: SlotPool(
+          slotBytes: ConnectionWorkspace.bytes, slotsPerSlab: 64,
+          limit: min(configuration.connectionLimit * count, 1 << 22 - 1)))
+      unsafe workspaces[index].ref.owner = contexts.core(index)
       unsafe (synCaches + index).initialize(
         to: SynCache(capacity: isGuest ? 1 : max(1, configuration.synCacheLimit)))
     }
@@ -139,7 +152,11 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
           layer: Unmanaged.passUnretained(self), internet: Unmanaged.passUnretained(internet),
           connections: slabs[index].ref, synCache: synCaches + index, shards: shards, contextCount: count,
           hashKey: hashKey, smallQueueLimit: configuration.smallQueueLimit,
-          personality: configuration.tcp.personality, memory: MemoryShare(account.ref)))
+          personality: configuration.tcp.personality, memory: MemoryShare(account.ref),
+          workspaces: workspaces[index].ref, bases: Unmanaged.passUnretained(restBases),
+          poolTimer: TimerRef.initialize(
+            at: UnsafeMutableRawPointer(poolTimers + index), kind: SocketKind.poolTimer, owner: 0),
+          restAfter: configuration.rest.after, workingConnections: configuration.rest.workingConnections))
       unsafe contexts.attach(UnsafeMutableRawPointer(records + index), .sockets, to: index)
     }
     Self.register(in: &contexts.handlers)
@@ -163,15 +180,18 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
   deinit {
     for index in 0..<contexts.count { unsafe shards[index].destroy() }
     for index in 0..<contexts.coreCount {
-      for connection in unsafe records[index].made { connection.destroy() }
+      unsafe slabs[index].ref.forEachUsed { unsafe ConnectionRef($0.raw).destroy() }
     }
     contexts.reclaimAll()
     unsafe records.deinitialize(count: contexts.coreCount)
     unsafe slabs.deinitialize(count: contexts.coreCount)
+    unsafe workspaces.deinitialize(count: contexts.coreCount)
     unsafe synCaches.deinitialize(count: contexts.coreCount)
     unsafe synCaches.deallocate()
     unsafe records.deallocate()
     unsafe slabs.deallocate()
+    unsafe workspaces.deallocate()
+    unsafe poolTimers.deallocate()
     unsafe shards.deallocate()
   }
 
@@ -197,6 +217,7 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
       SocketInput.finishRun(&cx)
     }
     handlers.registerTimer(SocketKind.synTimer) { _, cx in SocketContextRef(cx).synTimerFired(&cx) }
+    handlers.registerTimer(SocketKind.poolTimer) { _, cx in SocketContextRef(cx).poolTimerFired(&cx) }
     handlers.registerTimer(SocketKind.connectionTimer) { timer, cx in
       guard let raw = unsafe UnsafeMutableRawPointer(bitPattern: timer.owner) else { return }
       #if Explore
@@ -261,6 +282,8 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
 extension SocketLayer {
   /// Connections of context `index`, in all states, and those that wait for a grace period. Any thread.
   public func connectionsInUse(_ index: Int) -> Int { unsafe slabs[index].ref.inUse }
+  /// Of the connections, those that work and do not rest, as context or guest `index` has given memory to. Any thread.
+  public func connectionsAtWork(_ index: Int) -> Int { unsafe workspaces[index].ref.inUse }
   /// Entries in the connection table's shard of context `index`. Any thread.
   public func connectionsFindable(_ index: Int) -> Int { unsafe shards[index].state.pointee.count }
   func shard(_ index: Int) -> ConnectionShardRef { unsafe shards[index] }

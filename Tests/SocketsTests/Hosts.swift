@@ -148,6 +148,7 @@ final class Network {
       for index in 0..<host.contexts.count {
         #expect(host.contexts.pool(index).inUse == 0, "packets")
         #expect(host.sockets.connectionsInUse(index) == 0, "connections")
+        #expect(host.sockets.connectionsAtWork(index) == 0, "workspaces")
       }
       #expect(host.sockets.buffers.chunks.inUse == 0, "chunks")
       #expect(host.sockets.buffers.packets.inUse == 0, "application packets")

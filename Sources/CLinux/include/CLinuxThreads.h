@@ -46,6 +46,8 @@ static inline void sluice_spin_hint(void) {
 
 /// Zeroed pages that a forked child finds zeroed again (MADV_WIPEONFORK); NULL when there is no memory.
 void *sluice_map_slab(size_t bytes);
+/// Takes the pages away from a range of one: it is zero when it is touched again.
+void sluice_empty_slab(void *slab, size_t bytes);
 void sluice_unmap_slab(void *slab, size_t bytes);
 
 /// Whether this process was forked from the one that loaded the library: 1 or 0. A load, no system call.

@@ -25,6 +25,10 @@ public enum SharedMemory {
     #endif
     return unsafe sluice_map_slab(byteCount)
   }
+  /// Gives their memory back, and keeps their addresses: they are zero when they are touched again.
+  static func emptySlab(_ raw: UnsafeMutableRawPointer, _ byteCount: Int) {
+    unsafe sluice_empty_slab(raw, byteCount)
+  }
   /// Gives them back.
   static func unmapSlab(_ raw: UnsafeMutableRawPointer, _ byteCount: Int) {
     #if Explore

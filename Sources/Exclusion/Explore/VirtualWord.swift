@@ -111,6 +111,36 @@
         successOrdering: .acquiringAndReleasing, failureOrdering: .acquiring
       ).exchanged
     }
+    private func update(
+      _ change: (UInt32) -> UInt32?, otherwise: (borrowing Atomic<UInt32>) -> UInt32
+    ) -> UInt32 {
+      guard let explorer else { return otherwise(word) }
+      return UInt32(
+        truncatingIfNeeded: explorer.update(place) { change(UInt32(truncatingIfNeeded: $0)).map(UInt64.init) }
+      )
+    }
+    @discardableResult @usableFromInline func add(_ value: UInt32) -> UInt32 {
+      update({ $0 &+ value }) { $0.wrappingAdd(value, ordering: .acquiringAndReleasing).oldValue }
+    }
+    @discardableResult @usableFromInline func subtract(_ value: UInt32) -> UInt32 {
+      update({ $0 &- value }) { $0.wrappingSubtract(value, ordering: .acquiringAndReleasing).oldValue }
+    }
+    @discardableResult @usableFromInline func formOr(_ value: UInt32) -> UInt32 {
+      update({ $0 | value }) { $0.bitwiseOr(value, ordering: .acquiringAndReleasing).oldValue }
+    }
+    @discardableResult @usableFromInline func formAnd(_ value: UInt32) -> UInt32 {
+      update({ $0 & value }) { $0.bitwiseAnd(value, ordering: .acquiringAndReleasing).oldValue }
+    }
+    @usableFromInline func compareExchange(_ expected: inout UInt32, _ desired: UInt32) -> Bool {
+      let wanted = expected
+      expected = update({ $0 == wanted ? desired : nil }) {
+        $0.compareExchange(
+          expected: wanted, desired: desired,
+          successOrdering: .acquiringAndReleasing, failureOrdering: .acquiring
+        ).original
+      }
+      return expected == wanted
+    }
   }
 
   /// Orders every earlier access of this thread before every later one, stores before loads included.

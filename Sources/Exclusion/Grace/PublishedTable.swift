@@ -5,7 +5,7 @@
 ///
 /// Open addressing, linear probing, at most half full. An entry is 42 bits of address and 22 of the hash. Removal
 /// leaves a tombstone where a probe might pass. A larger array is filled, then published; the old one is freed
-/// after a grace period. Growing takes time proportional to the count; shards keep that short.
+/// after a grace period. Growing takes time proportional to the count: `SegmentedTable` keeps that short.
 @safe public struct PublishedTable: ~Copyable, @unchecked Sendable {
   /// What only the writer touches.
   @unsafe private struct Writer {
@@ -71,6 +71,7 @@
 
   /// Adds `item`, which is whole (SO-PUBLISH).
   public func insert(hash: UInt64, _ item: ItemRef) {
+    if unsafe !writer.pointee.retired.isEmpty { reclaim() }
     if unsafe (writer.pointee.used + 1) * 2 > array.load(as: Int.self) + 1 { rebuild() }
     if unsafe Self.place(item, hash, in: array) { unsafe writer.pointee.used += 1 }
     entries.storeRelaxed(entries.loadRelaxed() + 1)
@@ -89,6 +90,7 @@
       index = (index &+ 1) & mask
     }
     entries.storeRelaxed(entries.loadRelaxed() - 1)
+    defer { shrinkIfSparse() }
     // No probe passes the last entry of a run: it, and the tombstones before it, become free at once.
     guard unsafe Self.entry(array, (index + 1) & mask).pointee.loadRelaxed() == 0 else {
       unsafe Self.entry(array, index).pointee.store(Self.tombstone)
@@ -110,6 +112,8 @@
       return true
     }
   }
+  /// Places that the array has.
+  var places: Int { unsafe array.load(as: Int.self) + 1 }
   /// Arrays that wait for a grace period.
   public var retiredArrays: Int { unsafe writer.pointee.retired.count }
 
@@ -167,10 +171,16 @@
     }
   }
 
-  /// Into an array that the entries fill to a quarter, tombstones left behind.
+  /// Of a table that was large only a few entries are left: its memory goes back.
+  private func shrinkIfSparse() {
+    let slots = unsafe array.load(as: Int.self) + 1
+    if slots > 256, count * 16 < slots { rebuild() }
+  }
+
+  /// Into an array that the entries fill to a quarter, or somewhat more, tombstones left behind.
   private func rebuild() {
     let old = unsafe array
-    let larger = unsafe Self.makeArray(for: max(8, (count + 1) * 2))
+    let larger = unsafe Self.makeArray(for: max(8, count * 2))
     for index in 0...(unsafe old.load(as: Int.self)) {
       if let item = unsafe Self.item(Self.entry(old, index).pointee.loadRelaxed()) {
         _ = unsafe Self.place(item, Self.hashes(old)[index], in: larger)

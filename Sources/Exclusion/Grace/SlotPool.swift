@@ -8,7 +8,7 @@ public struct SlotPool: ~Copyable, Sendable {
   public let ref: SlotPoolRef
 
   /// A pool of at most `limit` slots of `slotBytes` (a multiple of 64), which takes memory from the system
-  /// `slotsPerSlab` slots at a time, and keeps it. `limit` is below four million.
+  /// `slotsPerSlab` slots at a time, and keeps it, but for what ``SlotPoolRef/shrink(keeping:step:_:)`` gives back. `limit` is below four million.
   public init(slotBytes: Int, slotsPerSlab: Int, limit: Int) {
     ref = SlotPoolRef(slotBytes: slotBytes, slotsPerSlab: slotsPerSlab, limit: limit)
   }
@@ -22,6 +22,8 @@ public struct SlotPool: ~Copyable, Sendable {
   @usableFromInline var fresh: UInt = 0
   @usableFromInline var freshEnd: UInt = 0
   var slabCount = 0
+  /// What was given back to the system; nil: nothing ever was.
+  @usableFromInline var reserve: PoolReserve?
 }
 
 /// What others may look at. From the second cache line on.
@@ -70,12 +72,10 @@ public struct SlotPool: ~Copyable, Sendable {
   func destroy() {
     invariant(inUse == 0, "RS-LEAK: \(inUse) slots are out while their pool goes")
     guard inUse == 0 else { return }
-    var left = capacity
     for number in unsafe 0..<local.pointee.slabCount {
-      let slots = unsafe min(shared.pointee.slotsPerSlab, left)
-      unsafe SharedMemory.unmapSlab(shared.pointee.slabs[number], slots * slotBytes)
-      left -= slots
+      unsafe SharedMemory.unmapSlab(shared.pointee.slabs[number], slotCount(number) * slotBytes)
     }
+    unsafe local.deinitialize(count: 1)
     unsafe shared.pointee.slabs.deallocate()
     unsafe UnsafeMutablePointer(mutating: shared).deinitialize(count: 1)
     unsafe SharedMemory.deallocate(raw, byteCount: Self.headerBytes)
@@ -154,6 +154,20 @@ public struct SlotPool: ~Copyable, Sendable {
     #endif
   }
 
+  /// Calls `body` with every slot that was ever allocated. While nobody else uses the pool.
+  public func forEachUsed(_ body: (ItemRef) -> Void) {
+    let empty = unsafe Set(local.pointee.reserve?.empty ?? [])
+    for number in unsafe 0..<local.pointee.slabCount where !empty.contains(number) {
+      let slots = slotCount(number)
+      let slab = unsafe shared.pointee.slabs[number]
+      let end = UInt(bitPattern: slab) + UInt(slots * slotBytes)
+      let used = unsafe end == local.pointee.freshEnd ? local.pointee.fresh : end
+      for address in stride(from: UInt(bitPattern: slab), to: used, by: slotBytes) {
+        if let item = ItemRef(address: address) { body(item) }
+      }
+    }
+  }
+
   // MARK: Looking, from any thread; exact at rest
 
   /// Slots that were allocated and not given back.
@@ -208,6 +222,11 @@ extension SlotPoolRef {
       noteAllocated(item)
       return item
     }
+    if let item = takeAside() {
+      unsafe shared.pointee.allocated.increment()
+      noteAllocated(item)
+      return item
+    }
     if unsafe local.pointee.fresh == local.pointee.freshEnd, !grow() {
       unsafe shared.pointee.failures.increment()
       return nil
@@ -221,10 +240,17 @@ extension SlotPoolRef {
   }
 
   private func grow() -> Bool {
-    let slots = unsafe min(shared.pointee.slotsPerSlab, limit - capacity)
-    guard slots > 0, let slab = unsafe SharedMemory.mapSlab(slots * slotBytes) else { return false }
-    unsafe shared.pointee.slabs[local.pointee.slabCount] = slab
-    unsafe local.pointee.slabCount += 1
+    let slab: UnsafeMutableRawPointer, slots: Int
+    if let number = takeEmptySlab() {
+      unsafe (slab, slots) = unsafe (shared.pointee.slabs[number], slotCount(number))
+    } else {
+      let number = unsafe local.pointee.slabCount
+      slots = slotCount(number)
+      guard slots > 0, let new = unsafe SharedMemory.mapSlab(slots * slotBytes) else { return false }
+      unsafe slab = new
+      unsafe shared.pointee.slabs[number] = slab
+      unsafe local.pointee.slabCount += 1
+    }
     unsafe local.pointee.fresh = UInt(bitPattern: slab)
     unsafe local.pointee.freshEnd = UInt(bitPattern: slab) + UInt(slots * slotBytes)
     unsafe shared.pointee.capacity.increment(by: UInt64(slots))

@@ -72,6 +72,26 @@
         successOrdering: .acquiringAndReleasing, failureOrdering: .acquiring
       ).exchanged
     }
+    @discardableResult @inlinable @inline(__always) func add(_ value: UInt32) -> UInt32 {
+      word.wrappingAdd(value, ordering: .acquiringAndReleasing).oldValue
+    }
+    @discardableResult @inlinable @inline(__always) func subtract(_ value: UInt32) -> UInt32 {
+      word.wrappingSubtract(value, ordering: .acquiringAndReleasing).oldValue
+    }
+    @discardableResult @inlinable @inline(__always) func formOr(_ value: UInt32) -> UInt32 {
+      word.bitwiseOr(value, ordering: .acquiringAndReleasing).oldValue
+    }
+    @discardableResult @inlinable @inline(__always) func formAnd(_ value: UInt32) -> UInt32 {
+      word.bitwiseAnd(value, ordering: .acquiringAndReleasing).oldValue
+    }
+    @inlinable @inline(__always)
+    func compareExchange(_ expected: inout UInt32, _ desired: UInt32) -> Bool {
+      let (exchanged, original) = word.compareExchange(
+        expected: expected, desired: desired,
+        successOrdering: .acquiringAndReleasing, failureOrdering: .acquiring)
+      expected = original
+      return exchanged
+    }
   }
 
   /// Orders every earlier access of this thread before every later one, stores before loads included.

@@ -7,8 +7,11 @@ public struct Turn: ~Copyable, Sendable {
   /// Somebody queues: from now on the word changes only under the lock, and nobody overtakes.
   private static var queued: UInt64 { 3 }
 
+  private typealias Queue = OrderedMutex<TurnQueueLevel, TurnQueue>
+
   private let word = AtomicWord(Turn.free)
-  private let queue = OrderedMutex<TurnQueueLevel, TurnQueue>(TurnQueue())
+  /// Address of the queue; 0 until somebody first has to wait: of a million idle sockets hardly any has one.
+  private let queue = AtomicWord(0)
 
   /// A place in the queue.
   public struct TurnTicket: Hashable, Sendable { fileprivate let number: UInt64 }
@@ -22,12 +25,36 @@ public struct Turn: ~Copyable, Sendable {
 
   /// Nobody's turn.
   public init() {}
+  deinit {
+    guard let made = unsafe Self.at(queue.load()) else { return }
+    unsafe Self.destroy(made)
+  }
+
+  private static func at(_ address: UInt64) -> UnsafeMutablePointer<Queue>? {
+    unsafe UnsafeMutablePointer(bitPattern: UInt(truncatingIfNeeded: address))
+  }
+  private static func destroy(_ made: UnsafeMutablePointer<Queue>) {
+    unsafe made.deinitialize(count: 1)
+    unsafe SharedMemory.deallocate(made, byteCount: MemoryLayout<Queue>.size)
+  }
+  /// The queue, made if there is none yet: of two who make one the first counts.
+  private func waiting() -> UnsafeMutablePointer<Queue> {
+    var seen = queue.load()
+    if let found = unsafe Self.at(seen) { return unsafe found }
+    let made = unsafe SharedMemory.allocate(
+      byteCount: MemoryLayout<Queue>.size, alignment: MemoryLayout<Queue>.alignment
+    ).bindMemory(to: Queue.self, capacity: 1)
+    unsafe made.initialize(to: Queue(TurnQueue()))
+    if queue.compareExchange(&seen, UInt64(UInt(bitPattern: made))) { return unsafe made }
+    unsafe Self.destroy(made)
+    return unsafe Self.at(seen).unsafelyUnwrapped
+  }
 
   /// Takes the turn, or queues for it. Application context.
   public func take<H: BeforeTurnQueue>(_ target: WakeTarget, _ held: inout Held<H>) -> Taken {
     var seen = Self.free
     if word.compareExchange(&seen, Self.held) { return .taken }
-    return queue.withLock(&held) { queue, _ in
+    return unsafe waiting().pointee.withLock(&held) { queue, _ in
       var seen = word.loadRelaxed()
       while true {
         let after = seen == Self.free ? Self.held : Self.queued
@@ -46,7 +73,7 @@ public struct Turn: ~Copyable, Sendable {
   /// Leaves the queue. False: the turn was granted already and its wake-up is under way or delivered; the
   /// caller owns it, waits for the wake-up, and passes.
   public func cancel<H: BeforeTurnQueue>(_ ticket: TurnTicket, _ held: inout Held<H>) -> Bool {
-    queue.withLock(&held) { queue, _ in queue.remove(ticket.number) }
+    unsafe waiting().pointee.withLock(&held) { queue, _ in queue.remove(ticket.number) }
   }
 
   /// Gives the turn to the next in the queue and wakes it, or frees it. The owner only.
@@ -56,13 +83,13 @@ public struct Turn: ~Copyable, Sendable {
     precondition(seen == Self.queued, "a turn is passed by its owner, once")
     #if Explore
       if Mutation.turnPassedWithoutReserving.isOn {
-        let next = queue.withLock(&held) { queue, _ in queue.popFirst() }
+        let next = unsafe waiting().pointee.withLock(&held) { queue, _ in queue.popFirst() }
         word.store(Self.free)
         if let next { wake(next, &held) }
         return
       }
     #endif
-    let next = queue.withLock(&held) { queue, _ -> WakeTarget? in
+    let next = unsafe waiting().pointee.withLock(&held) { queue, _ -> WakeTarget? in
       let next = queue.popFirst()
       // Still HELD for the next one; the rest of the queue, if any, keeps newcomers out.
       if queue.isEmpty { word.store(next == nil ? Self.free : Self.held) }

@@ -81,6 +81,11 @@ extension Stack {
           name: "connections\(index)", inUse: inUse, highWater: inUse, capacity: inUse,
           limit: configuration.sockets.connectionLimit,
           failures: layer.withCounters(index) { $0.connectionsRefused.value }))
+      let atWork = layer.connectionsAtWork(index)
+      pools.append(
+        StackStatistics.Pool(
+          name: "connectionsAtWork\(index)", inUse: atWork, highWater: atWork, capacity: atWork,
+          limit: configuration.sockets.connectionLimit * contexts.count, failures: 0))
     }
     return pools
   }

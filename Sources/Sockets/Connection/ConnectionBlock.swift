@@ -1,18 +1,17 @@
 // The memory of one TCP connection, split by who may touch it (DESIGN section 2):
 //
-//   offset   size  what                               who
-//   0          64  gate header                        its protocol
-//   64         64  accept item                        who queues the child for accept
-//   128        64  command item                       insert, then finish: one after the other
-//   192        64  timer-request item                 owner queues, home takes
-//   256        64  wheel node                         home context
-//   320        48  wait pair of readers               (a)
-//   368         8  registrations of event queues      (a)
-//   384        64  wait pair of writers               (a)
-//   448        64  account of what is below IP        (a)
-//   512       ...  shared header (`ConnectionShared`) see its fields
-//   ...       ...  owned state (`ConnectionOwned`)    (o) the gate's owner alone
+//   offset   size  what                                 who
+//   0          64  gate header                          its protocol
+//   64         40  wheel node                           home context
+//   104         8  address of the workspace; 0: at rest (o)
+//   112         8  marks: the slot was used before, the packed state's count and basis  (o)
+//   120         8  registrations of event queues        (a)
+//   128        40  wait pair of readers                 (a)
+//   168        40  wait pair of writers                 (a)
+//   208       ...  shared header (`ConnectionShared`)   see its fields
+//   ...       ...  the packed state of a connection at rest (`ConnectionRest`)  (o)
 //
+// What only work needs, the engine above all, lies in a `ConnectionWorkspace`, which connections at rest do not have.
 // The slot is type-stable: a late reader may look at it until its grace period has passed (PCB-GRACE).
 
 import Buffers
@@ -24,17 +23,20 @@ import Wire
 
 /// The phantom type that gives a connection's gate its behaviour.
 public struct ConnectionBlock: ~Copyable {
-  static var acceptOffset: Int { 64 }
-  static var commandOffset: Int { 128 }
-  static var timerRequestOffset: Int { 192 }
-  static var timerOffset: Int { 256 }
-  static var readerOffset: Int { 320 }
-  static var observersOffset: Int { readerOffset + ObserverList.offsetInPair }
-  static var writerOffset: Int { 384 }
-  static var creditOffset: Int { 448 }
-  static var sharedOffset: Int { 512 }
-  static var ownedOffset: Int { (sharedOffset + MemoryLayout<ConnectionShared>.size + 63) & ~63 }
-  static var bytes: Int { (ownedOffset + MemoryLayout<ConnectionOwned>.size + 63) & ~63 }
+  static var timerOffset: Int { 64 }
+  static var workspaceOffset: Int { 104 }
+  static var usedOffset: Int { 112 }
+  static var packedCountOffset: Int { 116 }
+  static var packedBasisOffset: Int { 118 }
+  static var observersOffset: Int { 120 }
+  static var readerOffset: Int { 128 }
+  static var writerOffset: Int { 168 }
+  static var sharedOffset: Int { 208 }
+  static var packedOffset: Int { sharedOffset + MemoryLayout<ConnectionShared>.size }
+  /// Bytes that a connection at rest has for what its owner keeps.
+  static var packedBytes: Int { bytes - packedOffset }
+  /// With its entry in the table this is what an idle connection costs: less than 1 KiB (a test keeps it so).
+  static var bytes: Int { 896 }
   /// What the code of a posted chain says.
   enum Chain {
     static let pushed: UInt16 = 0, more: UInt16 = 1, urgent: UInt16 = 2
@@ -66,54 +68,52 @@ struct ConnectionShared: ~Copyable {
   /// (a) The home context, and how many segments are on their way there (see `FlowPlacement`).
   let placement: AtomicWord
   /// (a) References: handles, the accept queue, the protocol's claim, calls in flight (SO-REF).
-  let references = AtomicWord(0)
+  let references = NarrowWord(0)
   /// (a) `ConnectionStatus` bits.
-  let status = AtomicWord(0)
+  let status = NarrowWord(0)
   /// (a) A `SocketError` code, 0 for none. Set before the status bit that reports it.
-  let error = AtomicWord(0)
+  let error = NarrowWord(0)
   /// (a) `TCPState` as of the owner's last run, for statistics.
-  let publishedState = AtomicWord(0)
+  let publishedState = NarrowWord(0)
   /// (c) The stack's account of memory.
   let memory: MemoryAccountRef
   /// (a) Bytes that a writer may still submit, signed: a limit that was lowered may leave it below nothing.
   let sendCredit: AtomicWord
   /// (a) 1: somebody met a full buffer, and event queues are told when there is space again.
-  let isSpaceWanted = AtomicWord(0)
+  let isSpaceWanted = NarrowWord(0)
   /// (a) Bytes submitted so far; added to before the chain is posted.
   let submitted = AtomicWord(0)
   /// (a) Bytes submitted, taken by the engine and sent so far; one writer, the owner.
   let sent = AtomicWord(0)
   /// (a) Bytes that may be submitted and not sent; 0: any number.
-  let unsentLimit = AtomicWord(0)
+  let unsentLimit = NarrowWord(0)
   /// (a) Memory that what was submitted and not yet acknowledged occupies, in bytes.
-  let sendOccupied = AtomicWord(0)
+  let sendOccupied = NarrowWord(0)
   /// (a) Payload on its way from the owner to the reader.
   let received = ReceiveQueue()
   /// (a) Memory that waits behind holes, in bytes; one writer, the owner.
-  let reassemblyOccupied = AtomicWord(0)
+  let reassemblyOccupied = NarrowWord(0)
   /// (a) When the wheel at home should fire, in nanoseconds; 0 cancels. Set by an owner elsewhere.
   let timerRequest = AtomicWord(0)
   /// (a) 1 while the timer-request item is posted.
-  let timerRequestQueued = AtomicWord(0)
+  let timerRequestQueued = NarrowWord(0)
   /// (a) ICMP errors that wait for the owner, the newest of each weight.
   let reports = ReportedErrors()
   /// (a) Option bits: `ConnectionOptions`.
-  let options = AtomicWord(0)
+  let options = NarrowWord(0)
   /// (a) How long close may linger, in nanoseconds from when the owner reads it; 0: it does not.
   let linger = AtomicWord(0)
   /// (a) The listener that this child belongs to, as an address; 0 for none.
   let listener = AtomicWord(0)
-  /// (a) Set by the one call that connects, before its post; read by the owner.
-  var request: ConnectRequest?
-  /// The claim on a port, if `claimed` is set. The control context's.
-  var claim: PortUse?
-  /// (c) The limits that it began with, and as far as they grow by themselves.
-  let limits: BufferLimits
+  /// The claim on a port, if `claimed` is set; most connections have none. The control context's.
+  private var claimed: PortClaim?
+  /// (c) The limits that it began with, and as far as they grow by themselves; none is more than 16 MiB.
+  private let began: (send: UInt32, sendMaximum: UInt32, receive: UInt32, receiveMaximum: UInt32)
   /// (a) 1: an acknowledgment waits for the reader to take everything.
-  let isReadAwaited = AtomicWord(0)
+  let isReadAwaited = NarrowWord(0)
   /// (a) The most that the two buffers hold, in bytes; the owner is told by `.options`.
-  let sendLimit: AtomicWord
-  let receiveLimit: AtomicWord
+  let sendLimit: NarrowWord
+  let receiveLimit: NarrowWord
 
   init(
     key: FlowKey, hash: UInt64, home: Int, layer: Unmanaged<SocketLayer>, limits: BufferLimits,
@@ -124,73 +124,29 @@ struct ConnectionShared: ~Copyable {
     placement = AtomicWord(FlowPlacement.word(home: home))
     unsafe self.layer = layer
     self.memory = memory
-    self.limits = limits
-    sendLimit = AtomicWord(UInt64(limits.send))
-    receiveLimit = AtomicWord(UInt64(limits.receive))
+    began = (
+      UInt32(limits.send), UInt32(limits.sendMaximum), UInt32(limits.receive), UInt32(limits.receiveMaximum)
+    )
+    sendLimit = NarrowWord(UInt64(limits.send))
+    receiveLimit = NarrowWord(UInt64(limits.receive))
     sendCredit = AtomicWord(UInt64(limits.send))
+  }
+
+  var claim: PortUse? {
+    get { claimed?.use }
+    set { claimed = newValue.map { PortClaim($0) } }
+  }
+  var limits: BufferLimits {
+    BufferLimits(
+      send: Int(began.send), upTo: Int(began.sendMaximum), receive: Int(began.receive),
+      upTo: Int(began.receiveMaximum))
   }
 }
 
-/// What only the owner of the gate may touch.
-struct ConnectionOwned: ~Copyable {
-  init(engine: consuming TCPConnection, receiveLimit: Int) {
-    self.engine = engine
-    toldReceiveLimit = UInt32(receiveLimit)
-    self.engine.setReceiveBuffer(toldReceiveLimit)
-  }
-
-  /// The engine.
-  var engine: TCPConnection
-  /// Submitted and not yet acknowledged bytes, from SND.UNA on.
-  var sendChain = ByteChain()
-  /// Memory that `sendChain` occupied when it was last accounted for, in bytes.
-  var sendAccounted = 0
-  /// The owner's half of `received`.
-  var receiveEnd = ReceiveEnd()
-  /// What it was set to beside the engine's own settings.
-  var shape = StreamShape()
-  /// The receive limit that the engine was told last. Its window may be scaled for more.
-  var toldReceiveLimit: UInt32
-  /// The cached route (RT-GEN: checked against the generation at use).
-  var route: RouteDecision?
-  /// When the connection is aborted if what was submitted has not arrived (SO_LINGER with a time).
-  var lingerDeadline: Instant?
-  /// When the wheel will fire, as far as the owner knows.
-  var armed: Instant?
-  /// Not findable any more (PCB-DROP).
-  var isDropped = false
-  /// The application has closed its last handle; nobody reads.
-  var isOrphan = false
-  /// It left bytes unread.
-  var hadUnread = false
-  /// Bytes of chains that were taken off the gate.
-  var enqueued: UInt64 = 0
-  /// Segments of a child that the connection table does not have yet, the ACK that made it first (Q1).
-  var early = ItemList()
-  /// What must wait for chains that are still on their way: bits overtake items at a gate.
-  var deferred: GateEvents = []
-  /// The engine has more to send than may be below IP, and is told when there is room.
-  var isHeld = false
-  /// The connection has ended, and a reference is kept until its last packet has left.
-  var isLeaving = false
-  /// `connected` was reported.
-  var wasConnected = false
-  /// The socket has neither connected nor been closed: the block is in no table.
-  var isUnconnected = false
-  /// The shard has not answered the insert yet; its item is in use.
-  var isInserting = true
-  /// The application chose the local port: none other is tried when the 4-tuple is taken.
-  var isPortFixed = true
-  /// How its segments are authenticated, both ways.
-  var authentication = SegmentAuthentication.none(refusesUnknown: false)
-  /// The listener that it has a Fast Open place of, with a reference, until the handshake is complete or it ends.
-  var fastOpenListener: ListenerRef?
-  /// The option that answers its SYN.
-  var fastOpenAnswer: TCPFastOpenAttempt?
-  /// What came of opening fast was taken note of.
-  var fastOpenNoted = false
-  /// Ports tried because the 4-tuple was taken meanwhile.
-  var portAttempts = 0
+/// A connection's claim on a port, which only those have that were bound.
+private final class PortClaim: Sendable {
+  let use: PortUse
+  init(_ use: PortUse) { self.use = use }
 }
 
 /// What readers and writers look at; set once, never cleared.
@@ -222,17 +178,6 @@ struct ConnectionStatus: OptionSet {
   static let accepted = ConnectionStatus(rawValue: 1 << 11)
 }
 
-/// Where an unconnected socket is to connect.
-struct ConnectRequest: Sendable {
-  let remote: SocketAddress
-  /// The name that it was bound to.
-  let local: SocketAddress?
-  /// Fast Open is tried, and with what.
-  var fastOpen: TCPFastOpenAttempt?
-  /// What was written before there was a connection: a chain, the owner's to take.
-  var chain: ItemRef?
-}
-
 /// Options that the application sets; the owner reads them when told by `.options`, which also says that credit came
 /// back.
 struct ConnectionOptions: OptionSet {
@@ -242,17 +187,17 @@ struct ConnectionOptions: OptionSet {
   /// Close sends RST and forgets unsent data (SO_LINGER with time 0).
   static let abortOnClose = ConnectionOptions(rawValue: 1 << 2)
   /// The application has set a buffer's limit: it does not grow by itself.
-  static let sendLimitSet = ConnectionOptions(rawValue: 1 << 56)
-  static let receiveLimitSet = ConnectionOptions(rawValue: 1 << 57)
+  static let sendLimitSet = ConnectionOptions(rawValue: 1 << 24)
+  static let receiveLimitSet = ConnectionOptions(rawValue: 1 << 25)
   /// TCP_QUICKACK was set, on or off, since the owner looked.
-  static let quickAsked = ConnectionOptions(rawValue: 1 << 58)
-  static let quickOn = ConnectionOptions(rawValue: 1 << 59)
+  static let quickAsked = ConnectionOptions(rawValue: 1 << 26)
+  static let quickOn = ConnectionOptions(rawValue: 1 << 27)
   /// The application says that a writer of its own waits for room.
-  static let writerWaits = ConnectionOptions(rawValue: 1 << 60)
+  static let writerWaits = ConnectionOptions(rawValue: 1 << 28)
   /// What children have from their listener.
   static let inherited: ConnectionOptions = [.noDelay, .keepAlive]
   /// Something here, or the time to linger, was set since the owner looked.
-  static let changed = ConnectionOptions(rawValue: 1 << 63)
+  static let changed = ConnectionOptions(rawValue: 1 << 31)
 }
 
 extension GateEvents {
@@ -279,18 +224,11 @@ public struct ConnectionRef: Hashable, @unchecked Sendable {
   public init(_ raw: UnsafeMutableRawPointer) { unsafe gate = GateRef(raw) }
   init(_ gate: GateRef<ConnectionBlock>) { self.gate = gate }
 
-  private func at<T>(_ offset: Int, as: T.Type) -> UnsafeMutablePointer<T> where T: ~Copyable {
+  func at<T>(_ offset: Int, as: T.Type) -> UnsafeMutablePointer<T> where T: ~Copyable {
     unsafe (gate.raw + offset).assumingMemoryBound(to: T.self)
   }
   var shared: UnsafeMutablePointer<ConnectionShared> {
     unsafe at(ConnectionBlock.sharedOffset, as: ConnectionShared.self)
-  }
-  /// For the gate's owner only (PCB-OWN).
-  var owned: UnsafeMutablePointer<ConnectionOwned> {
-    unsafe at(ConnectionBlock.ownedOffset, as: ConnectionOwned.self)
-  }
-  var creditMemory: UnsafeMutablePointer<PacketCredit> {
-    unsafe at(ConnectionBlock.creditOffset, as: PacketCredit.self)
   }
   var timer: TimerRef { unsafe TimerRef(at(ConnectionBlock.timerOffset, as: TimerNode.self)) }
   var reader: UnsafeMutablePointer<WaitPair> { unsafe at(ConnectionBlock.readerOffset, as: WaitPair.self) }
@@ -300,18 +238,8 @@ public struct ConnectionRef: Hashable, @unchecked Sendable {
     unsafe UnsafePointer(at(ConnectionBlock.observersOffset, as: ObserverList.self))
   }
   var item: ItemRef { unsafe ItemRef(gate.raw) }
-  var acceptItem: ItemRef { unsafe ItemRef(gate.raw + ConnectionBlock.acceptOffset) }
-  var commandItem: ItemRef { unsafe ItemRef(gate.raw + ConnectionBlock.commandOffset) }
-  var timerRequestItem: ItemRef { unsafe ItemRef(gate.raw + ConnectionBlock.timerRequestOffset) }
-  static func fromAccept(_ item: ItemRef) -> ConnectionRef {
-    unsafe ConnectionRef(item.raw - ConnectionBlock.acceptOffset)
-  }
-  static func fromCommand(_ item: ItemRef) -> ConnectionRef {
-    unsafe ConnectionRef(item.raw - ConnectionBlock.commandOffset)
-  }
-  static func fromTimerRequest(_ item: ItemRef) -> ConnectionRef {
-    unsafe ConnectionRef(item.raw - ConnectionBlock.timerRequestOffset)
-  }
+  /// (o) 1: the slot had an earlier life, whose shared header and wait pairs are still there. Fresh memory is zero.
+  var wasUsed: UnsafeMutablePointer<UInt32> { unsafe at(ConnectionBlock.usedOffset, as: UInt32.self) }
 
   var status: ConnectionStatus { unsafe ConnectionStatus(rawValue: shared.pointee.status.load()) }
   /// Returns what was set before, so that of two who set something one comes first.
@@ -332,8 +260,9 @@ public struct ConnectionRef: Hashable, @unchecked Sendable {
 
   /// The slab goes, or the slot is used again: ends what an earlier life left in the shared header.
   func endSharedHeader() { unsafe shared.deinitialize(count: 1) }
-  /// The slab goes.
+  /// The slab goes, or its memory.
   func destroy() {
+    guard unsafe wasUsed.pointee == 1 else { return }
     endSharedHeader()
     unsafe reader.deinitialize(count: 1)
     unsafe writer.deinitialize(count: 1)

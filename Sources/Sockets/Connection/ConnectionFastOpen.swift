@@ -40,7 +40,7 @@ extension ConnectionRef {
     let sockets = SocketContextRef(cx)
     if outcome.dataTaken {
       sockets.counters.fastOpenActive.increment()
-    } else if unsafe shared.pointee.request?.fastOpen?.sendsData ?? false {
+    } else if unsafe request.pointee?.fastOpen?.sendsData ?? false {
       sockets.counters.fastOpenActiveFailed.increment()
     }
     let (remote, now) = unsafe (shared.pointee.key.remoteAddress, cx.now)
@@ -59,7 +59,7 @@ extension ConnectionRef {
 
   /// Owner: what was written with the connect is the engine's, before the SYN goes.
   func takeEarlyText(_ cx: inout SoftInterrupt) {
-    guard let item = unsafe shared.pointee.request?.chain.take() else { return }
+    guard let item = unsafe request.pointee?.chain.take() else { return }
     let chain = ByteChain(item: item)
     let bytes = chain.count
     unsafe owned.pointee.enqueued &+= UInt64(bytes)
@@ -69,7 +69,7 @@ extension ConnectionRef {
 
   /// Owner: there will be no connection.
   func dropEarlyText(_ sockets: SocketContextRef) {
-    guard let item = unsafe shared.pointee.request?.chain.take() else { return }
+    guard let item = unsafe request.pointee?.chain.take() else { return }
     refuse(ByteChain(item: item), sockets)
   }
 }

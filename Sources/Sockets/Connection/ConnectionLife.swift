@@ -72,7 +72,7 @@ extension ConnectionRef {
   /// An unconnected socket connects: it gets its flow, and with it its home, before anyone can find it.
   func beginConnecting(_ cx: inout SoftInterrupt) {
     guard unsafe owned.pointee.isUnconnected, unsafe !owned.pointee.isDropped,
-      let request = unsafe shared.pointee.request
+      let request = unsafe request.pointee
     else { return }
     let sockets = SocketContextRef(cx)
     unsafe owned.pointee.isUnconnected = false
@@ -143,7 +143,7 @@ extension ConnectionRef {
     settleAuthentication()
     let configuration = unsafe owned.pointee.engine.configuration
     let (iss, offset) = sockets.withLayer { ($0.initialSequence(key, now: now), $0.timestampOffset(key)) }
-    let fastOpen = unsafe owned.pointee.authentication.hasKeys ? nil : shared.pointee.request?.fastOpen
+    let fastOpen = unsafe owned.pointee.authentication.hasKeys ? nil : request.pointee?.fastOpen
     unsafe owned.pointee.engine = TCPConnection.active(
       iss: iss, timestampOffset: offset, configuration: configuration, fastOpen: fastOpen, now: now)
     recallPath(&cx)

@@ -13,6 +13,7 @@ extension ConnectionBlock: GatedBlock {
   /// A segment from the network, a chain of bytes from a writer, or a call of the control plane.
   public static func run(_ item: ItemRef, on block: GateRef<ConnectionBlock>, _ cx: inout SoftInterrupt) {
     let connection = ConnectionRef(block)
+    connection.takeUp(cx)
     if item.kind == SocketKind.chain {
       let code = item.code
       connection.enqueue(ByteChain(item: item), code, &cx)
@@ -23,6 +24,7 @@ extension ConnectionBlock: GatedBlock {
     } else {
       connection.arrive(Packet(item: item), &cx)
     }
+    connection.settleDown(&cx)
   }
 
   /// Everything that carries no data.
@@ -30,26 +32,30 @@ extension ConnectionBlock: GatedBlock {
     events: GateEvents, on block: GateRef<ConnectionBlock>, _ cx: inout SoftInterrupt
   ) {
     let connection = ConnectionRef(block)
+    connection.takeUp(cx)
     if events.contains(.inserted) { connection.wasInserted(&cx) }
     if events.contains(.insertFailed) { connection.insertFailed(&cx) }
     if events.contains(.options) {
       connection.creditReturned(&cx)
       connection.reconfigure(&cx)
     }
-    if events.contains(.timer) { connection.timerFired(&cx) }
+    let isIdle = events.contains(.timer) && connection.timerFired(&cx)
     if events.contains(.window) { connection.windowOpened(&cx) }
     if events.contains(.reported) { connection.errorReported(&cx) }
     if !events.isDisjoint(with: [.close, .abort]) { connection.endUnconnected(&cx) }
     if events.contains(.close) { connection.readerLeft(&cx) }
     connection.endSending(events.intersection([.shutdownSend, .close]), &cx)
     if events.contains(.abort) { connection.aborted(&cx) }
+    if isIdle { connection.restOrWait(&cx) } else { connection.settleDown(&cx) }
   }
 
   /// The last reference is gone and nobody will enter again; readers may still look (PCB-GRACE).
   public static func retire(_ block: GateRef<ConnectionBlock>, _ cx: inout SoftInterrupt) {
     let connection = ConnectionRef(block)
+    connection.takeUp(cx)
     connection.discardAll(SocketContextRef(cx))
     unsafe connection.owned.deinitialize(count: 1)
+    connection.leaveWorkspace()
     #if Explore
       if Mutation.blockReusedWithoutGrace.isOn {
         SlotPoolRef.of(connection.item)?.giveBack(connection.item)
@@ -58,6 +64,7 @@ extension ConnectionBlock: GatedBlock {
     #endif
     // The shared header stays initialised: late look-ups compare its key until the grace period ends.
     cx.retire(connection.item)
+    SocketContextRef(cx).noteFreed(&cx)
   }
 }
 
@@ -84,6 +91,7 @@ extension ConnectionRef {
     let shared = unsafe shared
     let owned = unsafe owned
     unsafe shared.pointee.publishedState.store(UInt64(owned.pointee.engine.state.rawValue))
+    unsafe owned.pointee.lastRun = cx.now
     var sink = sink
     settleReceived(sink.admitted, sink.sockets)
     sink.sockets.count(unsafe owned.pointee.engine.takePathNews())
@@ -302,25 +310,28 @@ extension ConnectionRef {
     runEngine(&cx) { $0.receiveSpace(free, unread: unread, now: $1, sink: &$2) }
   }
 
-  fileprivate func timerFired(_ cx: inout SoftInterrupt) {
+  /// True: nothing was due. The connection rests, or its timer is armed again, once the run has come to its end.
+  fileprivate func timerFired(_ cx: inout SoftInterrupt) -> Bool {
     unsafe willOwn(UnsafeRawPointer(owned))  // keeps TM-OWNER
     unsafe owned.pointee.armed = nil
-    guard unsafe !owned.pointee.isDropped else { return }
+    guard unsafe !owned.pointee.isDropped else { return false }
     if let deadline = unsafe owned.pointee.lingerDeadline, deadline <= cx.now {
       unsafe owned.pointee.lingerDeadline = nil
-      return aborted(&cx)
+      aborted(&cx)
+      return false
     }
     #if Explore
       if Mutation.timerBelieved.isOn, let due = unsafe owned.pointee.engine.nextDeadline {
-        return runEngine(&cx) { $0.timeout(now: max($1, due), sink: &$2) }
+        runEngine(&cx) { $0.timeout(now: max($1, due), sink: &$2) }
+        return false
       }
     #endif
     // A late fire of an old arming finds nothing due and only arms again (TM-STALE).
     if let due = unsafe owned.pointee.engine.nextDeadline, due <= cx.now {
       runEngine(&cx) { $0.timeout(now: $1, sink: &$2) }
-    } else {
-      updateTimer(&cx)
+      return false
     }
+    return true
   }
 
   func errorReported(_ cx: inout SoftInterrupt) {
@@ -417,11 +428,18 @@ extension ConnectionRef {
 
   // MARK: Timers
 
-  /// The wheel at home is re-armed lazily: only an earlier deadline is told.
-  func updateTimer(_ cx: inout SoftInterrupt) {
-    let owned = unsafe owned
+  /// When something of the connection is due; nil: nothing is.
+  var nextDeadline: Instant? {
     let deadlines = unsafe (owned.pointee.engine.nextDeadline, owned.pointee.lingerDeadline)
-    guard let wanted = deadlines.0.map({ min($0, deadlines.1 ?? $0) }) ?? deadlines.1 else { return }
+    return deadlines.0.map({ min($0, deadlines.1 ?? $0) }) ?? deadlines.1
+  }
+
+  /// The wheel at home is re-armed lazily: only an earlier deadline is told. With nothing due soon it is told when the
+  /// connection may come to rest, if it `rests`.
+  func updateTimer(rests: Bool = true, _ cx: inout SoftInterrupt) {
+    let owned = unsafe owned
+    let (due, rest) = (nextDeadline, rests ? restTime(cx) : nil)
+    guard let wanted = due.map({ min($0, rest ?? $0) }) ?? rest else { return }
     if let armed = unsafe owned.pointee.armed, armed <= wanted { return }
     unsafe owned.pointee.armed = wanted
     #if Explore

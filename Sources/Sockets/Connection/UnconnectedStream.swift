@@ -106,7 +106,7 @@ public final class UnconnectedStream: AnySocket {
       unsafe connection.shared.pointee.sendCredit.subtract(UInt64(extras.bytes))
       unsafe connection.shared.pointee.sendOccupied.add(UInt64(extras.occupied))
       unsafe connection.shared.pointee.submitted.add(UInt64(extras.bytes))
-      unsafe connection.shared.pointee.request = ConnectRequest(
+      unsafe connection.request.pointee = ConnectRequest(
         remote: remote, local: local, fastOpen: extras.fastOpen, chain: extras.chain)
       isSpent.store(1)
       connection.retain()

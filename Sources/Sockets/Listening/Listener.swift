@@ -187,6 +187,7 @@ extension ConnectionRef {
     #else
       retain()
     #endif
+    unsafe owned.pointee.isOffered = true
     switch unsafe listener.state.pointee.shards[cx.index].posted.post(acceptItem) {
     case .posted, .ran:
       if let target = unsafe listener.accepter.pointee.waiter.claim(where: { _ in listener.isAcceptable }) {

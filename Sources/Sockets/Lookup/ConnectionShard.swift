@@ -51,13 +51,13 @@ struct ConnectionShardRef: @unchecked Sendable {  // the table behind it has one
   init(_ gate: GateRef<ConnectionShard>) { self.gate = gate }
 
   static func make(home: ContextPortRef, grace: GraceDomain) -> ConnectionShardRef {
-    let bytes = stateOffset + MemoryLayout<PublishedTable>.size
+    let bytes = stateOffset + MemoryLayout<SegmentedTable>.size
     let raw = UnsafeMutableRawPointer.allocate(byteCount: bytes, alignment: 64)
     unsafe raw.initializeMemory(as: UInt8.self, repeating: 0, count: bytes)
     unsafe GateRef<ConnectionShard>.initialize(
       raw, kind: SocketKind.shard, home: home, segmentLimit: 1, budget: ConnectionShard.budget)
     unsafe (raw + stateOffset).initializeMemory(
-      as: PublishedTable.self, to: PublishedTable(capacity: 64, domain: grace))
+      as: SegmentedTable.self, to: SegmentedTable(domain: grace))
     return unsafe ConnectionShardRef(GateRef(raw))
   }
   func destroy() {
@@ -66,8 +66,8 @@ struct ConnectionShardRef: @unchecked Sendable {  // the table behind it has one
   }
 
   /// For the gate's owner; look-ups are for everyone.
-  var state: UnsafeMutablePointer<PublishedTable> {
-    unsafe (gate.raw + Self.stateOffset).assumingMemoryBound(to: PublishedTable.self)
+  var state: UnsafeMutablePointer<SegmentedTable> {
+    unsafe (gate.raw + Self.stateOffset).assumingMemoryBound(to: SegmentedTable.self)
   }
 
   /// Any thread inside a grace section.

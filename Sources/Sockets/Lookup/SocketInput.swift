@@ -99,7 +99,11 @@ enum SocketInput {
     guard let (connection, key, hash) = unsafe sockets.pointer.pointee.run.end(&items) else { return }
     if items.count > 1, !cx.steers || connection.home == cx.index {
       // Free: one entry for all. Else each goes to whoever is inside, and counts.
-      let isTaken = connection.gate.enterIfFree(&cx) { cx in connection.arriveAll(&items, &cx) }
+      let isTaken = connection.gate.enterIfFree(&cx) { cx in
+        connection.takeUp(cx)
+        connection.arriveAll(&items, &cx)
+        connection.settleDown(&cx)
+      }
       if isTaken { return }
     }
     while let item = items.popFirst() { submit(Packet(item: item), connection, key, hash, &cx) }

@@ -1,0 +1,46 @@
+// Memory of connections that are no more goes back to the system: when a pool has had much more free than in use for
+// some seconds, a little at a time, and never so much that the next connections would have to ask for it again at once.
+
+import Exclusion
+import SoftInterrupts
+import Timing
+
+/// The bounds.
+private enum Shrinking {
+  /// Free slots that a pool keeps whatever is in use.
+  static var least: Int { 1024 }
+  /// How long there must be too many.
+  static var patience: Nanoseconds { .seconds(10) }
+  /// Free slots that are looked at in one go, and the pause after it.
+  static var step: Int { 2048 }
+  static var pause: Nanoseconds { .milliseconds(1) }
+
+  /// Free slots that `pool` keeps: as many as are in use.
+  static func kept(_ pool: SlotPoolRef) -> Int { max(least, pool.inUseAtMost) }
+  static func isDue(_ pool: SlotPoolRef) -> Bool { pool.capacity - pool.inUseAtMost > 2 * kept(pool) }
+}
+
+extension SocketContextRef {
+  /// A connection's memory is about to come free.
+  @inline(__always) func noteFreed(_ cx: inout SoftInterrupt) {
+    let (blocks, workspaces) = unsafe (pointer.pointee.connections, pointer.pointee.workspaces)
+    if Shrinking.isDue(blocks) || Shrinking.isDue(workspaces) { watchPools(&cx) }
+  }
+  private func watchPools(_ cx: inout SoftInterrupt) {
+    let timer = unsafe pointer.pointee.poolTimer
+    if !timer.isArmed { cx.arm(timer, at: cx.now + Shrinking.patience) }
+  }
+
+  func poolTimerFired(_ cx: inout SoftInterrupt) {
+    let (blocks, workspaces) = unsafe (pointer.pointee.connections, pointer.pointee.workspaces)
+    let hasMoreBlocks = shrink(blocks) { connection in unsafe ConnectionRef(connection.raw).destroy() }
+    let hasMoreWorkspaces = shrink(workspaces) { _ in }
+    guard hasMoreBlocks || hasMoreWorkspaces else { return }
+    cx.arm(unsafe pointer.pointee.poolTimer, at: cx.now + Shrinking.pause)
+  }
+
+  private func shrink(_ pool: SlotPoolRef, _ end: (ItemRef) -> Void) -> Bool {
+    guard pool.isShrinking || Shrinking.isDue(pool) else { return false }
+    return pool.shrink(keeping: Shrinking.kept(pool), step: Shrinking.step, end)
+  }
+}
