@@ -279,14 +279,18 @@ extension SocketLayer {
       key.localPort = wanted
       return (wanted, true)
     }
-    for port in ports.sequence(for: key) where !bindings.isBound(port) {
-      key.localPort = port
-      let hash = key.hash(hashKey)
+    var flow = key
+    let port = ports.first(for: key) { port in
+      guard !bindings.isBound(port) else { return false }
+      flow.localPort = port
+      let hash = flow.hash(hashKey)
       let itsHome = sockets.home(hash: hash)
-      if let home, home != itsHome { continue }
-      if sockets.shard(itsHome).find(hash: hash, key) == nil { return (port, false) }
+      return (home ?? itsHome) == itsHome && sockets.shard(itsHome).find(hash: hash, flow) == nil
     }
-    return nil
+    return port.map { port in
+      key.localPort = port
+      return (port, false)
+    }
   }
 
   // MARK: Sockets that are nothing yet

@@ -284,6 +284,10 @@ extension SocketLayer {
   public func connectionsInUse(_ index: Int) -> Int { unsafe slabs[index].ref.inUse }
   /// Of the connections, those that work and do not rest, as context or guest `index` has given memory to. Any thread.
   public func connectionsAtWork(_ index: Int) -> Int { unsafe workspaces[index].ref.inUse }
+  /// More connections of context `index` are at work than should be.
+  func isPressed(_ index: Int) -> Bool {
+    unsafe workspaces[index].ref.inUse > configuration.rest.workingConnections
+  }
   /// Entries in the connection table's shard of context `index`. Any thread.
   public func connectionsFindable(_ index: Int) -> Int { unsafe shards[index].state.pointee.count }
   func shard(_ index: Int) -> ConnectionShardRef { unsafe shards[index] }

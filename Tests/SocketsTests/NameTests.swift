@@ -42,12 +42,34 @@ import Wire
       let flow = FlowKey(
         localAddress: IPAddress("10.0.0.1")!, localPort: 0, remoteAddress: IPAddress(remote)!,
         remotePort: port)
-      return EphemeralPorts(1024...65535, key: HashKey(seed: seed)).sequence(for: flow).first { _ in true }
+      return EphemeralPorts(1024...65535, key: HashKey(seed: seed)).first(for: flow) { _ in true }
     }
     let port = first(1, "10.0.0.2", 80)
     #expect(port == first(1, "10.0.0.2", 80))
     #expect(port != first(2, "10.0.0.2", 80), "the key")
     #expect(port != first(1, "10.0.0.3", 80) && port != first(1, "10.0.0.2", 81))
+  }
+
+  /// RFC 6056 section 3.3.4: each port once in a round, and what one search passed over the next one does not meet again.
+  @Test func usedPortsInARowCostOneSearch() {
+    let ports = EphemeralPorts(1024...65535, key: HashKey(seed: 9))
+    let flow = FlowKey(
+      localAddress: IPAddress("10.0.0.1")!, localPort: 0, remoteAddress: IPAddress("10.0.0.2")!,
+      remotePort: 80)
+    var taken = Set<UInt16>()
+    for _ in 0..<20_000 { taken.insert(ports.first(for: flow) { !taken.contains($0) } ?? 0) }
+    #expect(taken.count == 20_000 && !taken.contains(0))
+    // Once around: the search meets all that are taken, once.
+    var looks = 0
+    for _ in 0..<(64_512 - 20_000) { _ = ports.first(for: flow) { !taken.contains($0) } }
+    for _ in 0..<100 {
+      _ = ports.first(for: flow) { port in
+        looks += 1
+        return !taken.contains(port)
+      }
+    }
+    #expect(looks == 20_100)
+    #expect(ports.first(for: flow) { _ in false } == nil)
   }
 
   @Test func L10_datagramSocketsTakeEveryPortOnceAndThenNone() throws {

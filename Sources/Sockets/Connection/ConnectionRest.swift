@@ -14,18 +14,12 @@ import Timing
 public struct RestPolicy: Sendable {
   /// So long after the last event a connection rests; zero: as soon as nothing is to be done at once; nil: never.
   public var after: Nanoseconds? = .seconds(1)
-  /// Connections of a context at work beyond which those with nothing to do rest at once.
-  public var workingConnections: Int = 16384
+  /// Connections of a context at work beyond which those with nothing to do rest at once; beyond half of it those in
+  /// TIME-WAIT do.
+  public var workingConnections: Int = 8192
 
   /// The defaults.
   public init() {}
-}
-
-extension SocketContext {
-  /// Whether connections rest after each run.
-  @inline(__always) var restsAtOnce: Bool {
-    restAfter == .zero || workspaces.inUseAtMost > workingConnections
-  }
 }
 
 extension ConnectionRef {
@@ -39,8 +33,12 @@ extension ConnectionRef {
 
   /// Owner, after everything else: the state is packed if there is a reason not to wait.
   @inline(__always) func settleDown(_ cx: inout SoftInterrupt) {
-    let sockets = SocketContextRef(cx)
-    if unsafe sockets.pointer.pointee.restsAtOnce { _ = rest(isQuiet: true, &cx) }
+    let context = unsafe SocketContextRef(cx).pointer
+    let (atWork, limit) = unsafe (context.pointee.workspaces.inUse, context.pointee.workingConnections)
+    let isAtOnce = unsafe context.pointee.restAfter == .zero
+    guard isAtOnce || atWork > limit / 2 else { return }
+    let isOver = unsafe owned.pointee.engine.state == .timeWait
+    if isAtOnce || isOver || atWork > limit { _ = rest(isQuiet: true, &cx) }
   }
 
   /// Owner, last of all, after a timer for which nothing was due.

@@ -45,6 +45,8 @@ public final class ListeningSocket: AnySocket {
     listener.leavePlace()
     let child = ConnectionRef.fromAccept(item)
     child.set(.accepted)
+    // It may rest now, and if it must not wait it is told so; else its timer sees to it.
+    if layer.isPressed(child.home) { _ = child.gate.post(events: .options) }
     return .success(StreamSocket(child, layer: layer))
   }
 
