@@ -18,13 +18,16 @@ static int control(int epoll, int operation, int descriptor, uint32_t events, ui
   return epoll_ctl(epoll, operation, descriptor, &event) == 0 ? 0 : -errno;
 }
 
+static uint32_t interest(int writable, int edge) {
+  return EPOLLIN | (writable ? EPOLLOUT : 0) | (edge ? EPOLLET : 0);
+}
+
 int sluice_epoll_add(int epoll, int descriptor, uint32_t token, int writable) {
-  return control(epoll, EPOLL_CTL_ADD, descriptor, EPOLLIN | (writable ? EPOLLOUT : 0), token);
+  return control(epoll, EPOLL_CTL_ADD, descriptor, interest(writable, !writable), token);
 }
 
 int sluice_epoll_change(int epoll, int descriptor, uint32_t token, int writable, int edge) {
-  uint32_t events = EPOLLIN | (writable ? EPOLLOUT : 0) | (edge ? EPOLLET : 0);
-  return control(epoll, EPOLL_CTL_MOD, descriptor, events, token);
+  return control(epoll, EPOLL_CTL_MOD, descriptor, interest(writable, edge), token);
 }
 
 int sluice_epoll_remove(int epoll, int descriptor) {

@@ -18,6 +18,7 @@
 static __thread void *current_context;
 static __thread uint32_t current_root;
 static __thread uint64_t held_levels;
+static __thread struct sluice_spin spin_state;
 
 void *sluice_current_context(void) { return current_context; }
 void sluice_set_current_context(void *context) { current_context = context; }
@@ -87,6 +88,15 @@ int sluice_thread_start(uint64_t *thread, const char *name, int processor, void 
 void sluice_thread_join(uint64_t thread) { pthread_join((pthread_t)thread, NULL); }
 uint64_t sluice_thread_number(void) { return (uint64_t)(uintptr_t)&current_root >> 6; }
 void sluice_thread_yield(void) { sched_yield(); }
+
+struct sluice_spin *sluice_spin_state(void) { return &spin_state; }
+
+int sluice_processor_count(void) {
+  cpu_set_t allowed;
+  if (sched_getaffinity(0, sizeof allowed, &allowed) != 0) return 1;
+  int count = CPU_COUNT(&allowed);
+  return count < 1 ? 1 : count;
+}
 
 int sluice_pin_process(void) {
   cpu_set_t allowed, one;

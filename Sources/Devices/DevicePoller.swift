@@ -1,15 +1,29 @@
 public import Timing
 
-/// Waits for descriptors on behalf of one context. Everything is called on that context's thread.
+/// Waits for descriptors on behalf of one context. Everything is called by who drives the context; only
+/// ``wait(until:now:_:)`` may be under way in two threads, the context's own and one that borrowed it meanwhile.
 public protocol DevicePoller: AnyObject, Sendable {
   /// Watches `descriptor` for being readable; `token` comes back when it is. Throws an errno-carrying
   /// error if the system refuses.
   func watch(descriptor: Int32, token: UInt32) throws
   /// Watches, or no longer watches, the descriptor of `token` for room to write as well.
   func watchWritable(token: UInt32, _ isWatched: Bool)
+  /// The descriptor of `token` failed: it is told again only when something changes, so that it costs no time.
+  func tellOnce(token: UInt32)
+  /// Whether a kick is told once, although nobody absorbs it.
+  var tellsOnce: Bool { get }
+  /// What is told may not be told again before it was read empty.
+  ///
   /// Sleeps until a descriptor is ready or `deadline` (nil: for ever; past: only looks), then reports
   /// each ready token.
   func wait(until deadline: Instant?, now: Instant, _ ready: (PollEvent) -> Void)
+}
+
+extension DevicePoller {
+  /// What is not absorbed is told again.
+  public var tellsOnce: Bool { false }
+  /// Nothing is told beyond need.
+  public func tellOnce(token: UInt32) {}
 }
 
 /// One ready descriptor.
@@ -21,11 +35,14 @@ public struct PollEvent: Sendable {
   public let isReadable: Bool
   /// There is room to write.
   public let isWritable: Bool
+  /// The descriptor failed.
+  public let hasFailed: Bool
 
   /// A report of readiness.
-  public init(token: UInt32, isReadable: Bool, isWritable: Bool) {
+  public init(token: UInt32, isReadable: Bool, isWritable: Bool, hasFailed: Bool = false) {
     self.token = token
     self.isReadable = isReadable
     self.isWritable = isWritable
+    self.hasFailed = hasFailed
   }
 }

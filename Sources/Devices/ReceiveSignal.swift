@@ -56,6 +56,9 @@ public struct ReceiveSignalRef: @unchecked Sendable {  // its word is atomic
   /// The context, before it drains: what is raised from here on causes another run.
   public func beginDrain() { _ = unsafe word.pointee.exchange(State.scheduled) }
 
+  /// The context, when it has taken the item, of a queue with a descriptor: what is raised from here on posts it again.
+  public func settle() { _ = unsafe word.pointee.exchange(State.idle) }
+
   /// The context, after a complete drain. False: something was raised meanwhile, drain again.
   public func endDrain() -> Bool {
     #if Explore

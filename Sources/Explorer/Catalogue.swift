@@ -13,6 +13,7 @@
       events,
       fastOpens,
       flows,
+      borrowing,
       guests,
       listening,
       lives,

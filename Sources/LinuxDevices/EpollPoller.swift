@@ -3,11 +3,12 @@ public import Devices
 import Glibc
 public import Timing
 
-/// Waits for descriptors by epoll(7), for one context. Level-triggered: what was left undone is told again. A
-/// descriptor that failed is told once, then only when something changes, so that a dead link costs no time.
+/// Waits for descriptors by epoll(7), for one context. Edge-triggered: what is ready is told once, to one thread, and
+/// again when something changes, so that neither a dead link costs time nor a second thread that waits is woken for what
+/// the first one sees to. A context reads a descriptor that was told until nothing is left.
 public final class EpollPoller: DevicePoller, @unchecked Sendable {
   private let epoll: Int32
-  /// By token. Only the context's thread touches it, as the protocol says.
+  /// By token. Only who drives the context touches it, as the protocol says; a wait does not.
   private var watched: [UInt32: Watched] = [:]
 
   private struct Watched {
@@ -23,6 +24,9 @@ public final class EpollPoller: DevicePoller, @unchecked Sendable {
   }
 
   deinit { close(epoll) }
+
+  /// Each write to an eventfd is an edge; its count says nothing.
+  public var tellsOnce: Bool { true }
 
   /// Watches for being readable.
   public func watch(descriptor: Int32, token: UInt32) throws {
@@ -48,13 +52,16 @@ public final class EpollPoller: DevicePoller, @unchecked Sendable {
       let count = unsafe sluice_epoll_wait(epoll, found.baseAddress, Int32(capacity), limit)
       for index in 0..<max(0, Int(count)) {
         let event = unsafe found[index]
-        if event.failed != 0 { noteFailure(event.token) }
-        ready(PollEvent(token: event.token, isReadable: event.readable != 0, isWritable: event.writable != 0))
+        ready(
+          PollEvent(
+            token: event.token, isReadable: event.readable != 0, isWritable: event.writable != 0,
+            hasFailed: event.failed != 0))
       }
     }
   }
 
-  private func noteFailure(_ token: UInt32) {
+  /// Tells of it only when something changes.
+  public func tellOnce(token: UInt32) {
     guard var entry = watched[token], !entry.hasFailed else { return }
     entry.hasFailed = true
     watched[token] = entry
@@ -62,7 +69,9 @@ public final class EpollPoller: DevicePoller, @unchecked Sendable {
   }
 
   private func apply(_ entry: Watched, _ token: UInt32) {
-    _ = sluice_epoll_change(epoll, entry.descriptor, token, entry.wantsRoom ? 1 : 0, entry.hasFailed ? 1 : 0)
+    // Room is told as long as there is some: a queue that stays stopped all the same is asked again.
+    let isEdge = !entry.wantsRoom || entry.hasFailed
+    _ = sluice_epoll_change(epoll, entry.descriptor, token, entry.wantsRoom ? 1 : 0, isEdge ? 1 : 0)
   }
 }
 

@@ -49,7 +49,9 @@ public struct SocketConfiguration: Sendable {
 public final class WakeAccount: Sendable {
   /// Delivered, and wasted: those after which no operation could progress. The second stays 0 (SB-EXACT).
   public let counters = WakeCounters()
-  package init() {}
+  /// Nanoseconds that a thread spins at most before it sleeps.
+  public let spinLimit: UInt64
+  package init(spinLimit: UInt64 = 0) { self.spinLimit = spinLimit }
 }
 
 /// The socket layer. Made before the contexts start, let go after they have stopped.
@@ -83,7 +85,7 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
   /// Who makes sockets of which family; inet and inet6 are there. Constant after assembly.
   public private(set) var protocols = ProtocolSwitch()
   /// Wake-ups of this stack.
-  public let wakeAccount = WakeAccount()
+  public let wakeAccount: WakeAccount
   /// What its event queues did.
   public let eventCounters = EventCounters()
   private let queueNumbers = AtomicWord(0)
@@ -96,6 +98,7 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
     self.contexts = contexts
     self.internet = internet
     self.configuration = configuration
+    wakeAccount = WakeAccount(spinLimit: contexts.spinLimit)
     let seed = configuration.seed
     hashKey = seed.map { HashKey(seed: $0) } ?? HashKey()
     sequences = InitialSequenceGenerator(key: seed.map { HashKey(seed: $0 &+ 1) } ?? HashKey())

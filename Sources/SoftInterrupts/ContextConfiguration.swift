@@ -23,6 +23,8 @@ public struct ContextConfiguration: Sendable {
   public var steering = ReceiveSteering.none
   /// Packets that may wait on their way from one context to another, 64...65536; more are dropped and counted.
   public var steeringLimit = 1024
+  /// Nanoseconds that a thread spins at most before it sleeps, where its last waits say that it pays; 0: none spins.
+  public var spinLimit: UInt64 = 0
   /// Nanoseconds that a grace period may take before who holds it up is counted and named.
   public var gracePatience: UInt64 = 1_000_000_000
   /// The clock: real or virtual.

@@ -8,6 +8,12 @@ public final class ContextCounters: Sendable {
   public let exits = Counter()
   /// Times the context went to sleep.
   public let sleeps = Counter()
+  /// Times that application threads drove the context in its own thread's place.
+  public let borrows = Counter()
+  /// Spins that found work.
+  public let spinsFound = Counter()
+  /// Spins after which the thread slept all the same.
+  public let spinsFailed = Counter()
   /// Timers fired.
   public let timersFired = Counter()
   /// Posted items run, by level.

@@ -3,10 +3,10 @@ import Exclusion
 import Timing
 
 extension ContextRunner {
-  /// Looks at the port this often before sleeping: a poster that is about to come costs no system call.
-  private static var spins: Int { 64 }
   /// How long a context with retired slots sleeps at most, so that they are freed after their grace period.
   private static var limboPeriod: UInt64 { 1_000_000 }
+  /// How often the own thread of a context that is lent now and then looks whether it still is.
+  private static var lookPeriod: UInt64 { 1_000_000 }
 
   /// The context's thread: passes while there is work, PROTOCOLS 5 when there is none.
   func loop() {
@@ -25,31 +25,95 @@ extension ContextRunner {
     }
   }
 
-  /// A look at the descriptors between passes, so that a busy run queue does not starve the devices.
-  private func poll() {
-    guard let poller = unsafe state.pointee.poller else { return }
+  /// A look at the descriptors, so that a busy run queue does not starve the devices.
+  func poll() {
+    guard unsafe state.pointee.core.port.sleepsInPoller, let poller = unsafe state.pointee.poller else {
+      return
+    }
     let now = unsafe state.pointee.now
     poller.wait(until: now, now: now) { markReady($0) }
   }
 
+  /// Spins for work, as who drives the context; `isOver` ends it too. True: there is something to look at.
+  func spin(limit: UInt64, until isOver: () -> Bool) -> Bool {
+    let port = unsafe state.pointee.core.port
+    let counters = unsafe state.pointee.counters
+    let isPolled = port.sleepsInPoller
+    var looks = 0
+    switch Spin.wait(
+      limit: limit,
+      {
+        if port.hasWork || isOver() { return true }
+        looks += 1
+        // A system call, now and then.
+        guard isPolled, looks & 7 == 0 else { return false }
+        poll()
+        return hasWorkLeft
+      })
+    {
+    case .found:
+      if looks > 0 { counters.spinsFound.increment() }
+      return true
+    case .gaveUp:
+      counters.spinsFailed.increment()
+      return false
+    case .off: return false
+    }
+  }
+
+  /// Until when the context may sleep.
+  func sleepDeadline(_ now: Instant) -> Instant? {
+    let deadline = unsafe state.pointee.wheel.nextDeadline
+    guard unsafe !state.pointee.limbo.isEmpty else { return deadline }
+    let soon = now.adding(nanoseconds: Self.limboPeriod)
+    return deadline.map { min($0, soon) } ?? soon
+  }
+
   private func idle(_ root: inout ContextRoot) {
     let port = unsafe state.pointee.core.port
-    for _ in 0..<spinLimit(Self.spins) {
-      if port.hasWork { return poll() }
-      spinHint()
-    }
-    guard port.becomeIdle() else { return poll() }
-    unsafe state.pointee.counters.sleeps.increment()
-    var deadline = unsafe state.pointee.wheel.nextDeadline
+    let missed = port.missedBorrows
+    // An application thread that would drive this context spins itself, and would find this one awake.
+    let limit = unsafe missed == state.pointee.missedBorrows ? state.pointee.spinLimit : 0
+    unsafe state.pointee.missedBorrows = missed
+    if spin(limit: limit, until: { false }) { return poll() }
     let now = unsafe state.pointee.timeSource.now()
-    if unsafe !state.pointee.limbo.isEmpty {
-      let soon = now.adding(nanoseconds: Self.limboPeriod)
-      deadline = deadline.map { min($0, soon) } ?? soon
-    }
+    let deadline = sleepDeadline(now)
+    unsafe state.pointee.counters.sleeps.increment()
+    // What is constant: once the context is idle, all else may be a borrower's.
+    let poller = unsafe state.pointee.poller
+    let clock = unsafe state.pointee.timeSource
+    var known = port.borrows
     root.goOffline()
-    unsafe state.pointee.poller?.wait(until: deadline, now: now) { markReady($0) }
-    root.goOnline()
-    // A kick that is owed, but not seen yet, makes a later wait end, which absorbs it.
-    _ = port.leaveIdle()
+    defer { root.goOnline() }
+    guard port.becomeIdle(untilNanoseconds: deadline?.nanoseconds ?? .max) else { return }
+    var mustLook = false
+    var isOurs = false
+    if port.sleepsInPoller, let poller {
+      poller.wait(until: deadline, now: now) { event in
+        if !isOurs { isOurs = port.takeBack(isPatient: false, known: &known, mustLook: &mustLook) }
+        if isOurs { markReady(event) } else { passOn(event) }
+      }
+      if isOurs { return Spin.slept(limit: limit) }
+    } else {
+      root.sleepAtCell(untilNanoseconds: deadline?.nanoseconds ?? .max)
+    }
+    var isPatient = false
+    while !port.takeBack(isPatient: isPatient, known: &known, mustLook: &mustLook) {
+      isPatient = true
+      root.sleepAtCell(
+        untilNanoseconds: mustLook ? clock.now().adding(nanoseconds: Self.lookPeriod).nanoseconds : .max)
+    }
+    Spin.slept(limit: limit)
+  }
+
+  /// A descriptor that is ready woke the own thread of a context that is lent: whoever drives it is told, as by a
+  /// device in memory, because a poller tells once.
+  private func passOn(_ event: PollEvent) {
+    #if Explore
+      if Mutation.ownThreadKeepsWhatItIsTold.isOn { return }
+    #endif
+    guard event.token != ContextSet.portToken else { return unsafe state.pointee.core.port.kickAgain() }
+    // (c) while the context runs, but for flags of who drives it.
+    unsafe state.pointee.sourceSignals[Int(event.token)].raise()
   }
 }

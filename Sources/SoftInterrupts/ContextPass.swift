@@ -46,6 +46,9 @@ struct ContextRunner: @unchecked Sendable {  // the state behind it is touched b
         #if Explore
           if Mutation.signalTakenWithoutReceiving.isOn { continue }
         #endif
+        if unsafe state.pointee.sources[Int(item.value)].hasDescriptor {
+          unsafe state.pointee.sources[Int(item.value)].signal.settle()
+        }
         // At once, so that this pass receives: a source that became pending later would wait for the next.
         unsafe state.pointee.sources[Int(item.value)].isPending = true
         continue
@@ -198,7 +201,7 @@ struct ContextRunner: @unchecked Sendable {  // the state behind it is touched b
     }
     return false
   }
-  private var hasWorkLeft: Bool {
+  var hasWorkLeft: Bool {
     hasWork(.clock) || hasWork(.net) || hasWork(.serial) || hasWork(.bio) || hasWork(.general)
   }
 

@@ -10,7 +10,7 @@ extension ContextRunner {
   func receive(_ level: Level, limit: Int, _ left: inout Allowance, _ cx: inout SoftInterrupt) {
     guard let number = nextPending(level) else { return }
     let source = unsafe state.pointee.sources[number]
-    let isSignalled = source.device.descriptor(queue: source.queue) == nil
+    let isSignalled = !source.hasDescriptor
     if isSignalled { source.signal.beginDrain() }
     var batch = PacketQueue()
     let outcome = source.device.receive(
@@ -21,7 +21,7 @@ extension ContextRunner {
     if count > 0 { unsafe state.pointee.handlers.receive(&batch, source.interface, &cx) }
     switch outcome {
     case .drained:
-      // Raised while draining: once more (R5). A descriptor is level-triggered, it tells again.
+      // Raised while draining: once more (R5). A descriptor tells again, as it was read empty.
       unsafe state.pointee.sources[number].isPending = isSignalled && !source.signal.endDrain()
     case .more:
       unsafe state.pointee.sources[number].isPending = true
@@ -70,8 +70,12 @@ extension ContextRunner {
   }
 
   func markReady(_ event: PollEvent) {
-    if event.token == ContextSet.portToken { return unsafe state.pointee.core.port.absorb() }
+    if event.token == ContextSet.portToken {
+      if unsafe state.pointee.poller?.tellsOnce != true { unsafe state.pointee.core.port.absorb() }
+      return
+    }
     let number = Int(event.token)
+    if event.hasFailed { unsafe state.pointee.poller?.tellOnce(token: event.token) }
     if event.isReadable, unsafe !state.pointee.sources[number].hasFailed {
       unsafe state.pointee.sources[number].isPending = true
     }

@@ -17,6 +17,8 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
   public let grace: GraceDomain
   /// The clock.
   public let timeSource: any TimeSource
+  /// Nanoseconds that threads of this stack spin at most before they sleep.
+  public let spinLimit: UInt64
   /// Who runs what. Filled before ``start()``.
   public var handlers = Handlers()
 
@@ -43,6 +45,7 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
     count = configuration.contexts
     coreCount = count * (1 + configuration.guests)
     timeSource = configuration.timeSource
+    spinLimit = configuration.spinLimit
     grace = GraceDomain(contexts: coreCount)
     var budgets = configuration.budgets
     budgets.turn = min(max(budgets.turn, 1), 256)
@@ -64,7 +67,7 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
         to: ContextState(
           core: core, handlers: Handlers(), timeSource: timeSource, poller: poller, pool: pools[index].ref,
           grace: grace, counters: counters, budgets: budgets, now: timeSource.now(),
-          wheel: TimingWheel(now: timeSource.now()),
+          wheel: TimingWheel(now: timeSource.now()), spinLimit: spinLimit,
           housekeeping: Housekeeping(patience: configuration.gracePatience), transmitBatch: batches + index))
       unsafe core.attach(UnsafeMutableRawPointer(states + index), .softInterrupts)
       unsafe core.attach(UnsafeMutableRawPointer(batches + index), .devices)
@@ -143,9 +146,11 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
       }
       unsafe states[home].sources.append(
         ReceiveSource(
-          device: device, queue: queue, interface: interface,
+          device: device, queue: queue, hasDescriptor: device.descriptor(queue: queue) != nil,
+          interface: interface,
           level: level ?? (device.isSerialLine ? .serial : .net), signal: signal, transmit: transmit
         ))
+      unsafe states[home].sourceSignals.append(signal)
       signals.append(signal)
       queues.append((interface, transmit))
       made.append(transmit)
@@ -172,6 +177,7 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
     precondition(!isStarted, "a context set starts once")
     freezeHandlers()
     for index in 0..<count {
+      if unsafe !states[index].sources.contains(where: \.hasDescriptor) { port(index).sleepWithoutPoller() }
       let runner = runner(index)
       threads.append(try WorkerThread(name: "sluice-\(index)") { runner.loop() })
     }

@@ -23,8 +23,16 @@ struct ContextState: ~Copyable {
   var isSerialFirst = false
   /// Receive queues; the token or tag of a signal is the index.
   var sources: [ReceiveSource] = []
+  /// (c) once the context runs: the signals of the sources, for who does not drive it.
+  var sourceSignals: [ReceiveSignalRef] = []
   /// Where to look for the next pending one.
   var nextSource = 0
+  /// (c) nanoseconds that who drives it spins at most before sleeping.
+  let spinLimit: UInt64
+  /// Whether what came while it was lent last was for the borrower alone.
+  var isBorrowerAlone = false
+  /// Times that application threads found it awake, as of its last rest.
+  var missedBorrows: UInt64 = 0
   /// By target; nil for this context itself. Empty if received packets are not steered.
   var outgoing: [SteeringLaneRef?] = []
   /// By source, this context itself left out; the value of a signal is the index.
@@ -42,6 +50,8 @@ struct ContextState: ~Copyable {
 struct ReceiveSource {
   let device: any Device
   let queue: Int
+  /// The poller tells of frames; else the device raises the signal.
+  let hasDescriptor: Bool
   let interface: Int
   let level: Level
   let signal: ReceiveSignalRef

@@ -14,6 +14,8 @@
     static let guestForgetsFlush = Mutation("guestForgetsFlush")
     /// A lane is emptied from its wrong end (RX-ORDER).
     static let laneEmptiedNewestFirst = Mutation("laneEmptiedNewestFirst")
+    /// The own thread of a context that is lent is told of a descriptor, and tells nobody.
+    static let ownThreadKeepsWhatItIsTold = Mutation("ownThreadKeepsWhatItIsTold")
     /// A barrier passes although packets of the time before are in a lane (RX-DRAIN).
     static let barrierSkipsLanes = Mutation("barrierSkipsLanes")
   }

@@ -23,7 +23,7 @@ extension ContextRunner {
   /// A stopped queue of a device with a descriptor restarts when there is room to write (X9).
   private func watchForRoom(_ number: Int, _ isStopped: Bool, _ poller: any DevicePoller) {
     let source = unsafe state.pointee.sources[number]
-    guard source.device.descriptor(queue: source.queue) != nil else { return }
+    guard source.hasDescriptor else { return }
     unsafe state.pointee.sources[number].isWatchedForRoom = isStopped
     poller.watchWritable(token: UInt32(number), isStopped)
   }

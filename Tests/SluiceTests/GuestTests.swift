@@ -88,4 +88,38 @@ import Testing
     }
     running.end()
   }
+
+  /// On threads that drive a context while it sleeps: beside it, beside one another, and with nobody spinning.
+  @Test(arguments: [true, false], [0, 20])
+  func exchangesByDriving(overLoopback: Bool, spin: Int) throws {
+    let running = try ThreadTests.Running(overLoopback: overLoopback, contexts: 1) {
+      $0.entry = .drive
+      $0.spin = .microseconds(spin)
+    }
+    let crew = ThreadTests.Crew()
+    do {
+      let listener = try running.server.blocking.listen(on: SocketAddress(running.host, port: 7))
+      for number in 0..<3 {
+        let near = try running.client.blocking.connect(to: listener.address)
+        let far = try listener.acceptBlocking()
+        crew.start {
+          var byte: [UInt8] = [0]
+          while try far.blocking.read(into: &byte) == 1 { try far.blocking.write(byte) }
+        }
+        crew.start {
+          var byte: [UInt8] = [0]
+          for step in 0..<100 {
+            let value = UInt8(truncatingIfNeeded: step &* 7 &+ number)
+            try near.blocking.write([value])
+            #expect(try near.blocking.read(into: &byte) == 1 && byte[0] == value)
+          }
+          near.close()
+        }
+      }
+      crew.join()
+      let statistics = running.client.statistics()
+      #expect(statistics.total(\.borrows) > 0 && statistics.wakeups.wasted == 0)
+    }
+    running.end()
+  }
 }

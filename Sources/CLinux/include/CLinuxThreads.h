@@ -32,6 +32,20 @@ uint64_t sluice_thread_number(void);
 /// Gives the processor to another thread.
 void sluice_thread_yield(void);
 
+/// What a thread knows about how long it waits; zero at its start.
+struct sluice_spin {
+  /// Nanoseconds that it spins now before it sleeps.
+  uint64_t window;
+  /// When it began to wait, or 0: not noted.
+  uint64_t began;
+  /// Until when it does not spin, because somebody else wanted its processor, and how long the last such time was.
+  uint64_t held_until, hold;
+};
+/// The calling thread's.
+struct sluice_spin *sluice_spin_state(void);
+/// Processors that the calling thread may run on, at least 1.
+int sluice_processor_count(void);
+
 /// Keeps this process, its present threads and those to come, on one of its processors. 0 or an errno.
 int sluice_pin_process(void);
 

@@ -7,16 +7,21 @@ import Glibc
     static let none: UInt32 = 0
     static let signalled: UInt32 = 1
     static let asleep: UInt32 = 2
+    /// Its thread drives a context meanwhile, and sleeps as that context's driver.
+    static let driving: UInt32 = 3
   }
   private let cell: UnsafeMutablePointer<AtomicHalfWord>
 
-  private static var byteCount: Int { 8 }
+  private static var byteCount: Int { 16 }
+  /// Of the context that its thread may drive while it waits: (c) an address, or 0.
+  private static var portOffset: Int { 8 }
 
-  /// Nobody parked, no token.
-  public init() {
-    unsafe cell = SharedMemory.allocate(byteCount: Self.byteCount, alignment: 8)
-      .bindMemory(to: AtomicHalfWord.self, capacity: 1)
+  /// Nobody parked, no token. With `port` its thread may wait by driving that context, which outlives it.
+  public init(driving port: ContextPortRef? = nil) {
+    let raw = unsafe SharedMemory.allocate(byteCount: Self.byteCount, alignment: 8)
+    unsafe cell = raw.bindMemory(to: AtomicHalfWord.self, capacity: 1)
     unsafe cell.initialize(to: AtomicHalfWord(Token.none))
+    unsafe raw.storeBytes(of: port?.address ?? 0, toByteOffset: Self.portOffset, as: UInt.self)
   }
   deinit {
     unsafe cell.deinitialize(count: 1)
@@ -34,6 +39,31 @@ import Glibc
     }
     return unsafe cell.pointee.exchange(Token.none) == Token.signalled
   }
+
+  /// As ``park(untilNanoseconds:_:)``, of a thread that spins before it sleeps where that pays: for at most `limit`
+  /// nanoseconds, and `outcome` says how that ended.
+  public func park(
+    untilNanoseconds deadline: UInt64? = nil, spinning limit: UInt64, _ outcome: inout SpinOutcome,
+    _ held: inout Held<Unlocked>
+  ) -> Bool {
+    outcome = Spin.wait(limit: limit) { isSignalled }
+    let isWoken = park(untilNanoseconds: deadline, &held)
+    if outcome != .found { Spin.slept(limit: limit) }
+    return isWoken
+  }
+
+  /// Whether the token is there. A hint to any thread but its own.
+  @inline(__always) public var isSignalled: Bool { unsafe cell.pointee.load() == Token.signalled }
+
+  /// The wait of a context's own thread, or its driver's, outside of application context. True if it was signalled.
+  func parkAtRoot(untilNanoseconds deadline: UInt64) -> Bool {
+    var held = Held<Unlocked>(_proof: ())
+    return park(untilNanoseconds: deadline, &held)
+  }
+  /// Its thread is about to sleep as the driver of its context: the token wakes it there. False: the token is there.
+  func beginDriving() -> Bool { unsafe cell.pointee.compareExchange(Token.none, Token.driving) }
+  /// It is awake again.
+  func endDriving() { _ = unsafe cell.pointee.compareExchange(Token.driving, Token.none) }
 
   /// Leaves the token, and wakes the thread if it sleeps. Any thread.
   public func unpark() { unsafe Self.unpark(cell) }
@@ -56,9 +86,14 @@ import Glibc
         return
       }
     #endif
-    // After the exchange the sleeper may be gone with its memory; a futex call needs only the address.
-    guard unsafe cell.pointee.exchange(Token.signalled) == Token.asleep else { return }
-    unsafe futexWake(cell, 1)
+    // After the exchange the sleeper may be gone with its memory: a futex call needs only the address, and the
+    // context is read before.
+    let port = unsafe UnsafeRawPointer(cell).load(fromByteOffset: portOffset, as: UInt.self)
+    switch unsafe cell.pointee.exchange(Token.signalled) {
+    case Token.asleep: unsafe futexWake(cell, 1)
+    case Token.driving: ContextPortRef(address: port).rouse()
+    default: return
+    }
   }
 }
 

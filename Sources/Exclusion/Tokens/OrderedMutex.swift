@@ -53,6 +53,12 @@ public struct OrderedMutex<Level: LockLevel, State: ~Copyable & Sendable>: ~Copy
   }
 }
 
+/// Locks between application threads that were found taken, in this process. Contexts take none.
+public enum LockContention {
+  /// One for each time that somebody had to wait.
+  public static let counter = SharedCounter()
+}
+
 // The futex mutex of Drepper's "Futexes are tricky": 0 free, 1 locked, 2 locked and somebody sleeps.
 @usableFromInline func acquireLock(_ storage: UnsafeMutableRawPointer) {
   let word = unsafe UnsafePointer(storage.assumingMemoryBound(to: AtomicHalfWord.self))
@@ -61,6 +67,8 @@ public struct OrderedMutex<Level: LockLevel, State: ~Copyable & Sendable>: ~Copy
       return unsafe word.pointee.storeRelaxed(1)
     }
   #endif
+  if unsafe word.pointee.compareExchange(0, 1) { return }
+  LockContention.counter.increment()
   for _ in 0..<spinLimit(40) {
     if unsafe word.pointee.loadRelaxed() == 0, unsafe word.pointee.compareExchange(0, 1) { return }
     spinHint()

@@ -27,6 +27,10 @@ public struct WakeCounters: ~Copyable, Sendable {
   public let delivered = SharedCounter()
   /// Those that let no operation make progress.
   public let wasted = SharedCounter()
+  /// Times that a blocked thread spun, and was woken before it slept.
+  public let spinsFound = SharedCounter()
+  /// Times that it spun and slept all the same.
+  public let spinsFailed = SharedCounter()
   /// All zero.
   public init() {}
 }

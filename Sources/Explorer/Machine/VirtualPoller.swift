@@ -2,8 +2,8 @@
   import Devices
   import Timing
 
-  /// The poller of a context whose thread is virtual: sleeps in virtual time.
-  // Sendable because one virtual thread uses it, and all of them are one thread.
+  /// The poller of a context whose thread is virtual: sleeps in virtual time, and tells of each kick once.
+  // Sendable because all virtual threads are one thread.
   final class VirtualPoller: DevicePoller, @unchecked Sendable {
     private let machine: Machine
     private var watched: [(descriptor: Int32, token: UInt32)] = []
@@ -16,6 +16,7 @@
     func wait(until deadline: Instant?, now: Instant, _ ready: (PollEvent) -> Void) {
       let readable = machine.poll(watched.map(\.descriptor), until: deadline?.nanoseconds)
       for (descriptor, token) in watched where readable.contains(descriptor) {
+        machine.absorb(descriptor)  // told once, to one thread
         ready(PollEvent(token: token, isReadable: true, isWritable: false))
       }
     }

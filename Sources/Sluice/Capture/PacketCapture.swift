@@ -1,6 +1,6 @@
 import Devices
 internal import Exclusion
-import SoftInterrupts
+internal import SoftInterrupts
 import Timing
 
 /// A pcapng file that gets a copy of every frame of an interface, both ways. Written by the stack's control

@@ -3,7 +3,7 @@ internal import Exclusion
 import Internet
 import LinuxDevices
 public import Sockets
-import SoftInterrupts
+internal import SoftInterrupts
 import Timing
 public import Wire
 
@@ -41,7 +41,11 @@ public final class Stack: Sendable {
       timeSource: configuration.time)
     set.budgets = configuration.budgets
     set.steering = configuration.steering
-    set.guests = configuration.sockets.entry == .post ? 0 : 1
+    set.spinLimit = UInt64(configuration.spin.clampedNanoseconds)
+    switch configuration.sockets.entry {
+    case .post, .drive: set.guests = 0
+    case .enterIdle, .enterFree: set.guests = 1
+    }
     if !configuration.isManual { set.makePoller = { _ in try EpollPoller() } }
     do {
       contexts = try ContextSet(set)

@@ -34,6 +34,10 @@ public struct StackConfiguration: Sendable {
     get { sockets.entry }
     set { sockets.entry = newValue }
   }
+  /// How long a thread that waits spins at most before it sleeps: a context's, and one that is blocked in a call. It
+  /// spins only where its own last waits were as short, on more than one processor, and while there is one to spare; an
+  /// idle stack sleeps at once. Zero: nobody spins.
+  public var spin = Duration.microseconds(50)
   /// What each level of a context may do in one pass.
   public var budgets = LevelBudgets()
   /// Packets that each context may hold, 2 KiB each.

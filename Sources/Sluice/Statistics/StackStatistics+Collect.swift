@@ -3,7 +3,7 @@ import Devices
 internal import Exclusion
 import Internet
 internal import Sockets
-import SoftInterrupts
+internal import SoftInterrupts
 import TCP
 import Wire
 
@@ -37,7 +37,9 @@ extension Stack {
       timersArmed: counters.timersArmed.value, worstTimerLateness: counters.worstTimerLateness.value,
       longestPass: counters.longestPass.value, graceStalls: counters.graceStalls.value,
       straggler: contexts.lastStraggler(index).map { "\($0)" }, slotsInLimbo: counters.slotsInLimbo.value,
-      guestEntries: contexts.guestCounters(of: index)?.entries.value ?? 0)
+      guestEntries: contexts.guestCounters(of: index)?.entries.value ?? 0,
+      borrows: counters.borrows.value, spinsFound: counters.spinsFound.value,
+      spinsFailed: counters.spinsFailed.value)
   }
 
   private static func byLevel(_ counters: borrowing LevelCounters) -> StackStatistics.ByLevel {
@@ -47,7 +49,9 @@ extension Stack {
   }
 
   private func gateStatistics() -> StackStatistics.Gates {
-    var sum = StackStatistics.Gates(entries: 0, posts: 0, handOvers: 0, closedFound: 0, dropped: 0)
+    var sum = StackStatistics.Gates(
+      entries: 0, posts: 0, handOvers: 0, closedFound: 0, dropped: 0,
+      locksContended: LockContention.counter.value)
     for index in 0..<contexts.coreCount {
       let core = contexts.core(index)
       sum.entries &+= core.gates.entries.value
@@ -63,7 +67,8 @@ extension Stack {
     let account = layer.wakeAccount
     return StackStatistics.Wakeups(
       delivered: account.counters.delivered.value, wasted: account.counters.wasted.value,
-      overflowed: (0..<contexts.coreCount).reduce(0) { $0 &+ contexts.core($1).wakes.overflowed.value })
+      overflowed: (0..<contexts.coreCount).reduce(0) { $0 &+ contexts.core($1).wakes.overflowed.value },
+      spinsFound: account.counters.spinsFound.value, spinsFailed: account.counters.spinsFailed.value)
   }
 
   private func poolStatistics() -> [StackStatistics.Pool] {

@@ -42,6 +42,12 @@ public struct StackStatistics: Sendable {
     public var slotsInLimbo: UInt64
     /// Times that an application thread was its guest.
     public var guestEntries: UInt64
+    /// Times that an application thread drove it in its own thread's place.
+    public var borrows: UInt64
+    /// Spins of whoever drove it that found work.
+    public var spinsFound: UInt64
+    /// Spins after which it slept all the same.
+    public var spinsFailed: UInt64
   }
 
   /// A number for each level of a context.
@@ -72,6 +78,8 @@ public struct StackStatistics: Sendable {
     public var closedFound: UInt64
     /// Segments dropped because too many waited.
     public var dropped: UInt64
+    /// Locks between application threads that were found taken, in all stacks of the process. Contexts take none.
+    public var locksContended: UInt64
   }
 
   /// Wake-ups of threads and tasks.
@@ -82,6 +90,10 @@ public struct StackStatistics: Sendable {
     public var wasted: UInt64
     /// Those beyond the room of a context's buffer, which were kept all the same.
     public var overflowed: UInt64
+    /// Times that a blocked thread spun, and was woken before it slept.
+    public var spinsFound: UInt64
+    /// Times that it spun and slept all the same.
+    public var spinsFailed: UInt64
   }
 
   /// A pool of equal pieces of memory.

@@ -1,5 +1,6 @@
 internal import Exclusion
 package import Sockets
+internal import SoftInterrupts
 import Timing
 
 // The two ways to see an operation to its end. They differ in how they sleep, and in nothing else.
@@ -29,7 +30,8 @@ extension Duration {
 package func block<Running: Operation>(
   _ operation: inout Running, until deadline: Deadline? = nil
 ) throws(SocketError) -> Running.Value {
-  let parker = Parker()
+  let attendance = operation.attendance
+  let parker = Parker(driving: attendance.map { $0.contexts.port($0.index) })
   var machine = WaitMachine<Running>(waking: parker.wakeTarget)
   var step = machine.begin(&operation)
   while true {
@@ -38,14 +40,31 @@ package func block<Running: Operation>(
     case .sleep(let isCancellable):
       // A wake-up that is under way is waited for: it has to be taken.
       let end = isCancellable ? deadline?.instant.nanoseconds : nil
-      let isWoken = withApplication { held in
-        var isWoken = parker.park(untilNanoseconds: end, &held)
-        while !isWoken, end == nil { isWoken = parker.park(&held) }
-        return isWoken
+      if let attendance {
+        _ = attendance.contexts.attend(attendance.index, parker, untilNanoseconds: end ?? .max)
       }
+      let isWoken = sleep(parker, untilNanoseconds: end, operation.point.account)
       step = isWoken ? machine.woken(&operation) : machine.interrupted(by: .timedOut, &operation)
     }
   }
+}
+
+/// Takes the wake-up. False: the deadline came first.
+private func sleep(
+  _ parker: borrowing Parker, untilNanoseconds end: UInt64?, _ account: WakeAccount
+) -> Bool {
+  var outcome = SpinOutcome.off
+  let isWoken = withApplication { held in
+    var isWoken = parker.park(untilNanoseconds: end, spinning: account.spinLimit, &outcome, &held)
+    while !isWoken, end == nil { isWoken = parker.park(&held) }
+    return isWoken
+  }
+  switch outcome {
+  case .found: account.counters.spinsFound.increment()
+  case .gaveUp: account.counters.spinsFailed.increment()
+  case .off: break
+  }
+  return isWoken
 }
 
 /// Runs an operation in the calling task, which is suspended while it waits; the thread is free meanwhile.

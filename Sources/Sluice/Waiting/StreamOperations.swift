@@ -1,4 +1,5 @@
 internal import Sockets
+internal import SoftInterrupts
 
 /// Reads what is there into the front of an array.
 struct ReadIntoArray: Operation {
@@ -6,6 +7,7 @@ struct ReadIntoArray: Operation {
   var bytes: [UInt8]
 
   var point: WaitPoint { socket.readPoint }
+  var attendance: (contexts: ContextSet, index: Int)? { socket.attendance }
   func isReady(need: UInt32) -> Bool { socket.isReadable(need: need) }
   mutating func attempt() -> Attempt<Int> {
     unsafe bytes.withUnsafeMutableBytes { unsafe Attempt(socket.tryRead(into: $0)) }
@@ -23,6 +25,7 @@ struct ReadIntoArray: Operation {
   }
 
   var point: WaitPoint { socket.readPoint }
+  var attendance: (contexts: ContextSet, index: Int)? { socket.attendance }
   func isReady(need: UInt32) -> Bool { socket.isReadable(need: need) }
   mutating func attempt() -> Attempt<Int> { unsafe Attempt(socket.tryRead(into: buffer)) }
 }
@@ -33,6 +36,7 @@ struct ReadChunk: Operation {
   let limit: Int
 
   var point: WaitPoint { socket.readPoint }
+  var attendance: (contexts: ContextSet, index: Int)? { socket.attendance }
   func isReady(need: UInt32) -> Bool { socket.isReadable(need: need) }
   mutating func attempt() -> Attempt<[UInt8]?> {
     // No memory is made for a try that will find nothing.
@@ -102,6 +106,7 @@ struct WriteAll<Bytes: ReadableBytes>: Operation {
   }
 
   var point: WaitPoint { socket.writePoint }
+  var attendance: (contexts: ContextSet, index: Int)? { socket.attendance }
   func isReady(need: UInt32) -> Bool { socket.isWritable(need: need) }
   mutating func attempt() -> Attempt<Void> {
     let before = written
@@ -122,6 +127,7 @@ struct FinishConnecting: Operation {
   let socket: StreamSocket
 
   var point: WaitPoint { socket.writePoint }
+  var attendance: (contexts: ContextSet, index: Int)? { socket.attendance }
   func isReady(need: UInt32) -> Bool { socket.isWritable(need: 0) }
   mutating func attempt() -> Attempt<Void> {
     guard socket.isWritable(need: 0) else { return .wouldBlock(need: 0, progressed: false) }
@@ -135,6 +141,7 @@ struct AwaitDelivery: Operation {
   let socket: StreamSocket
 
   var point: WaitPoint { socket.writePoint }
+  var attendance: (contexts: ContextSet, index: Int)? { socket.attendance }
   func isReady(need: UInt32) -> Bool { socket.isWritable(need: need) }
   mutating func attempt() -> Attempt<Bool> {
     let need = StreamSocket.deliveryNeed

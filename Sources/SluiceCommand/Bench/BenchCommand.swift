@@ -70,19 +70,26 @@ struct BenchOptions: ParsableArguments {
   var connections = 4
   /// When programs do their own sending.
   enum Entry: String, ExpressibleByArgument, CaseIterable {
-    case never, idle, free
+    case never, idle, free, drive
 
     var choice: BlockEntry {
       switch self {
       case .never: .post
       case .idle: .enterIdle
       case .free: .enterFree
+      case .drive: .drive
       }
     }
   }
   @Option(
-    help: "When programs enter their connections: never, while the home is idle, or when nobody is inside.")
+    help: """
+      When programs enter their connections: never, while the home is idle, when nobody is inside, or by driving an \
+      idle home.
+      """)
   var enter = Entry.never
+  @Option(
+    help: ArgumentHelp("Microseconds that a thread spins at most before it sleeps.", valueName: "number"))
+  var spin = 50
   @Flag(help: "One stack, over its loopback interface.")
   var loopback = false
   @Flag(help: "Work on a packet at the home of its flow, not where it came in.")

@@ -83,6 +83,7 @@ enum StreamBench {
     configuration.contexts = options.contexts
     if options.steered { configuration.steering = .home }
     configuration.entry = options.enter.choice
+    configuration.spin = .microseconds(options.spin)
     configuration.interfaces = [StackInterface(end, addresses: [IPPrefix(address)!])]
     do throws(StackError) {
       let stack = try Stack(configuration)

@@ -71,6 +71,9 @@ extension Status {
       $0["straggler"] = context.straggler.map { .text($0) } ?? .null
       $0["slotsInLimbo"] = .number(context.slotsInLimbo)
       $0["guestEntries"] = .number(context.guestEntries)
+      $0["borrows"] = .number(context.borrows)
+      $0["spinsFound"] = .number(context.spinsFound)
+      $0["spinsFailed"] = .number(context.spinsFailed)
     }
   }
 
@@ -81,6 +84,7 @@ extension Status {
       $0["handOvers"] = .number(statistics.gates.handOvers)
       $0["closedFound"] = .number(statistics.gates.closedFound)
       $0["dropped"] = .number(statistics.gates.dropped)
+      $0["locksContended"] = .number(statistics.gates.locksContended)
     }
   }
 
@@ -89,6 +93,8 @@ extension Status {
       $0["delivered"] = .number(statistics.wakeups.delivered)
       $0["wasted"] = .number(statistics.wakeups.wasted)
       $0["overflowed"] = .number(statistics.wakeups.overflowed)
+      $0["spinsFound"] = .number(statistics.wakeups.spinsFound)
+      $0["spinsFailed"] = .number(statistics.wakeups.spinsFailed)
     }
   }
 

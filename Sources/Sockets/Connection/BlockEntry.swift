@@ -1,5 +1,5 @@
 import Exclusion
-import SoftInterrupts
+public import SoftInterrupts
 
 /// When an application thread enters a control block itself, instead of posting what it has to the block's home
 /// (DESIGN section 2). It runs its own item as a guest of the home context, and what others post meanwhile is home's.
@@ -10,6 +10,8 @@ public enum BlockEntry: Hashable, Sendable {
   case enterIdle
   /// Whenever nobody is inside.
   case enterFree
+  /// When home sleeps, in its place: the thread drives the whole context, to send, and as long as it waits.
+  case drive
 }
 
 extension SocketLayer {
@@ -19,11 +21,28 @@ extension SocketLayer {
   }
 
   @inline(never) private func enterOrPost(_ item: ItemRef, _ connection: ConnectionRef) -> Outcome {
+    if configuration.entry == .drive { return driveOrPost(item, connection) }
     let (gate, home) = (connection.gate, connection.home)
     guard configuration.entry == .enterFree || contexts.isIdle(home), gate.isFree else {
       return gate.post(item)
     }
     let port = contexts.port(home)
     return contexts.asGuest(of: home) { cx in gate.enter(item, at: port, &cx) } ?? gate.post(item)
+  }
+
+  private func driveOrPost(_ item: ItemRef, _ connection: ConnectionRef) -> Outcome {
+    let gate = connection.gate
+    var outcome = Outcome.posted
+    let isRun = contexts.asBorrower(of: connection.home) { cx in
+      outcome = gate.submit(item, isSegment: false, &cx)
+    }
+    return isRun ? outcome : gate.post(item)
+  }
+}
+
+extension StreamSocket {
+  /// The contexts of the stack, and the one that a thread which waits for this socket may drive meanwhile.
+  public var attendance: (contexts: ContextSet, index: Int)? {
+    layer.configuration.entry == .drive ? (layer.contexts, connection.home) : nil
   }
 }

@@ -20,11 +20,11 @@ struct StormPlan: Sendable {
     }
     let given = ProcessInfo.processInfo.environment["SLUICE_STORM_SEED"].flatMap(UInt64.init)
     let seed = given ?? UInt64.random(in: 1...UInt64.max)
-    let entries: [BlockEntry] = [.post, .enterIdle, .enterFree]
+    let entries: [BlockEntry] = [.post, .enterIdle, .enterFree, .drive]
     return StormPlan(
       seconds: number("SECONDS", 2), operations: Int(number("OPERATIONS", 1e12)),
       threads: Int(number("THREADS", 8)), connections: Int(number("CONNECTIONS", 200)),
       contexts: Int(number("CONTEXTS", 2)),
-      entry: entries[Int(number("ENTRY", Double(seed % 3))) % 3], seed: seed)
+      entry: entries[Int(number("ENTRY", Double(seed % 4))) % 4], seed: seed)
   }
 }

@@ -1,0 +1,127 @@
+// Application threads that drive a context which sleeps (Exclusion, `Lending.swift`): for a moment, to run what they
+// bring, or as long as they wait, so that what they wait for is worked on by the one who wants it.
+//
+// A borrower is no guest: it is the context, with its wheel, its pool and its tables, and runs whole passes.
+
+import Devices
+public import Exclusion
+import Timing
+
+/// How a thread waited by driving a context.
+public enum Attendance: Hashable, Sendable {
+  /// It was signalled.
+  case woken
+  /// The deadline has come.
+  case expired
+  /// The context does not sleep, or its own thread wanted it back: wait as others do.
+  case refused
+}
+
+extension ContextSet {
+  /// Runs `body` as context `index`, on the calling thread and at once, and then what that left the context to do.
+  /// False: it does not sleep, and `body` did not run. Application context, nothing held; never waits.
+  public func asBorrower(of index: Int, _ body: (inout SoftInterrupt) -> Void) -> Bool {
+    let runner = runner(index)
+    return withBorrowedRoot(core(index), isWaiting: false) { root in
+      runner.visit(&root, body)
+      return runner.endLoan(isWatched: false)
+    } != nil
+  }
+
+  /// Waits for `parker`, which belongs to the calling thread and was made for context `index`, by driving the context,
+  /// until `deadline` nanoseconds of the machine's clock (`.max`: for ever). Takes no token. Application context,
+  /// nothing held.
+  public func attend(_ index: Int, _ parker: borrowing Parker, untilNanoseconds deadline: UInt64)
+    -> Attendance
+  {
+    let runner = runner(index)
+    var outcome = Attendance.refused
+    _ = withBorrowedRoot(core(index), isWaiting: true) { root in
+      outcome = runner.attend(&root, parker, deadline)
+      return runner.endLoan(isWatched: outcome != .woken || !runner.isAlone)
+    }
+    return outcome
+  }
+}
+
+extension ContextRunner {
+  /// Passes over what a visit left, before the context's own thread is woken for the rest.
+  private static var passesOfVisit: Int { 4 }
+  /// A borrower that received more frames than this is not alone with what it waits for.
+  private static var framesOfOne: UInt64 { 4 }
+
+  /// The pass of who brings something.
+  fileprivate func visit(_ root: inout ContextRoot, _ body: (inout SoftInterrupt) -> Void) {
+    let counters = unsafe state.pointee.counters
+    counters.entries.increment()
+    counters.borrows.increment()
+    refreshNow()
+    root.withSoftInterrupt { cx in
+      body(&cx)
+      flush(&cx)
+    }
+    root.deliverWakeups()
+    root.quiescent()
+    counters.exits.increment()
+    var passes = 0
+    while passes < Self.passesOfVisit, hasMore, unsafe !state.pointee.isStopping {
+      _ = pass(&root)
+      passes += 1
+    }
+  }
+
+  fileprivate func attend(
+    _ root: inout ContextRoot, _ parker: borrowing Parker, _ deadline: UInt64
+  ) -> Attendance {
+    let counters = unsafe state.pointee.counters
+    let limit = unsafe state.pointee.spinLimit
+    counters.borrows.increment()
+    let frames = counters.framesReceived.value
+    let others = unsafe state.pointee.core.wakes.delivered.value
+    var outcome = Attendance.woken
+    while !parker.isSignalled {
+      guard unsafe !state.pointee.isStopping else {
+        outcome = .refused
+        break
+      }
+      if hasMore || spin(limit: limit, until: { parker.isSignalled }) {
+        _ = pass(&root)
+        continue
+      }
+      let now = refreshNow()
+      if now.nanoseconds >= deadline {
+        outcome = .expired
+        break
+      }
+      let due = sleepDeadline(now)?.nanoseconds ?? .max
+      let until = min(due, deadline)
+      counters.sleeps.increment()
+      let slept = root.sleepAsBorrower(parker, untilNanoseconds: until) {
+        unsafe state.pointee.poller?.wait(
+          until: until == .max ? nil : Instant(nanoseconds: until), now: now
+        ) { markReady($0) }
+      }
+      if slept { Spin.slept(limit: limit) }
+      // What is due is no event of anybody's.
+      if unsafe due <= state.pointee.timeSource.now().nanoseconds { _ = pass(&root) }
+    }
+    let delivered = unsafe state.pointee.core.wakes.delivered.value
+    unsafe state.pointee.isBorrowerAlone =
+      counters.framesReceived.value &- frames <= Self.framesOfOne && delivered &- others <= 1
+    return outcome
+  }
+  /// Whether the last one that attended was the only one that something came for.
+  fileprivate var isAlone: Bool { unsafe state.pointee.isBorrowerAlone }
+
+  /// How what there is now is given back.
+  fileprivate func endLoan(isWatched: Bool) -> LoanEnd {
+    let now = unsafe state.pointee.now
+    let isStopping = unsafe state.pointee.isStopping
+    return LoanEnd(
+      deadline: sleepDeadline(now)?.nanoseconds ?? .max, isUrgent: hasMore || isStopping, isWatched: isWatched
+    )
+  }
+
+  /// Whether a pass would find something that is there already.
+  private var hasMore: Bool { unsafe hasWorkLeft || state.pointee.core.port.hasWork }
+}
