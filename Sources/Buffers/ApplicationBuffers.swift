@@ -98,6 +98,33 @@ public final class ApplicationBuffers: Sendable {
     }
   }
 
+  /// A chain that shares `count` bytes of `chain` from `offset`, or as many of the first as the account allows: as
+  /// much is taken of the account as the chain says that it ``ByteChain/occupied``, although the chunks are in it
+  /// already. So whoever frees it does as with any other, and what waits for a slow peer is bounded.
+  ///
+  /// - Parameter isGuaranteed: the first chunk is not refused by the account.
+  public func share<Before: BeforeMemory>(
+    _ chain: borrowing ByteChain, offset: Int, count: Int, isGuaranteed: Bool = false,
+    _ held: inout Held<Before>
+  ) throws(MemoryShortage) -> ByteChain {
+    try chunkPool.withLock(&held) { pool, _ throws(MemoryShortage) in
+      var (affordable, occupied) = (0, 0)
+      chain.forEachRange(offset: offset, count: count) { _, _, length in
+        guard chunkShare.take(ByteChain.chunkOccupied, .send, isGuaranteed: isGuaranteed && occupied == 0)
+        else { return false }
+        affordable += length
+        occupied += ByteChain.chunkOccupied
+        return true
+      }
+      if affordable == 0, count > 0 { throw .account }
+      guard let shared = chain.slice(offset: offset, count: affordable, from: pool.ref) else {
+        chunkShare.give(occupied, .send)
+        throw .pool
+      }
+      return shared
+    }
+  }
+
   /// What these pools have of the account; any thread.
   public func forEachShare(_ body: (borrowing MemoryShare) -> Void) {
     body(packetShare)

@@ -43,9 +43,10 @@ public import Wire
   }
 
   /// Opens an interface of this network namespace, which needs CAP_NET_RAW. The kernel must not answer there as well:
-  /// take its addresses off. `address` is our own station address. Application context.
+  /// take its addresses off. `address` is our own station address; `wanted` the MTU that we keep to, at most the
+  /// interface's, which nil means. Application context.
   public static func open(
-    name: String, address: MACAddress, queues: Int = 1
+    name: String, address: MACAddress, queues: Int = 1, mtu wanted: Int? = nil
   ) throws(LinkError) -> PacketSocketDevice {
     guard (1...15).contains(name.utf8.count) else { throw .nameOutOfRange(name) }
     let mtu = unsafe Int(sluice_interface_mtu(name))
@@ -60,7 +61,8 @@ public import Wire
       }
       descriptors.append(socket)
     }
-    return try PacketSocketDevice(adopting: descriptors, name: name, mtu: mtu, address: address)
+    return try PacketSocketDevice(
+      adopting: descriptors, name: name, mtu: min(mtu, wanted ?? mtu), address: address)
   }
 
   /// Takes frames; the queue's context.

@@ -29,8 +29,14 @@ import Wire
   /// Opens an interface by name ("": the kernel chooses one), or makes it, which needs CAP_NET_ADMIN; then someone
   /// must give it addresses and set it up. `linkLayer` is `.ethernet` with our own station address for a TAP (not that
   /// of the interface, which is the other end's), `.ip` for a TUN. Application context.
+  ///
+  /// - Parameters:
+  ///   - isMultiQueue: how an interface that is there was made, for it has to be opened so; nil: for several queues with,
+  ///     for one without.
+  ///   - mtu: what we keep to, at most the interface's; nil: the interface's.
   public static func open(
-    name: String, linkLayer: LinkLayer, queues: Int = 1, path: String = "/dev/net/tun"
+    name: String, linkLayer: LinkLayer, queues: Int = 1, isMultiQueue: Bool? = nil, mtu wanted: Int? = nil,
+    path: String = "/dev/net/tun"
   ) throws(LinkError) -> TapDevice {
     guard name.utf8.count <= 15 else { throw .nameOutOfRange(name) }
     var actual = [CChar](repeating: 0, count: 16)
@@ -41,7 +47,8 @@ import Wire
         var wasOpened: Int32 = 0
         let result = unsafe actual.withUnsafeMutableBufferPointer {
           unsafe sluice_tun_open(
-            path, known, linkLayer == .ip ? 0 : 1, queues > 1 ? 1 : 0, $0.baseAddress, &wasOpened)
+            path, known, linkLayer == .ip ? 0 : 1, isMultiQueue ?? (queues > 1) ? 1 : 0, $0.baseAddress,
+            &wasOpened)
         }
         guard result >= 0 else {
           throw LinkError.tun(path: path, wasOpened: wasOpened != 0, errno: -result)
@@ -52,7 +59,8 @@ import Wire
       let mtu = unsafe Int(sluice_interface_mtu(known))
       guard mtu > 0 else { throw LinkError.interfaceUnknown(name: known, errno: Int32(-mtu)) }
       guard mtu <= largestMTU else { throw LinkError.mtuOutOfRange(mtu, limit: largestMTU) }
-      return TapDevice(adopting: descriptors, name: known, mtu: mtu, linkLayer: linkLayer)
+      return TapDevice(
+        adopting: descriptors, name: known, mtu: min(mtu, wanted ?? mtu), linkLayer: linkLayer)
     } catch {
       for descriptor in descriptors { close(descriptor) }
       throw error

@@ -9,6 +9,7 @@
 @_exported public import enum Sockets.SocketError
 @_exported public import enum Sockets.BlockEntry
 @_exported public import struct Sockets.BufferLimits
+@_exported public import class Sockets.SharedBytes
 @_exported public import struct Sockets.SocketEvents
 @_exported public import struct Sockets.SocketEvent
 @_exported public import enum Sockets.EventTrigger

@@ -12,11 +12,15 @@ struct SluiceCommand: ParsableCommand {
         sluice run -- ping -c 3 10.0.2.2
         sluice run -p 8080:80 -- python3 -m http.server 80
         sluice run --help
+        sluice serve --tap tap0 --address 10.0.5.2/24
         sluice bench timer-lateness
         sluice sim --seeds 1..10
       """,
     version: "sluice \(Version.text)",
-    subcommands: [RunCommand.self, BenchCommand.self, DrillCommand.self, SimCommand.self, FloodCommand.self])
+    subcommands: [
+      RunCommand.self, ServeCommand.self, BenchCommand.self, DrillCommand.self, SimCommand.self,
+      FloodCommand.self,
+    ])
 }
 
 extension SluiceCommand {

@@ -25,6 +25,43 @@ import Testing
     world.end()
   }
 
+  /// What is lent, and what is shared, waits as what is copied does.
+  @Test func bytesGoAndComeWithoutACopy() throws {
+    let world = try World()
+    let (left, right, address) = (world.left, world.right, world.address("10.0.0.2", 80))
+    try world.run {
+      let listener = try await right.listen(on: address)
+      async let accepted = listener.accept()
+      let client = try await left.connect(to: address)
+      let server = try await accepted
+      let bytes = pattern(50_000)
+      async let writing: Void = {
+        let shared = try left.share(bytes)
+        for _ in 0..<20 { try await client.write(shared) }
+        client.shutdownSend()
+      }()
+      let taken = Box<[UInt8]>([])
+      while try await server.consume(
+        atMost: 10_000,
+        { span in
+          unsafe span.withUnsafeBytes { bytes in taken.update { all in unsafe all += bytes } }
+          return span.byteCount
+        }) != nil
+      {}
+      try await writing
+      let all = taken.value
+      #expect(all.count == 20 * bytes.count)
+      #expect(
+        stride(from: 0, to: all.count, by: bytes.count).allSatisfy {
+          Array(all[$0..<$0 + bytes.count]) == bytes
+        })
+      client.close()
+      server.close()
+      listener.close()
+    }
+    world.end()
+  }
+
   @Test(arguments: World.families) func halfAConnectionStaysOpen(family: String) throws {
     let world = try World()
     let (left, right, address) = (world.left, world.right, world.address(family, 80))

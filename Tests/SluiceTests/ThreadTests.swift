@@ -72,6 +72,36 @@ import Testing
     }
   }
 
+  /// Without a copy, and blocked where nothing can be lent or taken.
+  @Test func blockedThreadsLendAndShare() throws {
+    let running = try Running(overLoopback: true, contexts: 1)
+    do {
+      let address = SocketAddress(running.host, port: 80)
+      let listener = try running.server.blocking.listen(on: address)
+      let client = try running.client.blocking.connect(to: address)
+      let server = try listener.acceptBlocking()
+      let shared = try running.client.share([UInt8](repeating: 7, count: 30_000))
+      let crew = Crew()
+      crew.start {
+        for _ in 0..<50 { try client.blocking.write(shared) }
+        client.shutdownSend()
+      }
+      var (count, isRight) = (0, true)
+      while let taken = try server.blocking.consume({ span in
+        for place in 0..<span.byteCount {
+          isRight = unsafe isRight && span.unsafeLoad(fromByteOffset: place, as: UInt8.self) == 7
+        }
+        return span.byteCount
+      }) { count += taken }
+      #expect(count == 50 * 30_000 && isRight)
+      crew.join()
+      client.close()
+      server.close()
+      listener.close()
+    }
+    running.end()
+  }
+
   @Test(arguments: [true, false]) func blockedThreadsEcho(overLoopback: Bool) throws {
     let running = try Running(overLoopback: overLoopback)
     let crew = Crew()

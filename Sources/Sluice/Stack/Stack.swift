@@ -133,6 +133,18 @@ public final class Stack: Sendable {
 
   // MARK: Making sockets
 
+  /// Copies `bytes`, not empty, once, to be written any number of times on any number of streams without a copy: see
+  /// ``TCPStream/write(_:)-(SharedBytes)``. Any thread. Let go of them before the shutdown. Throws `.noBufferSpace`,
+  /// `.networkDown` after a shutdown.
+  public func share(_ bytes: [UInt8]) throws(SocketError) -> SharedBytes {
+    try enter()
+    defer { intake.leave() }
+    let shared = unsafe bytes.withUnsafeBytes { bytes in
+      Result { () throws(SocketError) in try unsafe layer.share(bytes) }
+    }
+    return try shared.get()
+  }
+
   /// Listens for TCP connections. On `[::]` IPv4 is taken as well, unless `options` has `.isIPv6Only`.
   ///
   /// - Parameters:

@@ -31,6 +31,18 @@ public struct BlockingTCPStream: Sendable {
     return try block(&operation)
   }
 
+  /// Blocks until there is data and lends it where it lies, without a copy; see ``TCPStream/consume(atMost:_:)``. Nil at
+  /// the end of the stream.
+  public func consume(
+    atMost limit: Int = .max, _ body: (RawSpan) -> Int
+  ) throws(SocketError) -> Int? {
+    precondition(limit > 0, "a read of no bytes cannot tell the end of the stream")
+    return try withoutActuallyEscaping(body) { body throws(SocketError) in
+      var operation = Consume(socket: stream.socket, limit: limit, body: body)
+      return try block(&operation)
+    }
+  }
+
   /// Hands all of `bytes` to the stack, blocking as long as there is no room.
   public func write(_ bytes: [UInt8]) throws(SocketError) {
     var operation = WriteAll(stream.socket, bytes)
@@ -39,6 +51,12 @@ public struct BlockingTCPStream: Sendable {
   /// Hands all of `bytes` to the stack, blocking as long as there is no room.
   public func write(_ bytes: ArraySlice<UInt8>) throws(SocketError) {
     var operation = WriteAll(stream.socket, bytes)
+    try block(&operation)
+  }
+  /// Hands all of `bytes`, of this stack, to it without a copy, blocking as long as there is no room. Throws
+  /// `.otherStack` if they are of another.
+  public func write(_ bytes: SharedBytes) throws(SocketError) {
+    var operation = WriteShared(stream.socket, bytes)
     try block(&operation)
   }
   /// Hands the text to the stack in UTF-8, blocking as long as there is no room.

@@ -5,7 +5,7 @@ public import Wire
 ///
 /// Several threads and tasks may accept at once; they get their turns in the order of their calls.
 public final class TCPListener: Sendable {
-  let socket: ListeningSocket
+  package let socket: ListeningSocket
   private let stack: Stack
 
   init(_ socket: ListeningSocket, _ stack: Stack) {

@@ -56,6 +56,20 @@ public final class TCPStream: Sendable {
     return try await suspend(&operation)
   }
 
+  /// Waits for data and lends it where it lies, without a copy: calls `body` with one piece after the other, at most
+  /// `limit` bytes, 1 or more, until it does not take all of a piece. It returns how many bytes of the piece it took,
+  /// from its start; the others stay to be read. The whole returns how many were taken, and nil at the end of the stream.
+  ///
+  /// - Parameter body: gets a few KiB at a time, valid until it returns, on the thread that this call is on. It may write
+  ///   to any stream, but must not wait, and reads nothing from this one.
+  public nonisolated(nonsending) func consume(
+    atMost limit: Int = .max, _ body: @escaping (RawSpan) -> Int
+  ) async throws(SocketError) -> Int? {
+    precondition(limit > 0, "a read of no bytes cannot tell the end of the stream")
+    var operation = Consume(socket: socket, limit: limit, body: body)
+    return try await suspend(&operation)
+  }
+
   /// Everything that the peer sends, in pieces of at most `limit` bytes, until it closes its side.
   public func chunks(atMost limit: Int = 65_536) -> Chunks { Chunks(stream: self, limit: limit) }
 
@@ -70,6 +84,12 @@ public final class TCPStream: Sendable {
   /// Hands all of `bytes` to the stack, waiting for room as often as it takes.
   public nonisolated(nonsending) func write(_ bytes: ArraySlice<UInt8>) async throws(SocketError) {
     var operation = WriteAll(socket, bytes)
+    try await suspend(&operation)
+  }
+  /// Hands all of `bytes`, of this stack, to it without a copy, waiting for room as often as it takes. Throws
+  /// `.otherStack` if they are of another.
+  public nonisolated(nonsending) func write(_ bytes: SharedBytes) async throws(SocketError) {
+    var operation = WriteShared(socket, bytes)
     try await suspend(&operation)
   }
   /// Hands the text to the stack in UTF-8, waiting for room as often as it takes.

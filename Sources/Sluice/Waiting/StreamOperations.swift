@@ -55,6 +55,24 @@ struct ReadChunk: Operation {
   }
 }
 
+/// Lends what is there where it lies.
+struct Consume: Operation {
+  let socket: StreamSocket
+  let limit: Int
+  let body: (RawSpan) -> Int
+
+  var point: WaitPoint { socket.readPoint }
+  func isReady(need: UInt32) -> Bool { socket.isReadable(need: need) }
+  mutating func attempt() -> Attempt<Int?> {
+    switch socket.tryConsume(atMost: limit, body) {
+    case .bytes(let count): .finished(.success(count))
+    case .endOfStream: .finished(.success(nil))
+    case .wouldBlock: .wouldBlock(need: 1, progressed: false)
+    case .failed(let error): .finished(.failure(error))
+    }
+  }
+}
+
 extension Attempt<Int> {
   init(_ outcome: ReadOutcome) {
     switch outcome {
@@ -115,6 +133,33 @@ struct WriteAll<Bytes: ReadableBytes>: Operation {
       case .bytes(let count): written += count
       case .wouldBlock:
         return .wouldBlock(need: socket.writeNeed(bytes.byteCount - written), progressed: written > before)
+      case .failed(let error): return .finished(.failure(error))
+      }
+    }
+    return .finished(.success(()))
+  }
+}
+
+/// Writes all of its bytes under one turn, without a copy.
+struct WriteShared: Operation {
+  let socket: StreamSocket
+  let bytes: SharedBytes
+  private var written = 0
+
+  init(_ socket: StreamSocket, _ bytes: SharedBytes) {
+    self.socket = socket
+    self.bytes = bytes
+  }
+
+  var point: WaitPoint { socket.writePoint }
+  func isReady(need: UInt32) -> Bool { socket.isWritable(need: need) }
+  mutating func attempt() -> Attempt<Void> {
+    let before = written
+    while written < bytes.count {
+      switch socket.tryWrite(bytes, from: written, count: bytes.count - written) {
+      case .bytes(let count): written += count
+      case .wouldBlock:
+        return .wouldBlock(need: socket.writeNeed(bytes.count - written), progressed: written > before)
       case .failed(let error): return .finished(.failure(error))
       }
     }

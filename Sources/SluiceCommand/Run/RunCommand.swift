@@ -1,6 +1,5 @@
 import ArgumentParser
 import Devices
-import Drill
 import Forwarding
 import LinuxDevices
 import Sluice
@@ -159,17 +158,6 @@ extension RunCommand {
 
   /// What --sysctl asks for. Returns the keys of Fast Open's cookies, if they are among it.
   func set(_ configuration: inout StackConfiguration) throws -> FastOpenKeySetting {
-    var keys = FastOpenKeySetting()
-    for text in sysctl {
-      guard let sign = text.firstIndex(of: "="), sign > text.startIndex else {
-        throw ValidationError("--sysctl \"\(text)\" is not of the form name=value.")
-      }
-      let (name, value) = (String(text[..<sign]), String(text[text.index(after: sign)...]))
-      switch HostSettings.apply(sysctl: name, value: value, to: &configuration.sockets, keys: &keys.cookies) {
-      case .applied, .harmless: break
-      case .unsupported(let reason): throw ValidationError("--sysctl \(text): \(reason).")
-      }
-    }
-    return keys
+    try SysctlSettings(sysctl).set(&configuration)
   }
 }

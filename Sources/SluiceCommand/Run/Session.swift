@@ -112,7 +112,7 @@ struct Session {
     _ = unsafe setrlimit(__rlimit_resource_t(RLIMIT_NOFILE.rawValue), &limit)
   }
 
-  private static func capture(_ path: String) throws(Failure) -> PacketCapture {
+  static func capture(_ path: String) throws(Failure) -> PacketCapture {
     do throws(CaptureError) {
       return try PacketCapture(path: path)
     } catch {

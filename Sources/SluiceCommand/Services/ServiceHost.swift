@@ -1,7 +1,8 @@
 import Forwarding
 import Sluice
 
-/// The services of `sluice run`, on the stack's own sockets through its async interface.
+/// The services of `sluice run`, and those of `sluice serve` that need not be fast, on the stack's own sockets through
+/// its async interface.
 final class ServiceHost: Sendable {
   let stack: Stack
   let limit: ConnectionLimit
@@ -9,25 +10,37 @@ final class ServiceHost: Sendable {
   let link: String
   /// What carries connections of the host's to the command, if something does.
   let forwarder: Forwarder?
+  /// What serves other TCP ports, if something does.
+  let streams: StreamServices?
   let began = ContinuousClock.now
 
-  init(stack: Stack, limit: Int, link: String, forwarder: Forwarder? = nil) {
+  init(
+    stack: Stack, limit: Int, link: String, forwarder: Forwarder? = nil, streams: StreamServices? = nil
+  ) {
+    self.streams = streams
     self.stack = stack
     self.limit = ConnectionLimit(limit)
     self.link = link
     self.forwarder = forwarder
   }
 
-  /// Binds all ports, then serves until the stack shuts down.
+  /// Binds all ports, then serves until the stack shuts down. Where there are stream services, the TCP ports of the
+  /// simple ones are theirs.
   func start() throws(SocketError) {
     let page = StatusPage(host: self)
-    try serve(7, EchoService.run)
-    try serve(9, DiscardService.run)
-    try serve(19, ChargenService.run)
-    try serve(80) { [watchdog] stream in await HTTPConnection(stream, page, watchdog).run() }
+    if streams == nil {
+      try serve(7, EchoService.run)
+      try serve(9, DiscardService.run)
+      try serve(19, ChargenService.run)
+    }
+    if streams?.ports.contains(where: { $0.port == 80 }) != true { try servePage(page) }
     try answer(7, EchoService.reply)
     try answer(9, DiscardService.reply)
     try answer(19, ChargenService.reply)
+  }
+
+  private func servePage(_ page: StatusPage) throws(SocketError) {
+    try serve(80) { [watchdog] stream in await HTTPConnection(stream, page, watchdog).run() }
   }
 
   /// What a connection may buffer.

@@ -23,6 +23,7 @@ extension Status {
         protocols["sockets"] = Self.object(statistics.sockets, \.name) { .number($0.count) }
       }
       document["services"] = serviceCounts
+      document["streams"] = .array(streams.map(\.json))
       document["forwards"] = forwardCounts
       document["process"] = .object { $0["descriptors"] = descriptors.map { .number($0) } ?? .null }
     }

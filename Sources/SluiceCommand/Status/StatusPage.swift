@@ -22,13 +22,13 @@ final class StatusPage: Sendable {
     return HTTPResponse(.ok, body: status.text)
   }
 
-  private func status() async -> Status {
+  func status() async -> Status {
     let uptime = ContinuousClock.now - host.began
     return Status(
       statistics: host.stack.statistics(), services: await host.limit.counts,
       timedOut: await host.watchdog.expired,
       forwards: host.forwarder?.statistics ?? ForwardStatistics(), uptime: Int(uptime.components.seconds),
-      link: host.link,
+      link: host.link, streams: host.streams?.statistics ?? [],
       descriptors: Self.descriptors())
   }
 
@@ -55,5 +55,7 @@ struct Status: Sendable {
   /// Seconds.
   var uptime: Int
   var link: String
+  /// What loops of stream services counted.
+  var streams: [StreamServices.Statistics] = []
   var descriptors: Int?
 }

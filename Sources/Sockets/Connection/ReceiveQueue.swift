@@ -144,17 +144,50 @@ struct ReceiveQueue: ~Copyable {
   ) {
     guard let base = buffer.baseAddress else { return (0, 0) }
     var copied = 0
+    return take(&reader, atMost: buffer.count) { packet, count in
+      unsafe packet.copyBytes(from: 0, count: count, into: base + copied)
+      copied += count
+      return count
+    }
+  }
+
+  /// Calls `body` with the bytes where they lie, piece by piece, at most `limit` of them, until it does not take all
+  /// of a piece; it returns how many it took. Returns how many were taken, and the memory that was freed. The holder of
+  /// the read turn only.
+  func lend(_ reader: inout ReceiveReader, atMost limit: Int, _ body: (RawSpan) -> Int) -> (
+    count: Int, freed: Int
+  ) {
+    take(&reader, atMost: limit) { packet, count in
+      var taken = 0
+      var goesOn = true
+      packet.forEachSpan(from: 0, count: count) { span in
+        guard goesOn else { return }
+        let count = body(span)
+        precondition(count >= 0 && count <= span.byteCount, "more bytes taken than were lent")
+        taken += count
+        goesOn = count == span.byteCount
+      }
+      return taken
+    }
+  }
+
+  /// Passes over packets, oldest first, until `use` has had `limit` bytes: it gets a packet and how many of its first
+  /// bytes, and says how many of them it took. Fewer than it got end it.
+  @inline(__always) private func take(
+    _ reader: inout ReceiveReader, atMost limit: Int, _ use: (borrowing Packet, Int) -> Int
+  ) -> (count: Int, freed: Int) {
+    var taken = 0
     var freed = 0
-    while copied < buffer.count {
+    while taken < limit {
       if reader.packets.isEmpty { reader.packets.append(contentsOf: posted.takeAll()) }
       guard let item = reader.packets.popFirst() else { break }
       unsafe willLook(item.raw)
       var packet = Packet(item: item)
       if reader.known == 0 { reader.known = packet.totalCount }
-      let count = min(packet.totalCount, buffer.count - copied)
-      unsafe packet.copyBytes(from: 0, count: count, into: base + copied)
+      let offered = min(packet.totalCount, limit - taken)
+      let count = use(packet, offered)
       packet.trimFront(count)
-      copied += count
+      taken += count
       guard packet.totalCount == 0 else {
         reader.packets.prepend(packet.intoItem())
         break
@@ -174,8 +207,8 @@ struct ReceiveQueue: ~Copyable {
       }
     }
     if freed > 0 { occupiedOut.store(occupiedOut.loadRelaxed() &+ UInt64(freed)) }
-    if copied > 0 { consumed.store(consumed.loadRelaxed() &+ UInt64(copied)) }
-    return (copied, freed)
+    if taken > 0 { consumed.store(consumed.loadRelaxed() &+ UInt64(taken)) }
+    return (taken, freed)
   }
 
   /// Copies at most so many bytes as `buffer` has, and leaves them. Returns how many. The holder of the read turn only.

@@ -69,12 +69,37 @@ public final class StreamSocket: AnySocket {
 
   /// Copies what is there into `buffer`. The holder of the read turn only.
   public func tryRead(into buffer: UnsafeMutableRawBufferPointer) -> ReadOutcome {
+    read { received, reading in unsafe received.read(&reading, into: buffer) }
+  }
+
+  /// Lends what is there, where it lies, without a copy: calls `body` with one piece after the other, at most `limit`
+  /// bytes, until it does not take all of a piece. It returns how many bytes of the piece it took, from its start; the
+  /// others stay to be read. The outcome's count may be 0 here: something was there, and `body` took nothing of it. The
+  /// holder of the read turn only.
+  ///
+  /// - Parameter body: gets at most a packet's bytes at a time, valid until it returns. It may write to this socket and
+  ///   others, and must not read from this one.
+  public func tryConsume(atMost limit: Int = .max, _ body: (RawSpan) -> Int) -> ReadOutcome {
+    var wasOffered = false
+    let outcome = read { received, reading in
+      received.lend(&reading, atMost: limit) { span in
+        wasOffered = true
+        return body(span)
+      }
+    }
+    if case .bytes = outcome { return outcome }
+    return wasOffered ? .bytes(0) : outcome
+  }
+
+  @inline(__always) private func read(
+    _ take: (borrowing ReceiveQueue, inout ReceiveReader) -> (count: Int, freed: Int)
+  ) -> ReadOutcome {
     let shared = unsafe connection.shared
     if closing.load() != 0 { return .failed(.closed) }
     if connection.status.contains(.receiveShutdown) { return .endOfStream }
     // The end is looked at first: what arrived before it is then seen, and drains first (SB-EOF).
     let status = connection.status
-    let (copied, freed) = unsafe shared.pointee.received.read(&shared.pointee.reading, into: buffer)
+    let (copied, freed) = unsafe take(shared.pointee.received, &shared.pointee.reading)
     if copied > 0 {
       layer.memory.give(freed, .receive)
       // The owner is told in steps that are worth a window update (RFC 9293 section 3.8.6.2.2); when memory is
@@ -137,9 +162,40 @@ public final class StreamSocket: AnySocket {
       bytes, isPushed: isPushed, isUrgent: isUrgent, edge: edge, mayPrecedeConnection: false)
   }
 
+  /// Takes as many bytes of `bytes` from `offset` on as there is room for, without a copy: what is sent refers to their
+  /// memory. `count` is at most what is behind `offset`. As ``tryWrite(_:isPushed:isUrgent:edge:)`` otherwise, and
+  /// counted against the same limits.
+  public func tryWrite(_ bytes: SharedBytes, from offset: Int = 0, count: Int, isPushed: Bool = true)
+    -> WriteOutcome
+  {
+    precondition(
+      offset >= 0 && count >= 0 && count <= bytes.count - offset, "a write of bytes that are not there")
+    guard bytes.layer === layer else { return .failed(.otherStack) }
+    return write(count, isPushed: isPushed, mayPrecedeConnection: false) {
+      (taken, isFirst, held) throws(MemoryShortage) in
+      try layer.buffers.share(bytes.chain, offset: offset, count: taken, isGuaranteed: isFirst, &held)
+    }
+  }
+
   private func write(
     _ bytes: UnsafeRawBufferPointer, isPushed: Bool, isUrgent: Bool = false, edge: TCPTextEdge = .none,
     mayPrecedeConnection: Bool
+  ) -> WriteOutcome {
+    write(
+      bytes.count, isPushed: isPushed, isUrgent: isUrgent, edge: edge,
+      mayPrecedeConnection: mayPrecedeConnection
+    ) { (taken, isFirst, held) throws(MemoryShortage) in
+      let wanted = unsafe UnsafeRawBufferPointer(rebasing: bytes[..<taken])
+      return try unsafe layer.buffers.makeChain(copying: wanted, isGuaranteed: isFirst, &held)
+    }
+  }
+
+  /// `make` gets how many bytes there is room for, and whether nothing else of this writer's is out; it makes a chain of
+  /// them, or of as many of the first as there is memory for.
+  @inline(__always) private func write(
+    _ wanted: Int, isPushed: Bool, isUrgent: Bool = false, edge: TCPTextEdge = .none,
+    mayPrecedeConnection: Bool,
+    _ make: (Int, _ isFirst: Bool, inout Held<Unlocked>) throws(MemoryShortage) -> ByteChain
   ) -> WriteOutcome {
     let shared = unsafe connection.shared
     if closing.load() != 0 { return .failed(.closed) }
@@ -148,14 +204,11 @@ public final class StreamSocket: AnySocket {
     if !status.isDisjoint(with: [.sendShutdown, .ended]) { return .failed(.brokenPipe) }  // P3
     guard mayPrecedeConnection || status.contains(.connected) else { return .wouldBlock }
     let isFirst = unsafe shared.pointee.sendOccupied.load() == 0
-    var count = takeCredit(bytes.count)
+    var count = takeCredit(wanted)
     guard count > 0 else { return .wouldBlock }
-    let wanted = unsafe UnsafeRawBufferPointer(rebasing: bytes[..<count])
     let chain: ByteChain
     do throws(MemoryShortage) {
-      chain = try withApplication { held throws(MemoryShortage) in
-        try unsafe layer.buffers.makeChain(copying: wanted, isGuaranteed: isFirst, &held)
-      }
+      chain = try withApplication { held throws(MemoryShortage) in try make(count, isFirst, &held) }
     } catch {
       deliverWakeups { connection.freeSpace(count, [], $0) }
       switch error {
@@ -178,8 +231,8 @@ public final class StreamSocket: AnySocket {
     item.kind = SocketKind.chain
     // What was cut short is the caller's to go on with, and says itself whether that is the end.
     item.code = isPushed ? ConnectionBlock.Chain.pushed : ConnectionBlock.Chain.more
-    if isUrgent, count == bytes.count { item.code |= ConnectionBlock.Chain.urgent }
-    if count == bytes.count {
+    if isUrgent, count == wanted { item.code |= ConnectionBlock.Chain.urgent }
+    if count == wanted {
       switch edge {
       case .none: break
       case .burst: item.code |= ConnectionBlock.Chain.burst

@@ -1,0 +1,101 @@
+import Sluice
+import Sockets
+
+/// A connection of a service, and how far it is. The loop's thread only.
+struct ServedConnection {
+  let stream: StreamSocket
+  let service: StreamService
+  /// Comes back with its events; never that of an earlier connection at the same place.
+  let token: UInt64
+  /// It is among those that have something to do.
+  var isQueued = false
+
+  /// What is to be done with it now.
+  enum Verdict {
+    /// Nothing, until there is news.
+    case waits
+    /// There is more, after the others' turn.
+    case hasMore
+    /// The peer has ended it, and has everything.
+    case isDone
+    /// It broke.
+    case failed
+  }
+
+  /// Bytes each way that a connection may have before the others have their turn.
+  private static var budget: Int { 1 << 20 }
+
+  /// Goes on as far as it can. Never waits.
+  func advance(_ constants: ServiceConstants, _ counters: borrowing ServiceCounters) -> Verdict {
+    switch service {
+    case .echo: echo(counters)
+    case .sink: sink(counters)
+    case .source: fill(constants.source, counters)
+    case .chargen: fill(constants.lines, counters)
+    }
+  }
+
+  /// The bytes are lent by the receive queue, and copied once, to where they wait to be acknowledged. What finds no room
+  /// there stays unread, and so the window closes.
+  private func echo(_ counters: borrowing ServiceCounters) -> Verdict {
+    var isFull = false
+    var hasFailed = false
+    let outcome = stream.tryConsume(atMost: Self.budget) { span in
+      let written = unsafe span.withUnsafeBytes { unsafe stream.tryWrite($0) }
+      switch written {
+      case .bytes(let count): return count
+      case .wouldBlock: isFull = true
+      case .failed: hasFailed = true
+      }
+      return 0
+    }
+    switch outcome {
+    case .bytes(let count):
+      counters.bytesTaken.increment(by: UInt64(count))
+      counters.bytesGiven.increment(by: UInt64(count))
+      if hasFailed { return .failed }
+      return isFull ? .waits : count < Self.budget ? .waits : .hasMore
+    case .endOfStream: return .isDone
+    case .wouldBlock: return .waits
+    case .failed: return .failed
+    }
+  }
+
+  private func sink(_ counters: borrowing ServiceCounters) -> Verdict {
+    switch stream.tryConsume(atMost: Self.budget, { $0.byteCount }) {
+    case .bytes(let count):
+      counters.bytesTaken.increment(by: UInt64(count))
+      return count < Self.budget ? .waits : .hasMore
+    case .endOfStream: return .isDone
+    case .wouldBlock: return .waits
+    case .failed: return .failed
+    }
+  }
+
+  /// The same bytes again and again, which what is sent refers to.
+  private func fill(_ bytes: SharedBytes, _ counters: borrowing ServiceCounters) -> Verdict {
+    var left = Self.budget
+    while left > 0 {
+      switch stream.tryWrite(bytes, count: bytes.count) {
+      case .bytes(let count):
+        counters.bytesGiven.increment(by: UInt64(count))
+        left -= count
+        if count < bytes.count { return .waits }
+      case .wouldBlock: return .waits
+      case .failed: return .failed
+      }
+    }
+    return .hasMore
+  }
+}
+
+/// What services send again and again.
+struct ServiceConstants: Sendable {
+  let source: SharedBytes
+  let lines: SharedBytes
+
+  init(_ stack: Stack) throws(SocketError) {
+    source = try stack.share([UInt8](repeating: UInt8(ascii: "x"), count: 64 << 10))
+    lines = try stack.share(ChargenService.lines)
+  }
+}

@@ -1,0 +1,144 @@
+import Sluice
+import Testing
+
+@testable import SluiceCommand
+
+@Suite struct ServeOptionTests {
+  private func serve(_ arguments: String...) throws -> ServeCommand { try ServeCommand.parse(arguments) }
+  private func refusal(_ arguments: String...) -> String {
+    do {
+      _ = try ServeCommand.parse(arguments)
+      return ""
+    } catch {
+      return ServeCommand.message(for: error)
+    }
+  }
+
+  @Test func aLinkHasAddressesOfBothFamiliesAndRouters() throws {
+    let options = try serve(
+      "--tap", "tap0", "--address", "10.0.5.2/24", "--address", "fd00:5::2/64", "--gateway", "10.0.5.1",
+      "--gateway", "fe80::1", "--contexts", "2")
+    #expect(try options.link() == .tap("tap0") && options.queueCount == 2)
+    let addresses = try options.addresses()
+    #expect(addresses.map(\.description) == ["10.0.5.2/24", "fd00:5::2/64"])
+    #expect(try options.routes(addresses).map(\.destination.description) == ["0.0.0.0/0", "::/0"])
+    #expect(try options.station(addresses) == MACAddress("02:00:0a:00:05:02"))
+    #expect(try serve("--interface", "eth1", "--address", "fd00:5::102/64").link() == .interface("eth1"))
+    let other = try serve("--tap", "t", "--address", "fd00:5::102/64", "--queues", "3", "--contexts", "2")
+    #expect(try other.station(other.addresses()) == MACAddress("02:00:00:00:01:02") && other.queueCount == 3)
+  }
+
+  @Test func servicesHaveTheirPorts() throws {
+    let link = ["--tap", "t", "--address", "10.0.0.1/8"]
+    #expect(try ServeCommand.parse(link).ports() == StreamServicePort.usual)
+    #expect(
+      try ServeCommand.parse(link + ["--services", "echo=1,source=65535"]).ports()
+        == [.init(service: .echo, port: 1), .init(service: .source, port: 65535)])
+    for wrong in ["", "echo", "echo=", "echo=0", "echo=65536", "tea=1", "echo=1,sink=1", "echo=1,"] {
+      #expect(
+        refusal("--tap", "t", "--address", "10.0.0.1/8", "--services", wrong).contains("chargen"), "\(wrong)")
+    }
+  }
+
+  @Test(arguments: [
+    ([], "no link"), (["--tap", "t", "--interface", "e"], "two links"), (["--tap", "t"], "no address"),
+    (["--tap", "t", "--address", "10.0.0.1"], "10.0.5.2/24"),
+    (["--tap", "t", "--address", "224.0.0.1/4"], "10.0.5.2/24"),
+    (["--tap", "t", "--address", "10.0.0.1/8", "--gateway", "11.0.0.1"], "on no link"),
+    (["--tap", "t", "--address", "10.0.0.1/8", "--mac", "01:00:00:00:00:01"], "station"),
+    (["--tap", "t", "--address", "10.0.0.1/8", "--mtu", "100"], "576"),
+    (["--tap", "t", "--address", "10.0.0.1/8", "--queues", "17"], "1 to 16"),
+    (["--tap", "t", "--address", "10.0.0.1/8", "--limit", "0"], "1 to 1000000"),
+    (["--tap", "t", "--address", "10.0.0.1/8", "--sysctl", "no=1"], "not known"),
+  ])
+  func whatMakesNoSenseIsRefused(_ arguments: [String], _ words: String) {
+    do {
+      _ = try ServeCommand.parse(arguments)
+      Issue.record("taken: \(arguments)")
+    } catch {
+      #expect(ServeCommand.message(for: error).contains(words))
+    }
+  }
+}
+
+/// The services on the loopback interface of a stack, with as many threads as contexts.
+@Suite(.timeLimit(.minutes(1))) struct StreamServiceTests {
+  private func withServices(
+    limit: Int = 100,
+    _ body: (Stack, StreamServices, _ connect: (UInt16) async throws -> TCPStream) async throws -> Void
+  ) async throws {
+    var configuration = StackConfiguration()
+    configuration.contexts = 2
+    let stack = try Stack(configuration)
+    try stack.start()
+    let services = try StreamServices(StreamServicePort.usual, on: stack, threads: 2, limit: limit)
+    try await body(stack, services) { port in
+      try await stack.connect(to: SocketAddress(IPAddress("::1")!, port: port))
+    }
+    services.stop()
+    #expect(stack.shutdown().isEmpty, "RS-LEAK")
+    #expect(stack.statistics().wakeups.wasted == 0)
+  }
+  private func total(_ services: StreamServices, _ field: KeyPath<StreamServices.Statistics, UInt64>)
+    -> UInt64
+  {
+    services.statistics.reduce(0) { $0 + $1[keyPath: field] }
+  }
+
+  @Test(arguments: [7, 7007] as [UInt16]) func echoGivesBackEverything(port: UInt16) async throws {
+    try await withServices { _, services, connect in
+      let bytes = (0..<2_000_000).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
+      let stream = try await connect(port)
+      async let writing: Void = {
+        try await stream.write(bytes)
+        stream.shutdownSend()
+      }()
+      var back: [UInt8] = []
+      for try await chunk in stream.chunks() { back += chunk }
+      try await writing
+      #expect(back == bytes)
+      #expect(total(services, \.bytesTaken) == 2_000_000 && total(services, \.bytesGiven) == 2_000_000)
+      stream.close()
+    }
+  }
+
+  @Test func sinkTakesAndSourcesGive() async throws {
+    try await withServices { _, services, connect in
+      for port in [9, 7009] as [UInt16] {
+        let sink = try await connect(port)
+        try await sink.write([UInt8](repeating: 1, count: 3_000_000))
+        sink.shutdownSend()
+        #expect(try await sink.read() == nil)
+      }
+      #expect(total(services, \.bytesTaken) == 6_000_000 && total(services, \.finished) == 2)
+      for (port, expected) in [(19, ChargenService.lines), (7019, [UInt8](repeating: 0x78, count: 100))] {
+        let source = try await connect(UInt16(port))
+        var read: [UInt8] = []
+        while read.count < 1_000_000, let bytes = try await source.read() { read += bytes }
+        #expect(read.indices.allSatisfy { read[$0] == expected[$0 % expected.count] })
+        source.abort()
+      }
+    }
+  }
+
+  @Test func manyAtOnceAreAllServedAndThoseBeyondTheLimitAreReset() async throws {
+    try await withServices(limit: 40) { _, services, connect in
+      var streams: [TCPStream] = []
+      for _ in 0..<100 { streams.append(try await connect(7007)) }
+      var (served, reset) = (0, 0)
+      for (number, stream) in streams.enumerated() {
+        do {
+          try await stream.write([UInt8(number)])
+          #expect(try await stream.read() == [UInt8(number)])
+          served += 1
+        } catch {
+          reset += 1
+        }
+      }
+      #expect(
+        served + reset == 100 && (40...80).contains(served), "40 for each of two threads, who share them")
+      #expect(total(services, \.open) == UInt64(served) && total(services, \.refused) == UInt64(reset))
+      streams = []
+    }
+  }
+}
