@@ -47,10 +47,17 @@ let targets: [Target] = [
       "Internet", "TCP", "Sockets",
     ]),
   house("Forwarding", ["CLinux", "Wire", "Exclusion", "TCP", "Sockets", "Sluice"]),
+  house(
+    "Benchmarks",
+    [
+      "CLinux", "Wire", "Exclusion", "Timing", "Buffers", "Devices", "LinuxDevices", "SoftInterrupts", "TCP",
+      "Sockets", "Sluice",
+    ]),
   .executableTarget(
     name: "SluiceCommand",
     dependencies: [
-      "Drill", "Simulation", "Forwarding", "Sluice", "Sockets", "TCP", "SoftInterrupts", "LinuxDevices",
+      "Benchmarks", "Drill", "Simulation", "Forwarding", "Sluice", "Sockets", "TCP", "SoftInterrupts",
+      "LinuxDevices",
       "Devices", "Buffers", "Exclusion",
       "CLinux", "Wire", "Timing", arguments,
     ],
@@ -97,7 +104,8 @@ let targets: [Target] = [
     ]),
   tests("SimulationTests", ["Chance", "Simulation", "Timing", "Buffers", "Wire"]),
   tests("ForwardingTests", ["Forwarding", "Sluice", "Wire"]),
-  tests("CommandTests", ["Drill", "SluiceCommand", "Sluice", "Wire"]),
+  tests("BenchmarksTests", ["Benchmarks"]),
+  tests("CommandTests", ["Benchmarks", "Drill", "SluiceCommand", "Sluice", "Wire"]),
   tests("DrillTests", ["Chance", "Drill", "Wire", "Timing"]),
   tests("HouseTests", []),
 ]

@@ -13,7 +13,7 @@ struct SluiceCommand: ParsableCommand {
         sluice run -p 8080:80 -- python3 -m http.server 80
         sluice run --help
         sluice serve --tap tap0 --address 10.0.5.2/24
-        sluice bench timer-lateness
+        sluice bench pair-bulk pair-rr
         sluice sim --seeds 1..10
       """,
     version: "sluice \(Version.text)",

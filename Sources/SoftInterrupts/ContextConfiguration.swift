@@ -15,8 +15,8 @@ public struct ContextConfiguration: Sendable {
   public var wakeCapacity = 1024
   /// Where received packets are worked on, if there are several contexts.
   ///
-  /// Measured with `sluice bench streams --contexts 2 --connections 8`, release build, two stacks joined in memory
-  /// on a machine of two busy processors, medians of two runs, steered against not: bulk 0.81 against 1.21 and
+  /// Measured with `sluice bench pair-bulk-threads pair-rr-threads --contexts 2 --connections 8`, release build, on a
+  /// machine of two busy processors, medians of two runs, steered against not: bulk 0.81 against 1.21 and
   /// 0.57 against 0.83 GB/s, exchanges of a byte 41,500 against 39,200 and 33,100 against 34,700 a second. Where
   /// each context has a queue of the link the second hop costs more than the caches win, so it is not the default;
   /// a link with fewer queues than contexts has no other way to use them all.

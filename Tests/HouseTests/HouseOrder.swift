@@ -4,7 +4,7 @@ enum HouseOrder {
     "CLinux", "CFiber", "Chance", "Wire", "Exclusion", "Timing", "Buffers", "Devices", "DeviceTesting",
     "LinuxDevices",
     "SoftInterrupts", "Internet", "TCP", "Sockets", "Drill", "Simulation", "Sluice", "Forwarding",
-    "Explorer", "SluiceExplore", "SluiceCommand",
+    "Benchmarks", "Explorer", "SluiceExplore", "SluiceCommand",
   ]
 
   static func height(_ target: String) -> Int? {
@@ -18,19 +18,25 @@ enum HouseOrder {
     (["SoftInterrupts", "Internet", "TCP", "Sockets"], ["LinuxDevices", "CLinux"]),
     (["Devices"], ["CLinux"]),
     (
-      ["LinuxDevices", "SoftInterrupts", "Internet", "TCP", "Sockets", "Sluice", "SluiceCommand"],
+      [
+        "LinuxDevices", "SoftInterrupts", "Internet", "TCP", "Sockets", "Sluice", "Benchmarks",
+        "SluiceCommand",
+      ],
       ["DeviceTesting"]
     ),
     (Set(bottomToTop).subtracting(["Explorer", "Simulation"]), ["Chance"]),
     (["Simulation"], ["LinuxDevices", "CLinux", "DeviceTesting"]),
-    (["Sluice", "Forwarding", "Explorer", "SluiceExplore"], ["Simulation"]),
+    (["Sluice", "Forwarding", "Benchmarks", "Explorer", "SluiceExplore"], ["Simulation"]),
   ]
 
   /// Modules that come with the toolchain, and who may import them. Whatever is not here is refused.
   static let toolchainModules: [String: Set<String>] = [
     "Swift": Set(bottomToTop),
     "Synchronization": ["Exclusion"],
-    "Glibc": ["Exclusion", "Timing", "LinuxDevices", "Explorer", "Sluice", "Forwarding", "SluiceCommand"],
+    "Glibc": [
+      "Exclusion", "Timing", "LinuxDevices", "Explorer", "Sluice", "Forwarding", "Benchmarks",
+      "SluiceCommand",
+    ],
     "Foundation": ["SluiceExplore", "Sluice", "SluiceCommand"],
     "FoundationEssentials": ["Sluice", "SluiceCommand"],
     "_Concurrency": ["Sluice", "SluiceCommand"],

@@ -18,7 +18,7 @@ public struct StackConfiguration: Sendable {
   public var steering = ReceiveSteering.none
   /// When application threads send by themselves instead of waking a context for it.
   ///
-  /// Measured with `sluice bench streams --enter`, release build, one context for each stack, on a machine of
+  /// Measured with `sluice bench pair-rr-threads --enter`, release build, one context for each stack, on a machine of
   /// two processors that others kept busy, so that single runs lie apart by half: `.post`, `.enterIdle`,
   /// `.enterFree`. Two stacks joined in memory, one connection, medians of four runs: 19,900, 21,600 and
   /// 22,100 exchanges of a byte a second; for each of them 38, 35 and 33 µs of processor time, 4.5, 4.0 and

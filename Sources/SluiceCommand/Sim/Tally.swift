@@ -1,3 +1,4 @@
+import Benchmarks
 import Glibc
 import Simulation
 
@@ -40,7 +41,7 @@ struct Tally {
   }
 
   private static func median(_ values: [Double]) -> Double? {
-    values.isEmpty ? nil : BenchResult.percentile(0.5, of: values.sorted())
+    values.isEmpty ? nil : BenchmarkResult.percentile(0.5, of: values.sorted())
   }
 
   // MARK: The table

@@ -1,4 +1,4 @@
-/// A JSON document (RFC 8259), written and never read.
+/// A JSON document (RFC 8259).
 indirect enum JSON {
   case null
   case bool(Bool)

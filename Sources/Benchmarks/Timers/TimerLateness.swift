@@ -14,21 +14,21 @@ import Sluice
 /// stack, with two milliseconds' pause between.
 enum TimerLateness {
   static let benchmark = Benchmark(
-    name: "timer-lateness",
-    abstract: "lateness of timers, and progress of programs, while receive traffic saturates one context"
+    "timer-lateness", "lateness of timers, and progress of programs, while one context receives without end",
+    isQuick: false
   ) { options in try round(options) }
 
   private static var port: UInt16 { 9000 }
   private static let ourAddress = IPv4Address(10, 9, 0, 2)
   private static let floodAddress = IPv4Address(10, 9, 0, 1)
 
-  private static func round(_ options: BenchOptions) throws -> [BenchSample] {
+  private static func round(_ options: BenchmarkOptions) throws -> [BenchmarkSample] {
     // The program at the other end of a TAP is launched before, and keeps all processors.
     let flood = try options.link == .tap ? launchFlood() : nil
     defer { withExtendedLifetime(flood) {} }
     let pinned = sluice_pin_process()
     guard pinned == 0 else {
-      throw Failure("the process could not be kept on one processor (errno \(pinned)).")
+      throw BenchmarkFailure("the process could not be kept on one processor (errno \(pinned)).")
     }
     let idle = try idleLatenesses(options)
     return try saturated(options, idle, flood)
@@ -36,7 +36,7 @@ enum TimerLateness {
 
   // MARK: Idle
 
-  private static func idleLatenesses(_ options: BenchOptions) throws -> [Double] {
+  private static func idleLatenesses(_ options: BenchmarkOptions) throws -> [Double] {
     let probe = TimerProbe()
     let stack = try assemble(StackConfiguration(), probe)
     wait(seconds: options.seconds)
@@ -51,7 +51,7 @@ enum TimerLateness {
       probe?.register(with: stack)
       try stack.start()
     } catch {
-      throw Failure("\(error)")
+      throw BenchmarkFailure("\(error)")
     }
     probe?.arm(on: stack)
     return stack
@@ -67,8 +67,8 @@ enum TimerLateness {
   // MARK: Saturated
 
   private static func saturated(
-    _ options: BenchOptions, _ idle: [Double], _ flood: IsolatedCommand?
-  ) throws -> [BenchSample] {
+    _ options: BenchmarkOptions, _ idle: [Double], _ flood: IsolatedCommand?
+  ) throws -> [BenchmarkSample] {
     let memory =
       flood == nil
       ? FloodDevice(
@@ -119,9 +119,9 @@ enum TimerLateness {
   }
 
   /// A program that sends datagrams to the gateway as fast as it can.
-  private static func launchFlood() throws(Failure) -> IsolatedCommand {
+  private static func launchFlood() throws(BenchmarkFailure) -> IsolatedCommand {
     guard let path = CommandLine.arguments.first else {
-      throw Failure("this program does not know its name.")
+      throw BenchmarkFailure("this program does not know its name.")
     }
     do throws(LaunchError) {
       let gateway = IsolatedNetwork().ipv4Gateway
@@ -131,7 +131,7 @@ enum TimerLateness {
         },
         link: .tap)
     } catch {
-      throw Failure("\(error)", code: error.code)
+      throw BenchmarkFailure("\(error)", code: error.code)
     }
   }
   /// The file that this program was started from.
@@ -159,14 +159,17 @@ enum TimerLateness {
       socket = try stack.blocking.bind(to: SocketAddress(.anyIPv4, port: port))
       listener = try stack.blocking.listen(on: SocketAddress(.anyIPv4, port: 7))
     } catch {
-      throw Failure("the sockets could not be made: \(error).")
+      throw BenchmarkFailure("the sockets could not be made: \(error).")
     }
     let reader = Task {
       while (try? await socket.receive()) != nil { work.datagrams.increment() }
     }
     let server = Task {
       guard let stream = try? await listener.accept() else { return }
-      try? await EchoService.run(stream)
+      var buffer = [UInt8](repeating: 0, count: 4096)
+      while let count = try? await stream.read(into: &buffer), count > 0,
+        (try? await stream.write(buffer[..<count])) != nil
+      {}
     }
     let polite = Task {
       guard let stream = try? await other.connect(to: SocketAddress("10.8.0.1:7")!) else { return }
@@ -187,33 +190,35 @@ enum TimerLateness {
 
   private static func samples(
     _ busy: [Double], _ idle: [Double], _ counts: Counts, _ statistics: StackStatistics, _ seconds: Double
-  ) -> [BenchSample] {
-    func quantile(_ share: Double, _ values: [Double]) -> Double { BenchResult.percentile(share, of: values) }
-    var samples: [BenchSample] = []
+  ) -> [BenchmarkSample] {
+    func quantile(_ share: Double, _ values: [Double]) -> Double {
+      BenchmarkResult.percentile(share, of: values)
+    }
+    var samples: [BenchmarkSample] = []
     for (name, share) in [("p50", 0.5), ("p99", 0.99), ("max", 1.0)] {
       let (calm, loaded) = (quantile(share, idle), quantile(share, busy))
-      samples.append(BenchSample(name: "lateness.idle.\(name)", value: calm, unit: .seconds))
-      samples.append(BenchSample(name: "lateness.saturated.\(name)", value: loaded, unit: .seconds))
-      samples.append(BenchSample(name: "lateness.beyond-idle.\(name)", value: loaded - calm, unit: .seconds))
+      samples.append(BenchmarkSample("lateness.idle.\(name)", calm, .seconds))
+      samples.append(BenchmarkSample("lateness.saturated.\(name)", loaded, .seconds))
+      samples.append(BenchmarkSample("lateness.beyond-idle.\(name)", loaded - calm, .seconds))
     }
     let context = statistics.contexts[0]
     return samples + [
-      BenchSample(name: "timers.fired", value: Double(busy.count) / seconds, unit: .perSecond),
-      BenchSample(name: "frames.received", value: Double(context.framesReceived) / seconds, unit: .perSecond),
-      BenchSample(name: "application.datagrams", value: Double(counts.datagrams) / seconds, unit: .perSecond),
-      BenchSample(name: "polite.exchanges", value: Double(counts.exchanges) / seconds, unit: .perSecond),
-      BenchSample(name: "passes", value: Double(context.exits) / seconds, unit: .perSecond),
-      BenchSample(name: "pass.longest", value: Double(context.longestPass) / 1e9, unit: .seconds),
-      BenchSample(name: "net.budget-ends", value: Double(context.budgetEnds.net) / seconds, unit: .perSecond),
+      BenchmarkSample("timers.fired", Double(busy.count) / seconds, .perSecond),
+      BenchmarkSample("frames.received", Double(context.framesReceived) / seconds, .perSecond),
+      BenchmarkSample("application.datagrams", Double(counts.datagrams) / seconds, .perSecond),
+      BenchmarkSample("polite.exchanges", Double(counts.exchanges) / seconds, .perSecond),
+      BenchmarkSample("passes", Double(context.exits) / seconds, .perSecond),
+      BenchmarkSample("pass.longest", Double(context.longestPass) / 1e9, .seconds),
+      BenchmarkSample("net.budget-ends", Double(context.budgetEnds.net) / seconds, .perSecond),
     ]
   }
 
   /// At rest.
-  private static func ending(_ statistics: StackStatistics) -> [BenchSample] {
+  private static func ending(_ statistics: StackStatistics) -> [BenchmarkSample] {
     let (entries, exits) = (statistics.total(\.entries), statistics.total(\.exits))
     return [
-      BenchSample(name: "wakeups.wasted", value: Double(statistics.wakeups.wasted), unit: .count),
-      BenchSample(name: "entries.without-exit", value: Double(entries &- exits), unit: .count),
+      BenchmarkSample("wakeups.wasted", Double(statistics.wakeups.wasted), .ratio),
+      BenchmarkSample("entries.without-exit", Double(entries &- exits), .ratio),
     ]
   }
 }

@@ -1,0 +1,111 @@
+import Sluice
+import Sockets
+
+/// Bytes one way, as fast as they go.
+enum PairBulk {
+  static let benchmark = Benchmark(
+    "pair-bulk", "bytes through one connection between two stacks stepped by one thread, MTU 1500",
+    unitOfWork: "full segments"
+  ) { options in try round(options) }
+
+  /// A full segment's text: 1500 bytes less IPv4's and TCP's headers and the time stamps.
+  private static var segment: Int { 1448 }
+  /// Every byte is compared before the clock runs; then congestion control has opened up as well.
+  private static var warm: Int { 16 << 20 }
+
+  private static func round(_ options: BenchmarkOptions) throws -> [BenchmarkSample] {
+    let pair = try SteppedPair(options)
+    let limits = BufferLimits(send: options.buffer, receive: options.buffer)
+    let listener = try pair.listen(limits)
+    let (writer, reader) = try pair.connect(limits, listener)
+    // The last piece of a fixed amount would else wait for a delayed acknowledgment.
+    writer.setNoDelay(true)
+    var work = Transfer(pair, writer, reader)
+    work.comparesAll = true
+    var bytes = options
+    bytes.count = 0
+    _ = try pair.measure(&work, bytes, warm: warm)
+    work.comparesAll = false
+    let before = segments(pair)
+    bytes.count = options.count.map { $0 * segment }
+    let measured = try pair.measure(&work, bytes, warm: 0)
+    let sent = segments(pair) - before
+    // And again, so that what the clock saw is followed by bytes that are in their places.
+    work.comparesAll = true
+    bytes.count = 0
+    _ = try pair.measure(&work, bytes, warm: 1 << 20)
+    writer.close()
+    reader.close()
+    listener.close()
+    try pair.end()
+    return measured.samples("pair-bulk", .bitsPerSecond, factor: 8)
+      + [
+        BenchmarkSample("pair-bulk.fill", Double(measured.units) / Double(sent) / Double(segment), .ratio)
+      ]
+  }
+
+  private static func segments(_ pair: SteppedPair) -> UInt64 {
+    pair.near.layer.withCounters(0) { $0.segmentsSent.value }
+  }
+}
+
+/// Writes until there is no room, lets the stacks pass it on, reads until there is nothing.
+@safe
+struct Transfer<Stacks: Settling>: SteppedWork, ~Copyable {
+  static var turnsPerLook: Int { 1 }
+  private static var piece: Int { 64 << 10 }
+
+  private let stacks: Stacks
+  private let writer: StreamSocket
+  private let reader: StreamSocket
+  private let text = Text(longest: 64 << 10)
+  private let buffer: UnsafeMutableRawBufferPointer
+  private var written = 0
+  private var read = 0
+  /// Every byte is compared, not the edges of each piece alone.
+  var comparesAll = false
+
+  init(_ stacks: Stacks, _ writer: StreamSocket, _ reader: StreamSocket) {
+    (self.stacks, self.writer, self.reader) = (stacks, writer, reader)
+    unsafe buffer = .allocate(byteCount: Self.piece, alignment: 64)
+  }
+  deinit { unsafe buffer.deallocate() }
+
+  /// Units are bytes.
+  mutating func turn(limit: Int) throws(BenchmarkFailure) -> Int {
+    try write(limit)
+    stacks.settle()
+    return try readAll()
+  }
+
+  private mutating func write(_ limit: Int) throws(BenchmarkFailure) {
+    // What is under way counts: at the end exactly as much has arrived as was asked for.
+    let end = limit == .max ? Int.max : read + limit
+    while written < end {
+      let count = min(Self.piece, end - written)
+      switch unsafe writer.tryWrite(text.piece(from: written, count: count)) {
+      case .bytes(let taken): written += taken
+      case .wouldBlock: return
+      case .failed(let error): throw BenchmarkFailure("a write failed: \(error).")
+      }
+    }
+  }
+
+  private mutating func readAll() throws(BenchmarkFailure) -> Int {
+    let before = read
+    while true {
+      switch unsafe reader.tryRead(into: buffer) {
+      case .bytes(let count):
+        let isRight =
+          comparesAll
+          ? unsafe text.matches(buffer, count: count, at: read)
+          : unsafe text.edgesMatch(buffer, count: count, at: read)
+        guard isRight else { throw BenchmarkFailure("bytes arrived that were not sent, at \(read).") }
+        read += count
+      case .wouldBlock: return read - before
+      case .endOfStream: throw BenchmarkFailure("the stream ended.")
+      case .failed(let error): throw BenchmarkFailure("a read failed: \(error).")
+      }
+    }
+  }
+}
