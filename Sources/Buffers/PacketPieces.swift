@@ -119,6 +119,12 @@ extension Packet {
     setAttachment(pieces: pieceCount &+ 1, bytes: attachedCount &+ Int(piece.count))
   }
 
+  /// Adds a whole chunk of the spare room, whose reference becomes the packet's.
+  mutating func addSpare(_ chunk: UInt, _ count: Int) {
+    precondition(canTakePiece, "TX-OWN: no place for another piece")
+    add(PacketPiece(chunk: chunk, offset: 0, count: UInt32(count)))
+  }
+
   private mutating func setAttachment(pieces: Int, bytes: Int) {
     attachment = UInt32(truncatingIfNeeded: pieces &<< 24 | bytes)
   }

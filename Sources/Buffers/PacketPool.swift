@@ -7,8 +7,11 @@ public import Exclusion
 /// traps, a release build leaves them their memory).
 @safe public struct PacketPool: ~Copyable, @unchecked Sendable {
   private let core: UnsafeMutablePointer<PoolCore>
+  private let room: UnsafeMutablePointer<PoolCore>
+  private let spare: UnsafeMutablePointer<SpareRoom>
 
-  /// A pool with its reserve; it grows in slabs of half a megabyte.
+  /// A pool with its reserve; it grows in slabs of half a megabyte. Beside it are chunks of 4 KiB for what is received
+  /// and does not fit into a packet, half as many, which grow by themselves.
   ///
   /// - Parameters:
   ///   - limit: packets at most, reserve included; more than `reserve`.
@@ -18,11 +21,21 @@ public import Exclusion
   public init(limit: Int, reserve: Int = 64, home: ContextCoreRef? = nil) {
     unsafe core = PoolCore.make(
       slotBytes: PacketLayout.slotBytes, slotsPerSlab: 256, limit: limit, reserve: reserve, home: home)
+    unsafe room = PoolCore.make(
+      slotBytes: ChunkLayout.slotBytes, slotsPerSlab: 64, limit: max(1, limit / 2), reserve: 0, home: home)
+    unsafe spare = .allocate(capacity: 1)
+    unsafe spare.initialize(to: SpareRoom())
   }
-  deinit { unsafe PoolCore.destroy(core) }
+  deinit {
+    unsafe spare.pointee.release()
+    unsafe spare.deinitialize(count: 1)
+    unsafe spare.deallocate()
+    unsafe PoolCore.destroy(core)
+    unsafe PoolCore.destroy(room)
+  }
 
   /// The pool by its address; valid as long as the pool is.
-  public var ref: PacketPoolRef { unsafe PacketPoolRef(core) }
+  public var ref: PacketPoolRef { unsafe PacketPoolRef(core, room, spare) }
   /// The pool's numbers; any thread.
   public var counters: PoolCounters { ref.counters }
 }
@@ -30,8 +43,17 @@ public import Exclusion
 /// A pool of packets by its address. Copying it counts nothing; the pool's owner outlives it.
 @safe @frozen public struct PacketPoolRef: Hashable, @unchecked Sendable {
   @usableFromInline let core: UnsafeMutablePointer<PoolCore>
+  @usableFromInline let room: UnsafeMutablePointer<PoolCore>
+  @usableFromInline let spare: UnsafeMutablePointer<SpareRoom>
 
-  init(_ core: UnsafeMutablePointer<PoolCore>) { unsafe self.core = core }
+  init(
+    _ core: UnsafeMutablePointer<PoolCore>, _ room: UnsafeMutablePointer<PoolCore>,
+    _ spare: UnsafeMutablePointer<SpareRoom>
+  ) {
+    unsafe self.core = core
+    unsafe self.room = room
+    unsafe self.spare = spare
+  }
 
   /// An empty packet with `headroom` bytes in front, its metadata cleared; nil when only the reserve is left.
   /// Home context only.
@@ -47,8 +69,10 @@ public import Exclusion
 
   /// The pool's numbers; any thread.
   public var counters: PoolCounters { unsafe core.pointee.counters }
+  /// The numbers of the chunks beside the packets; any thread.
+  public var roomCounters: PoolCounters { unsafe room.pointee.counters }
   /// Whether less than an eighth of the limit is left: whoever holds much should hold back. Any thread.
-  public var isLow: Bool { unsafe core.pointee.isLow }
+  public var isLow: Bool { unsafe core.pointee.isLow || room.pointee.isLow }
   /// Packets that are allocated; any thread.
   public var inUse: Int { unsafe core.pointee.inUse }
 

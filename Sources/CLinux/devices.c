@@ -20,7 +20,7 @@ static void set_name(struct ifreq *request, const char *name) {
   strncpy(request->ifr_name, name, IFNAMSIZ - 1);
 }
 
-int sluice_tun_open(const char *path, const char *name, int ethernet, int multi_queue, char *actual,
+int sluice_tun_open(const char *path, const char *name, int ethernet, int multi_queue, int headers, char *actual,
                     int *opened) {
   *opened = 0;
   int tun = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
@@ -29,7 +29,8 @@ int sluice_tun_open(const char *path, const char *name, int ethernet, int multi_
   struct ifreq request;
   set_name(&request, name);
   request.ifr_flags =
-      (short)((ethernet ? IFF_TAP : IFF_TUN) | IFF_NO_PI | (multi_queue ? IFF_MULTI_QUEUE : 0));
+      (short)((ethernet ? IFF_TAP : IFF_TUN) | IFF_NO_PI | (multi_queue ? IFF_MULTI_QUEUE : 0) |
+              (headers ? IFF_VNET_HDR : 0));
   if (ioctl(tun, TUNSETIFF, &request) != 0) {
     int error = -errno;
     close(tun);
@@ -37,6 +38,17 @@ int sluice_tun_open(const char *path, const char *name, int ethernet, int multi_
   }
   memcpy(actual, request.ifr_name, IFNAMSIZ);
   return tun;
+}
+
+int sluice_tun_offload(int tun) {
+  // Linux 6.2 has segments of UDP, both families together.
+  unsigned all = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;
+#if defined(TUN_F_USO4) && defined(TUN_F_USO6)
+  if (ioctl(tun, TUNSETOFFLOAD, all | TUN_F_USO4 | TUN_F_USO6) == 0)
+    return sluice_offload_checksum | sluice_offload_tcp | sluice_offload_udp;
+#endif
+  if (ioctl(tun, TUNSETOFFLOAD, all) == 0) return sluice_offload_checksum | sluice_offload_tcp;
+  return ioctl(tun, TUNSETOFFLOAD, TUN_F_CSUM) == 0 ? sluice_offload_checksum : 0;
 }
 
 int sluice_interface_mtu(const char *name) {
@@ -83,6 +95,13 @@ ssize_t sluice_read_frame(int descriptor, void *bytes, size_t capacity) {
   do count = read(descriptor, bytes, capacity);
   while (count < 0 && errno == EINTR);
   return count < 0 ? -errno : count;
+}
+
+ssize_t sluice_read_pieces(int descriptor, const struct iovec *pieces, int count) {
+  ssize_t read;
+  do read = readv(descriptor, pieces, count);
+  while (read < 0 && errno == EINTR);
+  return read < 0 ? -errno : read;
 }
 
 ssize_t sluice_write_frame(int descriptor, const struct iovec *pieces, int count) {

@@ -178,6 +178,7 @@ static int follow(struct sluice_launch *launch, struct sluice_launch_report *rep
       report->descriptor_count = count;
       report->link = (enum sluice_launch_link)message.value;
       report->ipv6 = message.ipv6;
+      report->offloads = message.offloads;
       return 1;
     default:
       report->stage = (enum sluice_launch_stage)message.stage;

@@ -125,6 +125,7 @@ _Noreturn void sluice_command_main(const struct sluice_launch_plan *plan, int se
 
   message.value = network.link;
   message.ipv6 = network.ipv6;
+  message.offloads = network.offloads;
   result = sluice_message_send(setup, &message, network.descriptors, network.count);
   if (result != 0) fail(setup, sluice_stage_descriptors, result);
   for (int i = 0; i < network.count; i++) close(network.descriptors[i]);

@@ -30,7 +30,7 @@ enum sluice_message_kind {
 
 struct sluice_message {
   int32_t kind, stage, error, value;
-  int32_t tap_stage, tap_error, ipv6;
+  int32_t tap_stage, tap_error, ipv6, offloads;
 };
 
 /// Both are one packet, whole or not at all; 0 or a negative errno (-EPIPE: the other end is gone).
@@ -49,6 +49,7 @@ struct sluice_network {
   const struct sluice_launch_request *request;
   enum sluice_launch_link link;
   int ipv6;
+  int offloads;
   int descriptors[sluice_launch_queue_limit];
   int count;
   enum sluice_launch_stage stage;  // of a failure

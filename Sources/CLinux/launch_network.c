@@ -1,6 +1,7 @@
 // The command's end of the link, made from inside its namespaces.
 #define _GNU_SOURCE
 #include "launch_internal.h"
+#include "CLinuxDevices.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -75,7 +76,23 @@ static void close_descriptors(struct sluice_network *network) {
   while (network->count > 0) close(network->descriptors[--network->count]);
 }
 
+/// Without headers where the kernel does not have them.
+static int attach_queue(struct sluice_network *network, int tun) {
+  struct ifreq request;
+  set_name(&request, network->request->interface);
+  int headers = network->offloads & sluice_offload_headers ? IFF_VNET_HDR : 0;
+  request.ifr_flags = (short)(IFF_TAP | IFF_NO_PI | IFF_MULTI_QUEUE | headers);
+  if (ioctl(tun, TUNSETIFF, &request) != 0) {
+    if (!headers || network->count > 1 || errno != EINVAL) return -errno;
+    network->offloads = 0;
+    return attach_queue(network, tun);
+  }
+  if (headers) network->offloads = sluice_offload_headers | sluice_tun_offload(tun);
+  return 0;
+}
+
 int sluice_network_tap(struct sluice_network *network) {
+  network->offloads = network->request->offload ? sluice_offload_headers : 0;
   for (int queue = 0; queue < network->request->queues; queue++) {
     int tun = open(network->request->tun_path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
     if (tun < 0) {
@@ -84,11 +101,8 @@ int sluice_network_tap(struct sluice_network *network) {
       return fail(network, sluice_stage_tun_open, error);
     }
     network->descriptors[network->count++] = tun;
-    struct ifreq request;
-    set_name(&request, network->request->interface);
-    request.ifr_flags = IFF_TAP | IFF_NO_PI | IFF_MULTI_QUEUE;
-    if (ioctl(tun, TUNSETIFF, &request) != 0) {
-      int error = -errno;
+    int error = attach_queue(network, tun);
+    if (error != 0) {
       close_descriptors(network);
       return fail(network, sluice_stage_tun_attach, error);
     }
@@ -164,6 +178,7 @@ static int bind_packet_sockets(struct sluice_network *network, int index) {
 /// The far end lives in a namespace of its own, which its sockets keep alive: the command sees one interface,
 /// and no protocol but ours answers at the other end.
 int sluice_network_veth(struct sluice_network *network) {
+  network->offloads = 0;
   struct sluice_netlink near_link = {.socket = -1}, far_link = {.socket = -1};
   int far_control = -1, near_control = -1, far_namespace = -1, result;
   enum sluice_launch_stage stage = sluice_stage_network_namespace;

@@ -48,6 +48,43 @@ public enum TransmitCompletion: Sendable, Hashable {
   case later
 }
 
+/// Work that a device takes over from the stack for the packets that it sends, in the terms of ``PacketOffload``. What it
+/// does not take over is done before the packet reaches it.
+public struct DeviceOffloads: OptionSet, Hashable, Sendable {
+  /// The bits.
+  public let rawValue: UInt8
+  /// Any bits.
+  public init(rawValue: UInt8) { self.rawValue = rawValue }
+
+  /// It gathers packets whose bytes lie in several pieces, at no cost worth a copy, and is done with them at once.
+  public static let gathering = DeviceOffloads(rawValue: 1 << 0)
+  /// It completes checksums of TCP and UDP, or whoever receives the packet does without.
+  public static let checksum = DeviceOffloads(rawValue: 1 << 1)
+  /// It takes super-segments of TCP over IPv4 (TSO4), over IPv6 (TSO6), of UDP (USO); in pieces, and with partial
+  /// checksums. It comes with ``checksum``.
+  public static let tcp4 = DeviceOffloads(rawValue: 1 << 2)
+  /// See ``tcp4``.
+  public static let tcp6 = DeviceOffloads(rawValue: 1 << 3)
+  /// See ``tcp4``.
+  public static let udp = DeviceOffloads(rawValue: 1 << 4)
+
+  /// What a link in memory may pass on: checksums and super-segments of TCP.
+  public static let inMemory: DeviceOffloads = [.checksum, .tcp4, .tcp6]
+
+  /// Whether it takes a packet as it is: its pieces, its partial checksum, its segments.
+  func cover(_ packet: borrowing Packet) -> Bool {
+    let offload = packet.metadata.offload
+    if packet.pieceCount == 0, !offload.needsChecksum, offload.segmentation == .none { return true }
+    if offload.needsChecksum, !contains(.checksum) { return false }
+    return switch offload.segmentation {
+    case .none: packet.pieceCount == 0 || contains(.gathering)
+    case .tcp4: contains(.tcp4)
+    case .tcp6: contains(.tcp6)
+    case .udp: contains(.udp)
+    }
+  }
+}
+
 /// A source and sink of frames with one or more queue pairs.
 ///
 /// Ownership (TX-OWN): a packet is the stack's or the device's, never both, at every return. A queue is
@@ -69,6 +106,8 @@ public protocol Device: AnyObject, Sendable {
   var transmitSerialization: TransmitSerialization { get }
   /// When sent packets are done; at once unless the driver says otherwise. Constant.
   var transmitCompletion: TransmitCompletion { get }
+  /// What it does for the stack when it sends; nothing unless the driver says otherwise. Constant.
+  var offloads: DeviceOffloads { get }
   /// What went through each queue.
   func counters(queue: Int) -> DeviceCounters
 
@@ -105,6 +144,8 @@ extension Device {
   public var transmitSerialization: TransmitSerialization { .gate }
   /// At once.
   public var transmitCompletion: TransmitCompletion { .atOnce }
+  /// Nothing.
+  public var offloads: DeviceOffloads { [] }
   /// Nothing that this driver could do about it.
   public func transmitTimedOut(queue: Int) {}
 }

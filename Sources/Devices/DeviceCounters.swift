@@ -11,6 +11,8 @@ public final class DeviceCounters: Sendable {
   public let receiveDrops = Counter()
   /// Of the drops, frames for which the packet pool had no packet.
   public let receiveOutOfBuffers = Counter()
+  /// Of the drops, frames whose header of offloads did not fit them.
+  public let receiveHeaderErrors = Counter()
   /// Frames given to the link.
   public let framesSent = Counter()
   /// Bytes of those frames.

@@ -15,14 +15,21 @@ public final class LinkPair: Sendable {
   public let right: LinkEnd
 
   /// `mtu` in bytes without the link header; `ringSlots` frames fit into each direction of each queue.
+  ///
+  /// - Parameter offloads: what passes as it is. Super-segments do without checksums, and their payload is shared
+  ///   instead of copied: then neither of two stacks may go while the other one holds what it received.
   public init(
     left leftLink: LinkLayer, right rightLink: LinkLayer, mtu: Int = 1500, queues: Int = 1,
-    ringSlots: Int = 256
+    ringSlots: Int = 256, offloads: DeviceOffloads = []
   ) {
     let rightward = (0..<queues).map { _ in PacketRing(slots: ringSlots) }
     let leftward = (0..<queues).map { _ in PacketRing(slots: ringSlots) }
-    left = LinkEnd(name: "left0", linkLayer: leftLink, mtu: mtu, outgoing: rightward, incoming: leftward)
-    right = LinkEnd(name: "right0", linkLayer: rightLink, mtu: mtu, outgoing: leftward, incoming: rightward)
+    left = LinkEnd(
+      name: "left0", linkLayer: leftLink, mtu: mtu, offloads: offloads, outgoing: rightward,
+      incoming: leftward)
+    right = LinkEnd(
+      name: "right0", linkLayer: rightLink, mtu: mtu, offloads: offloads, outgoing: leftward,
+      incoming: rightward)
   }
 
   /// Loses the frames that are on their way, as a wire does that is cut: they go back to their senders' pools.
@@ -40,6 +47,8 @@ public final class LinkPair: Sendable {
   public let linkLayer: LinkLayer
   /// The largest packet, in bytes.
   public let mtu: Int
+  /// What passes to the other end as it is.
+  public let offloads: DeviceOffloads
   private let outgoing: [PacketRing]
   private let incoming: [PacketRing]
   private let queueCounters: [DeviceCounters]
@@ -50,10 +59,14 @@ public final class LinkPair: Sendable {
     let counters: Unmanaged<DeviceCounters>
   }
 
-  init(name: String, linkLayer: LinkLayer, mtu: Int, outgoing: [PacketRing], incoming: [PacketRing]) {
+  init(
+    name: String, linkLayer: LinkLayer, mtu: Int, offloads: DeviceOffloads, outgoing: [PacketRing],
+    incoming: [PacketRing]
+  ) {
     self.name = name
     self.linkLayer = linkLayer
     self.mtu = mtu
+    self.offloads = offloads
     self.outgoing = outgoing
     self.incoming = incoming
     queueCounters = outgoing.map { _ in DeviceCounters() }
@@ -94,10 +107,10 @@ public final class LinkPair: Sendable {
         continue
       }
       copy.becomeCopy(of: frame)
-      copy.metadata.offload = frame.metadata.offload
+      copy.arriveAsSent()
       copy.metadata.arrival = now
       counters.framesReceived.increment()
-      counters.bytesReceived.increment(by: UInt64(frame.count))
+      counters.bytesReceived.increment(by: UInt64(frame.totalCount))
       batch.append(copy)
       taken += 1
     }
@@ -111,7 +124,7 @@ public final class LinkPair: Sendable {
   /// Puts the packet into the ring, or gives it back with the queue stopped (TX-BUSY).
   public func send(_ packet: consuming Packet, queue: Int) -> Packet? {
     precondition(queue >= 0 && queue < queueCount, "TX-OWN: a queue that the link does not have")
-    let bytes = packet.count
+    let bytes = packet.totalCount
     let lane = unsafe lanes[queue]
     let item = packet.intoItem()
     let back = unsafe lane.ring._withUnsafeGuaranteedRef { ring -> ItemRef? in

@@ -14,11 +14,14 @@ public final class LoopbackDevice: Device {
   public let linkLayer = LinkLayer.ip
   /// The number of queue pairs.
   public let queueCount: Int
+  /// What is received as it was sent.
+  public let offloads: DeviceOffloads
   private let rings: [PacketRing]
 
-  /// One ring for each context. `mtu` in bytes, at most what a packet slot carries.
-  public init(queues: Int, mtu: Int = 1500, ringSlots: Int = 1024) {
+  /// One ring for each context. `mtu` in bytes, at most what a packet slot carries; `offloads` is what passes as it is.
+  public init(queues: Int, mtu: Int = 1500, ringSlots: Int = 1024, offloads: DeviceOffloads = []) {
     self.mtu = mtu
+    self.offloads = offloads
     queueCount = queues
     rings = (0..<queues).map { _ in PacketRing(slots: ringSlots) }
   }

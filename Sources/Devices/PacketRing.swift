@@ -31,7 +31,7 @@ final class PacketRing: Sendable {
   func put(_ packet: consuming Packet) -> Packet? {
     var packet = packet
     while true {
-      let bytes = packet.count
+      let bytes = packet.totalCount
       guard let back = ring.push(packet) else {
         counters.framesSent.increment()
         counters.bytesSent.increment(by: UInt64(bytes))
@@ -59,9 +59,10 @@ final class PacketRing: Sendable {
   func take(limit: Int, now: Instant, into batch: inout PacketQueue) -> ReceiveOutcome {
     for _ in 0..<limit {
       guard var packet = takeOne() else { return .drained }
+      packet.arriveAsSent()
       packet.metadata.arrival = now
       counters.framesReceived.increment()
-      counters.bytesReceived.increment(by: UInt64(packet.count))
+      counters.bytesReceived.increment(by: UInt64(packet.totalCount))
       batch.append(packet)
     }
     return .more

@@ -241,10 +241,12 @@ public final class InternetLayer: @unchecked Sendable {
     unsafe records[cx.index].count(event, interface: Int(interface), by: UInt64(amount))
   }
 
-  /// A number for a packet that may be fragmented: not again for 65,536 of this context (RFC 6864 section 4.3).
-  func nextIdentification(_ cx: borrowing SoftInterrupt) -> UInt16 {
-    unsafe records[cx.index].identification &+= 1
-    return unsafe records[cx.index].identification
+  /// A number for a packet that may be fragmented: not again for 65,536 of this context (RFC 6864 section 4.3). The
+  /// first of `count`, for a super-segment.
+  func nextIdentification(_ cx: borrowing SoftInterrupt, count: UInt16 = 1) -> UInt16 {
+    let first = unsafe records[cx.index].identification &+ 1
+    unsafe records[cx.index].identification &+= max(1, count)
+    return first
   }
 
   /// Whether this context and the whole stack may send another ICMP error now; counts if not.

@@ -15,21 +15,30 @@ public import Timing
   public final let mtu: Int
   /// What frames it carries, and our own station address.
   public final let linkLayer: LinkLayer
+  /// What it leaves to the kernel: with headers in front of the frames, and what the kernel has.
+  public final let offloads: DeviceOffloads
+  /// Each frame has a ``VirtioNetHeader`` in front, both ways.
+  public final let hasHeaders: Bool
   /// One for each descriptor.
   public final let queueCount: Int
   /// In memory of their own rather than objects: nothing is counted on the packet path.
   private final let ports: UnsafeMutablePointer<FramePort>
 
   /// Takes over non-blocking descriptors, one for each queue, and closes them at its end.
-  init(taking descriptors: [Int32], name: String, mtu: Int, linkLayer: LinkLayer) {
+  /// `offloads`: what the kernel does, with headers in front of the frames; nil: there are no headers.
+  init(
+    taking descriptors: [Int32], name: String, mtu: Int, linkLayer: LinkLayer, offloads: DeviceOffloads? = nil
+  ) {
     precondition(!descriptors.isEmpty, "a device has a queue")
     self.name = name
     self.mtu = mtu
     self.linkLayer = linkLayer
+    self.offloads = offloads ?? []
+    hasHeaders = offloads != nil
     queueCount = descriptors.count
     unsafe ports = .allocate(capacity: descriptors.count)
     for (index, descriptor) in descriptors.enumerated() {
-      unsafe (ports + index).initialize(to: FramePort(descriptor))
+      unsafe (ports + index).initialize(to: FramePort(descriptor, hasHeaders: offloads != nil))
     }
   }
 
@@ -75,9 +84,9 @@ public import Timing
   let counters = DeviceCounters()
   let sender: FrameSender
 
-  init(_ descriptor: Int32) {
+  init(_ descriptor: Int32, hasHeaders: Bool) {
     self.descriptor = descriptor
-    sender = FrameSender(descriptor: descriptor, counters: counters)
+    sender = FrameSender(descriptor: descriptor, counters: counters, hasHeaders: hasHeaders)
   }
   deinit { close(descriptor) }
 }

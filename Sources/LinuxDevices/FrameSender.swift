@@ -2,6 +2,7 @@ import Buffers
 import CLinux
 import Devices
 import Glibc
+import Wire
 
 /// The sending side of a queue, for any descriptor that takes one frame per write: TAP, TUN, a bound packet socket.
 ///
@@ -12,6 +13,12 @@ import Glibc
   private let counters: DeviceCounters
   /// In memory of its own, as the receiving side runs on another thread.
   private let state: UnsafeMutablePointer<State>
+  /// (o) What of a frame is where while it is written; the first one is its header, if there are headers.
+  private let pieces: UnsafeMutablePointer<iovec>
+  /// (o) That header.
+  private let header: UnsafeMutableRawPointer
+  /// Each frame has a ``VirtioNetHeader`` in front.
+  private let hasHeaders: Bool
   private static var pieceLimit: Int { Int(sluice_send_piece_limit) }
 
   /// Touched by the owner of the queue's gate only, but for `transmit`, which attach writes before first use.
@@ -29,16 +36,22 @@ import Glibc
   /// frames are lost, as they are on a cable that is unplugged.
   static var patience: Int { 64 }
 
-  init(descriptor: Int32, counters: DeviceCounters) {
+  init(descriptor: Int32, counters: DeviceCounters, hasHeaders: Bool = false) {
     self.descriptor = descriptor
+    self.hasHeaders = hasHeaders
     self.counters = counters
     unsafe state = .allocate(capacity: 1)
     unsafe state.initialize(to: State())
+    unsafe pieces = .allocate(capacity: Self.pieceLimit)
+    unsafe pieces.initialize(repeating: iovec(), count: Self.pieceLimit)
+    unsafe header = .allocate(byteCount: VirtioNetHeader.byteCount, alignment: 8)
   }
 
   deinit {
     unsafe state.deinitialize(count: 1)
     unsafe state.deallocate()
+    unsafe pieces.deallocate()
+    unsafe header.deallocate()
   }
 
   func attach(_ transmit: TransmitQueueRef) { unsafe state.pointee.transmit = transmit }
@@ -80,20 +93,24 @@ import Glibc
   /// One system call. Bytes, or a negative errno.
   private func write(_ packet: borrowing Packet) -> Int {
     counters.transmitCalls.increment()
-    if packet.pieceCount == 0 {
+    if packet.pieceCount == 0, !hasHeaders {
       var piece = unsafe iovec(iov_base: packet.dataAddress, iov_len: packet.count)
       return unsafe sluice_write_frame(descriptor, &piece, 1)
     }
-    return unsafe withUnsafeTemporaryAllocation(of: iovec.self, capacity: Self.pieceLimit) { pieces in
-      var used = 0
-      unsafe packet.forEachBuffer { buffer in
-        if used < Self.pieceLimit {
-          unsafe pieces[used] = unsafe iovec(iov_base: buffer.baseAddress, iov_len: buffer.count)
-        }
-        used += 1
-      }
-      guard used <= Self.pieceLimit else { return -Int(EMSGSIZE) }
-      return unsafe sluice_write_frame(descriptor, pieces.baseAddress, Int32(used))
+    var used = 0
+    if hasHeaders {
+      var span = unsafe MutableRawSpan(_unsafeStart: header, byteCount: VirtioNetHeader.byteCount)
+      VirtioNetHeader(packet.metadata.offload).emit(into: &span)
+      unsafe pieces[0] = iovec(iov_base: header, iov_len: VirtioNetHeader.byteCount)
+      used = 1
     }
+    unsafe packet.forEachBuffer { buffer in
+      if used < Self.pieceLimit {
+        unsafe pieces[used] = iovec(iov_base: buffer.baseAddress, iov_len: buffer.count)
+      }
+      used += 1
+    }
+    guard used <= Self.pieceLimit else { return -Int(EMSGSIZE) }
+    return unsafe sluice_write_frame(descriptor, pieces, Int32(used))
   }
 }

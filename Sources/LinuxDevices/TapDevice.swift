@@ -8,23 +8,40 @@ import Wire
 /// A TAP or TUN interface: the other end is an interface of a Linux network namespace.
 ///
 /// Every queue is a descriptor of its own, non-blocking; a frame is one read or write, as the kernel has no call for
-/// several. Sendable as its base is: `discarded` is only written.
+/// several. With offloads a frame may be a super-segment, which the kernel cuts or has joined, or neither: its own TCP
+/// takes it as it is. Sendable as its base is: `discarded` is only written.
 @safe public final class TapDevice: FrameDevice, @unchecked Sendable {  // see above
   /// Where frames go that find no packet; nobody looks at it.
   private let discarded: UnsafeMutableRawPointer
+  /// For queues with headers.
+  private let readers: UnsafeMutablePointer<HeaderReceiver>
   private static var discardedBytes: Int { 64 }
 
   /// The largest MTU, in bytes: a tagged frame, and one byte more to tell a longer one, fit into a packet.
   public static var largestMTU: Int { Packet.capacity - Packet.headroomDefault - 19 }
 
   /// Takes over non-blocking descriptors, one for each queue, and closes them at its end.
-  public init(adopting descriptors: [Int32], name: String, mtu: Int, linkLayer: LinkLayer) {
+  ///
+  /// - Parameter offloads: what the kernel does, on queues that have headers in front of their frames (IFF_VNET_HDR); nil:
+  ///   they have none.
+  public init(
+    adopting descriptors: [Int32], name: String, mtu: Int, linkLayer: LinkLayer,
+    offloads: DeviceOffloads? = nil
+  ) {
     precondition(mtu <= Self.largestMTU, "a device has an MTU that fits")
     unsafe discarded = .allocate(byteCount: Self.discardedBytes, alignment: 8)
-    super.init(taking: descriptors, name: name, mtu: mtu, linkLayer: linkLayer)
+    unsafe readers = .allocate(capacity: descriptors.count)
+    for (index, descriptor) in descriptors.enumerated() {
+      unsafe (readers + index).initialize(to: HeaderReceiver(descriptor, linkLayer))
+    }
+    super.init(taking: descriptors, name: name, mtu: mtu, linkLayer: linkLayer, offloads: offloads)
   }
 
-  deinit { unsafe discarded.deallocate() }
+  deinit {
+    unsafe discarded.deallocate()
+    unsafe readers.deinitialize(count: queueCount)
+    unsafe readers.deallocate()
+  }
 
   /// Opens an interface by name ("": the kernel chooses one), or makes it, which needs CAP_NET_ADMIN; then someone
   /// must give it addresses and set it up. `linkLayer` is `.ethernet` with our own station address for a TAP (not that
@@ -34,33 +51,56 @@ import Wire
   ///   - isMultiQueue: how an interface that is there was made, for it has to be opened so; nil: for several queues with,
   ///     for one without.
   ///   - mtu: what we keep to, at most the interface's; nil: the interface's.
+  ///   - offload: checksums and segmentation are left to the kernel, as far as it has them; who made the interface
+  ///     without headers (`vnet_hdr`) has it without.
   public static func open(
-    name: String, linkLayer: LinkLayer, queues: Int = 1, isMultiQueue: Bool? = nil, mtu wanted: Int? = nil,
-    path: String = "/dev/net/tun"
+    name: String, linkLayer: LinkLayer, queues: Int = 1, isMultiQueue: Bool? = nil, mtu: Int? = nil,
+    offload: Bool = false, path: String = "/dev/net/tun"
+  ) throws(LinkError) -> TapDevice {
+    func attempt(_ hasHeaders: Bool) throws(LinkError) -> TapDevice {
+      try open(
+        name: name, linkLayer: linkLayer, queues: queues, isMultiQueue: isMultiQueue ?? (queues > 1),
+        upTo: mtu, hasHeaders: hasHeaders, path: path)
+    }
+    do throws(LinkError) {
+      return try attempt(offload)
+    } catch {
+      guard offload, case .tapRefused(_, EINVAL) = error else { throw error }
+      return try attempt(false)
+    }
+  }
+
+  private static func open(
+    name: String, linkLayer: LinkLayer, queues: Int, isMultiQueue: Bool, upTo wanted: Int?,
+    hasHeaders: Bool, path: String
   ) throws(LinkError) -> TapDevice {
     guard name.utf8.count <= 15 else { throw .nameOutOfRange(name) }
     var actual = [CChar](repeating: 0, count: 16)
     var known = name
     var descriptors: [Int32] = []
+    var offloads: DeviceOffloads?
     do throws(LinkError) {
       for _ in 0..<max(queues, 1) {
         var wasOpened: Int32 = 0
         let result = unsafe actual.withUnsafeMutableBufferPointer {
           unsafe sluice_tun_open(
-            path, known, linkLayer == .ip ? 0 : 1, isMultiQueue ?? (queues > 1) ? 1 : 0, $0.baseAddress,
+            path, known, linkLayer == .ip ? 0 : 1, isMultiQueue ? 1 : 0, hasHeaders ? 1 : 0,
+            $0.baseAddress,
             &wasOpened)
         }
         guard result >= 0 else {
           throw LinkError.tun(path: path, wasOpened: wasOpened != 0, errno: -result)
         }
         descriptors.append(result)
+        if hasHeaders { offloads = DeviceOffloads(kernel: sluice_tun_offload(result)) }
         known = String(decoding: actual.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
       }
       let mtu = unsafe Int(sluice_interface_mtu(known))
       guard mtu > 0 else { throw LinkError.interfaceUnknown(name: known, errno: Int32(-mtu)) }
       guard mtu <= largestMTU else { throw LinkError.mtuOutOfRange(mtu, limit: largestMTU) }
       return TapDevice(
-        adopting: descriptors, name: known, mtu: min(mtu, wanted ?? mtu), linkLayer: linkLayer)
+        adopting: descriptors, name: known, mtu: min(mtu, wanted ?? mtu), linkLayer: linkLayer,
+        offloads: offloads)
     } catch {
       for descriptor in descriptors { close(descriptor) }
       throw error
@@ -73,6 +113,9 @@ import Wire
   ) -> ReceiveOutcome {
     guard let descriptor = descriptor(queue: queue) else { return .drained }
     let counters = counters(queue: queue)
+    if hasHeaders {
+      return unsafe readers[queue].receive(limit: limit, pool: pool, now: now, into: &batch, counters)
+    }
     for _ in 0..<limit {
       guard var packet = pool.allocate() else {
         // A short read takes a whole frame off the link.

@@ -63,6 +63,7 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
         try poller.watch(descriptor: descriptor, token: Self.portToken)
       }
       unsafe (batches + index).initialize(to: TransmitBatch())
+      unsafe batches[index].pool = pools[index].ref
       unsafe (states + index).initialize(
         to: ContextState(
           core: core, handlers: Handlers(), timeSource: timeSource, poller: poller, pool: pools[index].ref,

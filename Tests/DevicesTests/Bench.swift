@@ -34,6 +34,7 @@ final class Bench {
     unsafe batches = .allocate(capacity: contexts)
     for index in 0..<contexts {
       unsafe (batches + index).initialize(to: TransmitBatch())
+      unsafe batches[index].pool = pool.ref
       unsafe made[index].attach(UnsafeMutableRawPointer(batches + index), .devices)
     }
     queue = TransmitQueueRef.make(

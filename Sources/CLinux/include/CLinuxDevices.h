@@ -6,9 +6,14 @@
 
 /// Opens `path` and attaches a queue of the interface `name` (at most 15 bytes; "": the kernel chooses one, and
 /// `actual`, 16 bytes, gets it). Non-blocking, close-on-exec, without packet information. With `multi_queue`
-/// an interface takes several. `opened`: 1 if a refusal is TUNSETIFF's, 0 if open's.
-int sluice_tun_open(const char *path, const char *name, int ethernet, int multi_queue, char *actual,
+/// an interface takes several; with `headers` each frame has a virtio_net_hdr of 10 bytes in front, both ways.
+/// `opened`: 1 if a refusal is TUNSETIFF's, 0 if open's.
+int sluice_tun_open(const char *path, const char *name, int ethernet, int multi_queue, int headers, char *actual,
                     int *opened);
+/// What the kernel may leave to us in what it sends, and takes from us.
+enum { sluice_offload_checksum = 1, sluice_offload_tcp = 2, sluice_offload_udp = 4, sluice_offload_headers = 8 };
+/// Asks the kernel for all of it, on a queue with headers: those that it has.
+int sluice_tun_offload(int tun);
 /// The MTU of an interface in the caller's namespace.
 int sluice_interface_mtu(const char *name);
 /// Permission bits of a file, or a negative errno.
@@ -19,10 +24,12 @@ int sluice_packet_socket_open(const char *interface);
 
 /// Next frame, from TAP, TUN or anything that keeps message borders: bytes, or -EAGAIN, -EBADFD...
 ssize_t sluice_read_frame(int descriptor, void *bytes, size_t capacity);
+/// The next frame, into `count` pieces of memory. Bytes, or a negative errno.
+ssize_t sluice_read_pieces(int descriptor, const struct iovec *pieces, int count);
 /// One frame, of `count` pieces. Bytes, or a negative errno.
 ssize_t sluice_write_frame(int descriptor, const struct iovec *pieces, int count);
-/// Pieces that a caller should have room for: a 64 KiB packet in 4 KiB chunks, and its headers.
-enum { sluice_send_piece_limit = 18 };
+/// Pieces that a caller should have room for: a virtio_net_hdr, headers, and as many chunks as a packet takes.
+enum { sluice_send_piece_limit = 26 };
 /// Whether a write may be tried now.
 int sluice_is_writable(int descriptor);
 

@@ -47,6 +47,8 @@ struct sluice_launch_request {
   enum sluice_launch_link link;
   int queues;
   int mtu;
+  /// 1: checksums and segmentation are left to the other end of the link, where the kernel can.
+  int offload;
   uint8_t mac[6];
   /// Network byte order.
   uint8_t ipv4[4], ipv4_gateway[4];
@@ -71,6 +73,7 @@ struct sluice_launch_report {
   int timed_out;
   enum sluice_launch_link link;    // what was made
   int ipv6;                        // 1: the command has its IPv6 address
+  int offloads;                    // sluice_offload_... of the link
   /// If `automatic` fell back to a veth pair, or failed with it: why there is no TAP.
   enum sluice_launch_stage tap_stage;
   int tap_error;

@@ -9,6 +9,8 @@ public struct TransmitBatch: ~Copyable {
   static var limit: Int { 64 }
   /// The time of this pass.
   public var now = Instant.zero
+  /// (c) Where the frames come from that super-segments are cut into, the context's own; nil: there are none.
+  public var pool: PacketPoolRef?
   private var dirty = InlineArray<64, TransmitQueueRef?>(repeating: nil)
   private var dirtyCount = 0
   private var finished = PacketQueue()
@@ -70,6 +72,7 @@ struct TransmitBatchRef {
     unsafe pointer = raw.assumingMemoryBound(to: TransmitBatch.self)
   }
   var now: Instant { unsafe pointer.pointee.now }
+  var pool: PacketPoolRef? { unsafe pointer.pointee.pool }
   func note(_ queue: TransmitQueueRef) { unsafe pointer.pointee.note(queue) }
   func release(_ packets: inout PacketQueue) { unsafe pointer.pointee.release(&packets) }
   func give(_ owner: PacketCreditRef, _ charge: Int) { unsafe pointer.pointee.give(owner, charge) }

@@ -91,8 +91,14 @@ public struct TransmitQueueRef: Hashable, @unchecked Sendable {
 
   // MARK: Senders
 
-  /// Sends a whole frame: enters the queue, or leaves the frame to whoever is inside (X8: it is complete).
+  /// Sends a whole frame: enters the queue, or leaves the frame to whoever is inside (X8: it is complete). What the
+  /// packet leaves to the device, and the device does not do, is done here: what waits in the queue are the frames of
+  /// the link.
   public func send(_ packet: consuming Packet, _ cx: inout SoftInterrupt) {
+    if unsafe !state.pointee.offloads.cover(packet) { return sendPrepared(packet, &cx) }
+    submit(packet, &cx)
+  }
+  func submit(_ packet: consuming Packet, _ cx: inout SoftInterrupt) {
     if let sources = unsafe state.pointee.sources { return sendPastGate(packet, sources, &cx) }
     _ = gate.submit(packet.intoItem(), isSegment: false, &cx)
   }

@@ -18,6 +18,11 @@ public struct TransmitQueueCounters: ~Copyable, Sendable {
   public let byteLimitStops = Counter()
   /// Times that the watchdog found the queue standing still: a bug in the driver, or a dead device.
   public let timeouts = Counter()
+  /// Super-segments that were cut here, as the driver does not. Any context.
+  public let softwareSegmented = SharedCounter()
+  /// Packets that were dropped, or the end of them, because what they left to the device could not be done here: no
+  /// packet was left, or they made no sense. Any context.
+  public let offloadDrops = SharedCounter()
   /// Bytes that may be in flight, as of the last completion; 0 without a byte limit.
   public let byteLimit = Gauge()
   /// Bytes that are in flight, as of the last run.

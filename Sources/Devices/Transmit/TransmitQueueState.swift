@@ -40,6 +40,8 @@ struct TransmitQueueState: ~Copyable {
   /// (c)
   let queue: Int
   let completesLater: Bool
+  /// (c) What the driver does for its senders.
+  let offloads: DeviceOffloads
   let watchdog: Nanoseconds
   let discipline: DisciplineChoice
   let counters = TransmitQueueCounters()
@@ -49,6 +51,7 @@ struct TransmitQueueState: ~Copyable {
     owner = device
     self.queue = queue
     completesLater = device.transmitCompletion == .later
+    offloads = device.offloads
     watchdog = configuration.watchdog
     discipline = configuration.discipline
     limit = ByteLimit(configuration.byteLimit)

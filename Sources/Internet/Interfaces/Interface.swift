@@ -34,6 +34,7 @@ struct InterfaceRecord: ~Copyable {
   let device: any Device
   let name: String
   let mtu: Int
+  let offloads: DeviceOffloads
   let isLoopback: Bool
   let acceptsForeignDestinations: Bool
   /// Nil if the link carries bare IP packets.
@@ -51,6 +52,7 @@ struct InterfaceRecord: ~Copyable {
     device = description.device
     name = description.device.name
     mtu = description.device.mtu
+    offloads = description.device.offloads
     isLoopback = description.isLoopback
     acceptsForeignDestinations = description.acceptsForeignDestinations
     if case .ethernet(let address) = description.device.linkLayer { station = address } else { station = nil }
@@ -75,6 +77,7 @@ struct InterfaceRef {
   var index: UInt16 { unsafe record.pointee.index }
   var name: String { unsafe record.pointee.name }
   var mtu: Int { unsafe record.pointee.mtu }
+  var offloads: DeviceOffloads { unsafe record.pointee.offloads }
   var isLoopback: Bool { unsafe record.pointee.isLoopback }
   var acceptsForeignDestinations: Bool { unsafe record.pointee.acceptsForeignDestinations }
   var station: MACAddress? { unsafe record.pointee.station }

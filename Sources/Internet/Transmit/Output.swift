@@ -76,8 +76,10 @@ extension InternetLayer {
     packet.metadata.source = source
     packet.metadata.hopLimit = hopLimit ?? configuration.hopLimit
     packet.metadata.trafficClass = trafficClass.rawValue
+    let segments = packet.metadata.offload.segmentCount
     buildHeader(
-      &packet, source, destination, number, identification: mayFragment ? nextIdentification(cx) : nil)
+      &packet, source, destination, number,
+      identification: mayFragment ? nextIdentification(cx, count: segments) : nil)
     count(destination.isIPv4 ? .ipv4Sent : .ipv6Sent, cx)
     transmit(packet, interface, to: way.nextHop, way.delivery, &cx)
     return .sent

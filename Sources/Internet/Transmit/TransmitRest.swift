@@ -1,5 +1,5 @@
-import Devices
-import Exclusion
+public import Devices
+public import Exclusion
 import SoftInterrupts
 
 extension InternetLayer {
@@ -8,5 +8,10 @@ extension InternetLayer {
   public func isTransmitAtRest(_ route: RouteDecision, _ cx: borrowing SoftInterrupt) -> Bool {
     guard let queue = interface(route.interface)?.queue(of: cx.index) else { return true }
     return !queue.isWaiting && !queue.isStopped && queue.gate.isFree
+  }
+
+  /// What the device of a route does for those who send by it.
+  public func offloads(of route: RouteDecision) -> DeviceOffloads {
+    interface(route.interface)?.offloads ?? []
   }
 }

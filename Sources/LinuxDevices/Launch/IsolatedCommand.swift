@@ -65,7 +65,10 @@ public final class IsolatedCommand: Sendable {
       }
     }
     do throws(LinkError) {
-      let device = try device(kind, descriptors, network)
+      let offloads =
+        report.offloads & Int32(sluice_offload_headers) == 0
+        ? nil : DeviceOffloads(kernel: report.offloads)
+      let device = try device(kind, descriptors, network, offloads)
       return IsolatedCommand(launch: launch, path: path, device: device, link: kind, report: told)
     } catch {
       unsafe sluice_launch_close(&launch)
@@ -110,13 +113,13 @@ public final class IsolatedCommand: Sendable {
   }
 
   private static func device(
-    _ kind: LinkKind, _ descriptors: [Int32], _ network: IsolatedNetwork
+    _ kind: LinkKind, _ descriptors: [Int32], _ network: IsolatedNetwork, _ offloads: DeviceOffloads?
   ) throws(LinkError) -> any Device {
     switch kind {
     case .tap:
       TapDevice(
         adopting: descriptors, name: network.interface, mtu: network.mtu,
-        linkLayer: .ethernet(network.gatewayMAC))
+        linkLayer: .ethernet(network.gatewayMAC), offloads: offloads)
     case .veth:
       try PacketSocketDevice(
         adopting: descriptors, name: network.interface, mtu: network.mtu, address: network.gatewayMAC)
@@ -136,6 +139,7 @@ public final class IsolatedCommand: Sendable {
     }
     unsafe request.queues = Int32(network.queues)
     unsafe request.mtu = Int32(network.mtu)
+    unsafe request.offload = network.offload ? 1 : 0
     unsafe request.deadline = Int32(network.deadlineMilliseconds)
     unsafe request.ipv4_prefix = Int32(network.ipv4PrefixLength)
     unsafe request.ipv6_prefix = Int32(network.ipv6PrefixLength)

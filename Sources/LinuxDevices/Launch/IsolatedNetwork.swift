@@ -20,6 +20,8 @@ public struct IsolatedNetwork: Sendable, Equatable {
   public var gatewayMAC = MACAddress(0x0200_0a00_0202)
   /// Queue pairs of the link, 1 to 16.
   public var queues = 1
+  /// Checksums and segmentation are left to the other end of the link, which never is on a wire, where the kernel can.
+  public var offload = true
   /// What to open for a TAP.
   public var tunPath = "/dev/net/tun"
   /// How long the whole set-up may take, in milliseconds.

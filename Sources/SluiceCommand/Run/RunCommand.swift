@@ -59,6 +59,13 @@ struct RunCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Largest packet of the link, in bytes.", valueName: "bytes"))
   var mtu = 1500
 
+  @Flag(
+    inversion: .prefixedNo,
+    help: ArgumentHelp(
+      "Leave checksums and segments to the kernel: 64 KiB pass as one. Off with --pcap, unless asked for."
+    ))
+  var offload: Bool?
+
   /// In which order packets wait for the link.
   enum Discipline: String, ExpressibleByArgument, CaseIterable {
     case fifo

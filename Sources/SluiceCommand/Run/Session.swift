@@ -17,6 +17,8 @@ struct Session {
     var network = IsolatedNetwork()
     network.mtu = options.mtu
     network.queues = options.contexts
+    // Who looks at frames wants them as on a wire.
+    network.offload = options.offload ?? (options.pcap == nil)
     let command = try translated { () throws(LaunchError) in
       try IsolatedCommand.launch(options.command, network: network, link: options.link.choice)
     }

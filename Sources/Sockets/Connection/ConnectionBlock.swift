@@ -15,6 +15,7 @@
 // The slot is type-stable: a late reader may look at it until its grace period has passed (PCB-GRACE).
 
 import Buffers
+import Devices
 public import Exclusion
 import Internet
 import TCP

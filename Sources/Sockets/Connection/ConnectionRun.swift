@@ -171,6 +171,7 @@ extension ConnectionRef {
     let key = unsafe shared.pointee.key
     let route = internet.route(to: key.remoteAddress, sourceHint: key.localAddress)
     unsafe owned.pointee.route = route
+    unsafe owned.pointee.offloads = route.map { internet.offloads(of: $0) } ?? []
     guard let route else { return }
     let segment = StreamOptions.segment(mtu: route.mtu, isIPv4: key.remoteAddress.isIPv4)
     unsafe owned.pointee.engine.routeChanged(segment: Int(segment))
@@ -211,9 +212,10 @@ extension ConnectionRef {
       sockets.counters.segmentsMalformed.increment()
       return nil
     }
-    let segment = TCPSegment(
+    var segment = TCPSegment(
       header, arrival: packet.metadata.arrival,
       notification: TrafficClass(rawValue: packet.metadata.trafficClass).notification)
+    segment.segmentSize = packet.metadata.offload.segmentSize
     guard
       unsafe SegmentBuilder.isAuthentic(
         packet, segment, headerCount, owned.pointee.authentication,

@@ -1,4 +1,5 @@
 import Buffers
+import Devices
 import Exclusion
 import Internet
 import TCP
@@ -14,6 +15,8 @@ struct ConnectionSink: TCPSink, ~Copyable {
   /// What of the connection's credit is left, and what this run has used of it, in bytes of memory.
   let allowance: Int
   var charge = 0
+  /// What the device does by which its segments leave; nothing for those whose bytes are authenticated.
+  let offloads: DeviceOffloads
   /// The engine had more to send than that.
   var isHeld = false
   /// Bytes that were thrown away because nobody reads.
@@ -25,6 +28,7 @@ struct ConnectionSink: TCPSink, ~Copyable {
     self.connection = connection
     self.pool = pool
     self.sockets = sockets
+    offloads = unsafe connection.owned.pointee.authentication.isNone ? connection.owned.pointee.offloads : []
     let limit = connection.creditLimit(sockets)
     allowance = limit == .max ? .max : limit - connection.credit.outstanding
   }
@@ -35,30 +39,100 @@ struct ConnectionSink: TCPSink, ~Copyable {
     return false
   }
 
+  var joinedTextLimit: Int {
+    unsafe connection.shared.pointee.key.remoteAddress.isIPv4
+      ? offloads.contains(.tcp4) ? Self.joinedLimit : 0 : offloads.contains(.tcp6) ? Self.joinedLimit : 0
+  }
+  /// What a packet of either family carries beside the longest headers.
+  private static var joinedLimit: Int { 65_535 - IPv6Header.byteCount - TCPHeader.maximumByteCount }
+  /// Copying less costs less than another piece.
+  private static var worthAttaching: Int { 512 }
+
   mutating func send(_ segment: borrowing TCPOutgoing) {
+    if segment.segmentSize > 0 { return sendJoined(segment) }
     let allocated = segment.payloadCount == 0 ? pool.allocateReserve() : pool.allocate()
     guard var packet = allocated else {
       sockets.counters.segmentsWithoutBuffer.increment()
       return
     }
+    if segment.payloadCount > 0 {
+      fill(&packet, from: segment.payloadOffset, count: segment.payloadCount)
+    }
+    finish(packet, segment, at: 0, count: segment.payloadCount)
+  }
+
+  /// A super-segment: one packet, or more where the payload lies in too many pieces for one. They end where segments
+  /// end.
+  private mutating func sendJoined(_ segment: borrowing TCPOutgoing) {
+    let (size, total) = (segment.segmentSize, segment.payloadCount)
+    var at = 0
+    while at < total {
+      guard var packet = pool.allocate() else {
+        // The rest is lost, as on a network.
+        sockets.counters.segmentsWithoutBuffer.increment(by: UInt64((total - at + size - 1) / size))
+        return
+      }
+      var count = unsafe packet.attach(
+        &connection.owned.pointee.sendChain, offset: segment.payloadOffset + at, count: total - at)
+      if count < total - at {
+        packet.trimBack(count % size)
+        count -= count % size
+      }
+      if count == 0 {
+        count = min(size, total - at)
+        copy(from: segment.payloadOffset + at, count: count, to: &packet)
+      }
+      finish(packet, segment, at: at, count: count)
+      at += count
+    }
+  }
+
+  /// The payload of one segment: attached where the device gathers, else copied.
+  private func fill(_ packet: inout Packet, from offset: Int, count: Int) {
+    if offloads.isSuperset(of: [.gathering, .checksum]), count >= Self.worthAttaching {
+      let attached = unsafe packet.attach(
+        &connection.owned.pointee.sendChain, offset: offset, count: count)
+      if attached == count { return }
+      packet.trimBack(attached)
+    }
+    copy(from: offset, count: count, to: &packet)
+  }
+  private func copy(from offset: Int, count: Int, to packet: inout Packet) {
+    packet.append(count)
+    // The next segment lies behind this one: it is not looked for from the front.
+    unsafe connection.owned.pointee.sendChain.seek(to: offset)
+    unsafe connection.owned.pointee.sendChain.copy(offset: offset, count: count, into: packet.dataAddress)
+  }
+
+  /// Puts the header in front of `count` bytes of the segment's payload, those from `at` on.
+  private mutating func finish(
+    _ packet: consuming Packet, _ segment: borrowing TCPOutgoing, at: Int, count: Int
+  ) {
+    let size = segment.segmentSize
+    var flags = segment.flags
+    if at + count < segment.payloadCount { flags.subtract([.psh, .fin]) }
+    if at > 0 { flags.remove(.cwr) }
     let key = unsafe connection.shared.pointee.key
     let header = TCPHeader(
-      sourcePort: key.localPort, destinationPort: key.remotePort, sequence: segment.sequence,
-      acknowledgment: segment.acknowledgment, flags: segment.flags, window: segment.window,
+      sourcePort: key.localPort, destinationPort: key.remotePort, sequence: segment.sequence + at,
+      acknowledgment: segment.acknowledgment, flags: flags, window: segment.window,
       urgentPointer: segment.urgentPointer, options: segment.options)
-    if segment.payloadCount > 0 {
-      packet.append(segment.payloadCount)
-      // The next segment lies behind this one: it is not looked for from the front.
-      unsafe connection.owned.pointee.sendChain.seek(to: segment.payloadOffset)
-      unsafe connection.owned.pointee.sendChain.copy(
-        offset: segment.payloadOffset, count: segment.payloadCount, into: packet.dataAddress)
+    if count > 0 {
       packet.credit = connection.credit
       charge += packet.charge
     }
+    let segments = size > 0 ? (count + size - 1) / size : 1
+    let protection = unsafe connection.owned.pointee.authentication.outgoing(segment.sequence, flags)
     SegmentBuilder.finish(
-      header, from: key.localAddress, to: key.remoteAddress, order: sockets.optionOrder,
-      unsafe connection.owned.pointee.authentication.outgoing(segment.sequence, segment.flags), into: &packet)
-    sockets.counters.segmentsSent.increment()
+      header, from: key.localAddress, to: key.remoteAddress, order: sockets.optionOrder, protection,
+      leavesChecksum: offloads.contains(.checksum), into: &packet)
+    if segments > 1 {
+      packet.metadata.offload.segmentation = key.remoteAddress.isIPv4 ? .tcp4 : .tcp6
+      packet.metadata.offload.segmentSize = UInt16(size)
+      packet.metadata.offload.segmentCount = UInt16(segments)
+      packet.metadata.offload.headerLength = UInt16(header.byteCount)
+    }
+    sockets.counters.segmentsSent.increment(by: UInt64(segments))
     let marks = unsafe connection.owned.pointee.shape.marks
     let notification: CongestionNotification = segment.isCapable ? .capable0 : .notCapable
     packet.metadata.trafficClass =
@@ -115,9 +189,10 @@ struct ConnectionSink: TCPSink, ~Copyable {
 /// Writes TCP headers into packets, with the checksum.
 enum SegmentBuilder {
   /// The header in front of what the packet holds already, which is authenticated as `protection` says.
+  /// `leavesChecksum`: its checksum is left to a device; else the packet has no attached bytes.
   static func finish(
     _ header: TCPHeader, from source: IPAddress, to destination: IPAddress, order: TCPOptionOrder = .linux,
-    _ protection: SegmentProtection = .none, into packet: inout Packet
+    _ protection: SegmentProtection = .none, leavesChecksum: Bool = false, into packet: inout Packet
   ) {
     switch protection {
     case .none: break
@@ -125,8 +200,19 @@ enum SegmentBuilder {
     case .code(let code): return finishCoded(header, source, destination, order, code, into: &packet)
     }
     packet.prepend(header.byteCount)
+    let byteCount = packet.totalCount
+    if leavesChecksum {
+      packet.metadata.offload.needsChecksum = true
+      packet.metadata.offload.checksumOffset = UInt16(TCPHeader.checksumOffset)
+    }
     var bytes = packet.mutableBytes
     header.emit(into: &bytes, order: order)
+    guard !leavesChecksum else {
+      InternetChecksum.sealPartially(
+        &bytes, at: TCPHeader.checksumOffset, source: source, destination: destination, protocol: .tcp,
+        byteCount: byteCount)
+      return
+    }
     InternetChecksum.seal(
       &bytes, at: TCPHeader.checksumOffset, source: source, destination: destination, protocol: .tcp)
   }

@@ -11,6 +11,7 @@
 //   ...       ...  where to connect                   the one call that connects, before its post; then (o)
 
 import Buffers
+import Devices
 import Exclusion
 import Internet
 import TCP
@@ -52,6 +53,8 @@ struct ConnectionOwned: ~Copyable {
   var toldReceiveLimit: UInt32
   /// The cached route (RT-GEN: checked against the generation at use).
   var route: RouteDecision?
+  /// What the device does that it leads to.
+  var offloads: DeviceOffloads = []
   /// When the connection is aborted if what was submitted has not arrived (SO_LINGER with a time).
   var lingerDeadline: Instant?
   /// When the wheel will fire, as far as the owner knows.

@@ -186,7 +186,9 @@ struct ReceiveQueue: ~Copyable {
       if reader.known == 0 { reader.known = packet.totalCount }
       let offered = min(packet.totalCount, limit - taken)
       let count = use(packet, offered)
+      let before = packet.occupiedBytes
       packet.trimFront(count)
+      freed += before - packet.occupiedBytes  // of a super-segment, chunk by chunk
       taken += count
       guard packet.totalCount == 0 else {
         reader.packets.prepend(packet.intoItem())

@@ -42,6 +42,13 @@ enum SegmentAuthentication {
     }
   }
 
+  /// Segments go as they are.
+  var isNone: Bool {
+    switch self {
+    case .none, .refused: true
+    case .digest, .keys: false
+    }
+  }
   /// Segments are authenticated with keys.
   var hasKeys: Bool { if case .keys = self { true } else { false } }
 

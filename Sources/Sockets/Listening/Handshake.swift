@@ -84,7 +84,7 @@ enum Handshake {
           local: segment.acknowledgment - 1, remote: segment.sequence - 1, segment.options.authentication)
       }
     }
-    let headerCount = packet.count - arrived.payloadCount
+    let headerCount = packet.totalCount - arrived.payloadCount
     guard
       SegmentBuilder.isAuthentic(packet, segment, headerCount, authentication, isOpening: false, sockets)
     else { return nil }

@@ -18,7 +18,7 @@ enum SocketInput {
   /// The same for one of a batch: it may wait for those that come with it, until ``finishRun(_:)``.
   static func collect(_ packet: consuming Packet, _ cx: inout SoftInterrupt) {
     let sockets = SocketContextRef(cx)
-    sockets.counters.segmentsReceived.increment()
+    sockets.counters.segmentsReceived.increment(by: UInt64(max(1, packet.metadata.offload.segmentCount)))
     // No more than the flow is asked for here: whoever takes the segment reads the rest, once.
     guard let key = flow(of: packet), key.localPort != 0, key.remotePort != 0 else {
       sockets.counters.segmentsMalformed.increment()
@@ -78,7 +78,7 @@ enum SocketInput {
     let (source, destination) = (packet.metadata.source, packet.metadata.destination)
     if !packet.metadata.flags.contains(.checksumVerified) {
       guard
-        InternetChecksum.of(packet.bytes, source: source, destination: destination, protocol: .tcp) == 0
+        packet.checksum(source: source, destination: destination, protocol: .tcp) == 0
       else {
         sockets.counters.checksumErrors.increment()
         return false
@@ -154,7 +154,7 @@ enum SocketInput {
     let segment = TCPSegment(
       header, arrival: packet.metadata.arrival,
       notification: TrafficClass(rawValue: packet.metadata.trafficClass).notification)
-    let payloadCount = packet.count - headerCount
+    let payloadCount = packet.totalCount - headerCount
     guard let listener = sockets.listener(key, hash: hash) else {
       return refuse(segment, payloadCount: payloadCount, key, &cx)
     }
@@ -237,7 +237,7 @@ enum SocketInput {
     // No checksum is allowed over IPv4 only (RFC 8200 section 8.1).
     if sum != 0 || !destination.isIPv4, !packet.metadata.flags.contains(.checksumVerified) {
       guard sum != 0,
-        InternetChecksum.of(packet.bytes, source: source, destination: destination, protocol: .udp) == 0
+        packet.checksum(source: source, destination: destination, protocol: .udp) == 0
       else {
         sockets.counters.checksumErrors.increment()
         return

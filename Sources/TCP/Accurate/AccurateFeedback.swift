@@ -130,14 +130,14 @@ struct AccurateFeedback {
   // MARK: Receiving
 
   /// An acceptable packet came with so many bytes of text. True: it is marked, and the one before was not.
-  mutating func arrived(_ mark: CongestionNotification, bytes: Int) -> Bool {
+  mutating func arrived(_ mark: CongestionNotification, bytes: Int, packets: Int = 1) -> Bool {
     let begins = mark == .experienced && last != .experienced
     if mark != .notCapable { wasCapable = true }
     if mark != last || mark == .experienced { demand = 2 }
     last = mark
     if mark == .experienced {
-      received &+= 1
-      if pending < .max { pending += 1 }
+      received &+= .init(truncatingIfNeeded: packets)
+      pending += min(.max - pending, .init(clamping: packets))
     }
     guard bytes > 0 else { return begins }
     // The fields in the order that begins with ECT(1).

@@ -11,9 +11,11 @@ extension TCPConnection {
 
   /// An acceptable packet: its mark counts, whatever it carries.
   mutating func countMark(of segment: TCPSegment, _ count: Int) {
-    let begins = accurate.feedback.arrived(segment.notification, bytes: count)
+    // All that were joined have the mark of the whole.
+    let segments = segment.segments(payload: count)
+    let begins = accurate.feedback.arrived(segment.notification, bytes: count, packets: segments)
     guard segment.notification == .experienced else { return }
-    counters.congestionMarks &+= 1
+    counters.congestionMarks &+= UInt32(segments)
     // Section 3.2.2.5.1: a queue has begun to grow, or many marks have come.
     if begins, count > 0 { policy.now = true }
     let isWaiting = count > 0 || receive.next != receive.lastAcknowledgment

@@ -123,7 +123,7 @@ extension TCPConnection {
     if segment.congestionExperienced, count > 0 {
       if !ecn.echoes { policy.hurry(window: receive.offered, configuration) }
       ecn.echoes = true
-      counters.congestionMarks &+= 1
+      counters.congestionMarks &+= UInt32(segment.segments(payload: count))
     }
   }
 

@@ -20,6 +20,8 @@ import Wire
   public var arrival: Instant
   /// The ECN field of the IP header (RFC 3168 section 5).
   public var notification: CongestionNotification
+  /// It was joined from segments with so many bytes of payload, the last one fewer; 0: it is one as it was sent.
+  public var segmentSize: UInt16 = 0
   /// The IP header carried Congestion Experienced.
   public var congestionExperienced: Bool { notification == .experienced }
 
@@ -49,6 +51,11 @@ import Wire
       arrival: arrival, notification: notification)
   }
 
+  /// How many segments with `payload` bytes it stands for.
+  func segments(payload: Int) -> Int {
+    segmentSize == 0 || payload == 0 ? 1 : (payload + Int(segmentSize) - 1) / Int(segmentSize)
+  }
+
   /// SEG.LEN: payload, SYN and FIN (RFC 9293 section 3.4).
   func length(payload: Int) -> Int {
     payload + (flags.contains(.syn) ? 1 : 0) + (flags.contains(.fin) ? 1 : 0)
@@ -72,12 +79,20 @@ import Wire
   public var payloadOffset: Int
   /// Bytes of payload.
   public var payloadCount: Int
+  /// The payload is that of several segments in a row, so many bytes each but the last, which has the rest, and PSH and
+  /// FIN if there are any; 0: it is one segment's.
+  public var segmentSize: Int = 0
   /// Whether any of it has been sent before.
   public var isRetransmission: Bool
   /// The urgent pointer; means something with the URG flag.
   public var urgentPointer: UInt16 = 0
   /// The IP header says ECT(0): queues may mark the packet instead of losing it (RFC 3168 section 5).
   public var isCapable: Bool
+
+  /// How many segments it stands for.
+  public var segmentCount: Int {
+    segmentSize > 0 ? max(1, (payloadCount + segmentSize - 1) / segmentSize) : 1
+  }
 
   /// A segment without payload.
   public init(
@@ -111,6 +126,8 @@ public protocol TCPSink: ~Copyable {
   /// The environment then calls ``TCPConnection/resumeOutput(now:sink:)`` when there is room again. Segments
   /// without text always go.
   mutating func mayTransmitText() -> Bool
+  /// Bytes of text that it takes as one super-segment (``TCPOutgoing/segmentSize``); 0: segments one by one.
+  var joinedTextLimit: Int { get }
   /// Sends a segment. What cannot be sent now is lost, as on a network: the engine will repeat it.
   mutating func send(_ segment: borrowing TCPOutgoing)
   /// Takes the next bytes of the stream, in order, without gap or overlap. `payload` is never empty.
@@ -132,4 +149,6 @@ extension TCPSink where Self: ~Copyable {
 extension TCPSink where Self: ~Copyable {
   /// Always.
   public mutating func mayTransmitText() -> Bool { true }
+  /// One by one.
+  public var joinedTextLimit: Int { 0 }
 }

@@ -108,8 +108,11 @@ extension TCPConnection {
     let state = AcknowledgmentState(
       now: now, window: receive.offered,
       retransmissionTimeout: isSoon ? .zero : roundTrip.timeout(configuration), fixedOptions: fixedOptions)
+    // What stands for several says what one of them holds.
+    let size = segment.segmentSize == 0 ? bytes : min(bytes, Int(segment.segmentSize))
+    if size < bytes, configuration.personality == .bsd { policy.now = true }
     policy.arrived(
-      bytes, options: segment.options.byteCount, isLast: isLast, state, configuration)
+      size, options: segment.options.byteCount, isLast: isLast, state, configuration)
     guard isTuned else { return }
     if timestamps.isEnabled, let stamps = segment.options.timestamps {
       if bytes >= policy.segment, let sample = echoedRoundTrip(segment) { tuning.echoed(stamps.echo, sample) }

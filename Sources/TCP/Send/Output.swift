@@ -34,6 +34,7 @@ extension TCPConnection {
       }
     }
     var burst = 0
+    var row = SegmentRow(limit: joinLimit(sink.joinedTextLimit))
     var isLimited = outstanding.inFlight >= window.segments
     let burstLimit = next == nil ? 1 : burstLimit
     while let segment = next {
@@ -41,8 +42,8 @@ extension TCPConnection {
       if segment.text > 0 {
         // A burst is paced as a whole, as Linux paces its large segments.
         guard !isLimited, burst > 0 || pacer.mayLeave(now) else { break }
-        // What is still in this host's own queues is neither sent nor lost.
-        guard sink.mayTransmitText() else { break }
+        // What is still in this host's own queues is neither sent nor lost. A super-segment that has begun goes whole.
+        guard !row.isEmpty || sink.mayTransmitText() else { break }
       }
       guard !outstanding.isFull else { break }
       isLimited = outstanding.inFlight + 1 >= window.segments
@@ -52,10 +53,15 @@ extension TCPConnection {
       // Linux's habit: what leaves as one large segment ends with PSH, since the next one may be long in coming.
       let isPushed =
         endsBurst && burst > 1 && configuration.personality == .linux && configuration.pushesBursts
-      sendNew(segment, isPushed: isPushed, now: now, sink: &sink)
+      if row.limit == 0 {
+        sendNew(segment, isPushed: isPushed, now: now, sink: &sink)
+      } else {
+        join(segment, isPushed: isPushed, endsBurst: endsBurst, to: &row, now: now, sink: &sink)
+      }
       if endsBurst { burst = 0 }
       sent += 1
     }
+    transmit(&row, now: now, sink: &sink)
     if sent > 0 { _ = armLossProbe(isProgress: false, now: now) }
     if sent > 0 || isLimited { noteWindowUse(isLimited: isLimited, now: now) }
     armSendTimers(now: now)
@@ -127,8 +133,25 @@ extension TCPConnection {
     _ piece: Piece, isPushed: Bool, now: Instant, sink: inout some TCPSink & ~Copyable
   ) {
     let start = send.next
-    let end = start + piece.text + (piece.fin ? 1 : 0)
     let isFirst = outstanding.isEmpty
+    let isRepeated = noteNew(piece, now: now)
+    transmitText(
+      at: start, count: piece.text, fin: piece.fin, isPushed: isPushed, isRetransmission: isRepeated,
+      now: now, sink: &sink)
+    watchNew(isFirst: isFirst, now: now)
+  }
+
+  /// Whoever watches over what is out begins with the first, or instead of the probe.
+  mutating func watchNew(isFirst: Bool, now: Instant) {
+    if isFirst || deadlines.retransmission.purpose == .lossProbe {
+      restartRetransmissionTimer(isProgress: false, isFinal: true, now: now)
+    }
+  }
+
+  /// The next piece of the queue is about to be out. Returns whether any of it has been before.
+  mutating func noteNew(_ piece: Piece, now: Instant) -> Bool {
+    let start = send.next
+    let end = start + piece.text + (piece.fin ? 1 : 0)
     // The byte that probed a closed window, or the text of a SYN, went before without being out.
     let isRepeated = start < send.maximum
     let isSynText = isRepeated && start < synTextEnd
@@ -145,12 +168,7 @@ extension TCPConnection {
     send.next = end
     if piece.text > 0, piece.text < fullTextSegment, !isSynText { send.smallEnd = start + piece.text }
     if recovery.isReducing { recovery.out += 1 }
-    transmitText(
-      at: start, count: piece.text, fin: piece.fin, isPushed: isPushed, isRetransmission: isRepeated,
-      now: now, sink: &sink)
-    if isFirst || deadlines.retransmission.purpose == .lossProbe {
-      restartRetransmissionTimer(isProgress: false, isFinal: true, now: now)
-    }
+    return isRepeated
   }
 
   /// One new segment, whatever the congestion window and Nagle's rule say.

@@ -7,23 +7,25 @@ extension TCPConnection {
   /// What every segment has in common: options, window, and the bookkeeping of the acknowledgment it carries.
   mutating func transmit(
     at sequence: SequenceNumber, _ flags: TCPFlags, payloadOffset: Int = 0, payloadCount: Int = 0,
-    isRetransmission: Bool = false, isCapable: Bool = false, now: Instant,
+    segmentSize: Int = 0, isRetransmission: Bool = false, isCapable: Bool = false, now: Instant,
     sink: inout some TCPSink & ~Copyable
   ) {
+    // What one segment has.
+    let text = segmentSize > 0 ? segmentSize : payloadCount
     var flags = flags
     var options = TCPOptions()
     let acknowledges = flags.contains(.ack)
     if ecn.echoes, acknowledges { flags.insert(.ece) }
     if !configuration.duplicateReports { selective.forgetDuplicate() }
     if ecn.isAccurate, acknowledges { noteBeacon(now: now) }
-    var plan = optionPlan(besides: payloadCount)
+    var plan = optionPlan(besides: text)
     if payloadCount == 0, leavesOutBlocks { plan.blocks = 0 }
     if timestamps.isEnabled {
       options.timestamps = timestamps.option(now: now, acknowledges: acknowledges)
     }
     if ecn.isAccurate, acknowledges { tellMarks(&flags, &options, plan, text: payloadCount, now: now) }
     if isSelective, acknowledges, plan.blocks > 0 { options.sack = selectiveBlocks(limit: plan.blocks) }
-    addUserTimeout(to: &options, besides: payloadCount)
+    addUserTimeout(to: &options, besides: text)
     let urgent = urgentPointer(from: sequence)
     if urgent > 0 { flags.insert(.urg) }
     // Who resets has no room any more, says BSD.
@@ -35,7 +37,7 @@ extension TCPConnection {
       policy.sent(withText: payloadCount > 0, now: now, configuration)
       deadlines.acknowledgment.disarm()
     }
-    counters.segmentsSent &+= 1
+    counters.segmentsSent &+= segmentSize > 0 ? UInt32((payloadCount + segmentSize - 1) / segmentSize) : 1
     if isRetransmission {
       counters.retransmissions &+= 1
       counters.bytesRetransmitted &+= UInt64(payloadCount)
@@ -47,6 +49,7 @@ extension TCPConnection {
       payloadCount: payloadCount, isRetransmission: isRetransmission,
       isCapable: isCapable || marksEverySegment)
     segment.urgentPointer = urgent
+    segment.segmentSize = segmentSize
     sink.send(segment)
   }
 
@@ -84,20 +87,25 @@ extension TCPConnection {
     armSendTimers(now: now)
   }
 
-  /// A piece of the send queue, with the FIN if that follows it.
+  /// Whether the segment with the bytes from `sequence` to before `end` has PSH: RFC 9293 section 3.9.1.2, where the
+  /// application's last push ends.
+  func pushes(from sequence: SequenceNumber, to end: SequenceNumber) -> Bool {
+    let isMarked = marks?.isPushed(from: sequence, to: end) ?? false
+    let endsSynText = fastOpen != nil && end > sequence && end == synTextEnd
+    return isMarked || endsSynText || (sequence < send.pushed && send.pushed <= end)
+  }
+
+  /// A piece of the send queue, with the FIN if that follows it. `size`: it is several segments, of so many bytes each but
+  /// the last; 0: it is one.
   mutating func transmitText(
-    at sequence: SequenceNumber, count: Int, fin: Bool, isPushed: Bool = false, isRetransmission: Bool,
+    at sequence: SequenceNumber, count: Int, size: Int = 0, fin: Bool, isPushed: Bool = false,
+    isRetransmission: Bool,
     now: Instant, sink: inout some TCPSink & ~Copyable
   ) {
     let end = sequence + count
     var flags: TCPFlags = .ack
     if fin { flags.insert(.fin) }
-    // RFC 9293 section 3.9.1.2: PSH where the application's last push ends.
-    let isMarked = marks?.isPushed(from: sequence, to: end) ?? false
-    let endsSynText = fastOpen != nil && count > 0 && end == synTextEnd
-    if isPushed || isMarked || endsSynText || (sequence < send.pushed && send.pushed <= end) {
-      flags.insert(.psh)
-    }
+    if isPushed || pushes(from: sequence, to: end) { flags.insert(.psh) }
     send.maximum = SequenceNumber.later(send.maximum, fin ? end + 1 : end)
     send.lastTransmission = now
     // RFC 3168 section 6.1.5: what is sent again is not marked as capable.
@@ -107,9 +115,9 @@ extension TCPConnection {
       ecn.reductionIsQueued = false
       flags.insert(.cwr)
     }
-    pacer.left(count + 40, now: now)
+    pacer.left(count + (size > 0 ? (count + size - 1) / size * 40 : 40), now: now)
     transmit(
-      at: sequence, flags, payloadOffset: sequence - send.queueFront, payloadCount: count,
+      at: sequence, flags, payloadOffset: sequence - send.queueFront, payloadCount: count, segmentSize: size,
       isRetransmission: isRetransmission, isCapable: isNew, now: now, sink: &sink)
   }
 

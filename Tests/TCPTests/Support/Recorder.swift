@@ -7,6 +7,7 @@ import Wire
 struct Recorder: ~Copyable, TCPSink {
   var segments: [TCPOutgoing] = []
   var delivered: [UInt8] = []
+  var joinedTextLimit = 0
 
   /// Whether text is taken, by its length and whether it is ahead of a hole; nil: it is.
   var admits: ((Int, Bool) -> Bool)?

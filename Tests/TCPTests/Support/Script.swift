@@ -16,6 +16,8 @@ struct Sent: Equatable, CustomStringConvertible {
   var urgent = 0
   /// The IP header says ECT(0).
   var isCapable = false
+  /// Of a super-segment.
+  var size = 0
 
   var description: String {
     "\(flags) \(sequence):\(sequence + count)(\(count)) ack \(acknowledgment.map(String.init) ?? "-") win \(window)"
@@ -40,6 +42,8 @@ final class Script {
   private var sent: [Sent] = []
   /// The peer puts timestamps on its segments: its clock is that of the test, from 1000 on.
   var stamps = false
+  /// Bytes of text that the environment takes as one.
+  var joinedTextLimit = 0
   /// Whether there is memory for text; see `Recorder`.
   var admits: ((Int, Bool) -> Bool)?
   var releases: ((Int, TCPRelease) -> Void)?
@@ -114,6 +118,7 @@ final class Script {
     var recorder = Recorder()
     recorder.admits = admits
     recorder.releases = releases
+    recorder.joinedTextLimit = joinedTextLimit
     last = call(self, &recorder)
     effects.merge(last)
     #expect(recorder.delivered.count == last.deliveredBytes)
@@ -126,7 +131,7 @@ final class Script {
           acknowledgment: segment.flags.contains(.ack) ? segment.acknowledgment - irs : nil,
           window: Int(segment.window), options: segment.options,
           isRetransmission: segment.isRetransmission, urgent: Int(segment.urgentPointer),
-          isCapable: segment.isCapable))
+          isCapable: segment.isCapable, size: segment.segmentSize))
     }
     if connection.state == .closed { #expect(connection.nextDeadline == nil) }
   }
@@ -175,8 +180,8 @@ final class Script {
     }
   }
 
-  func enqueue(_ count: Int, push: Bool = true, urgent: Bool = false) {
-    run { $0.connection.enqueue(count, push: push, urgent: urgent, now: $0.now, sink: &$1) }
+  func enqueue(_ count: Int, push: Bool = true, urgent: Bool = false, edge: TCPTextEdge = .none) {
+    run { $0.connection.enqueue(count, push: push, urgent: urgent, edge: edge, now: $0.now, sink: &$1) }
   }
   func change(_ body: (inout TCPConnection) -> Void) { body(&connection) }
   func space(_ free: Int) { run { $0.connection.receiveSpace(free, now: $0.now, sink: &$1) } }

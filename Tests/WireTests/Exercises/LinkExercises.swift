@@ -26,6 +26,24 @@ extension Exercise {
     return compare(header, second)
   }
 
+  static let virtio = Exercise(name: "virtio") { random in
+    var header = VirtioNetHeader()
+    header.flags = .init(rawValue: random.any())
+    header.kind = .init(rawValue: UInt8(random.below(0x80)))
+    header.hasCWR = random.bool()
+    (header.headerLength, header.segmentSize) = (random.any(), random.any())
+    (header.checksumStart, header.checksumOffset) = (random.any(), random.any())
+    return emitting(VirtioNetHeader.byteCount) { header.emit(into: &$0) } + random.bytes(random.below(64))
+  } read: { bytes in
+    guard let header = try? VirtioNetHeader.parse(bytes) else { return .refused }
+    let second = again(VirtioNetHeader.byteCount) {
+      header.emit(into: &$0)
+    } _: { span throws(WireError) in
+      try VirtioNetHeader.parse(span)
+    }
+    return compare(header, second)
+  }
+
   static let arp = Exercise(name: "arp") { random in
     let message = ARPMessage(
       operation: .init(rawValue: random.any()), senderHardware: random.mac(), sender: .init(random.any()),

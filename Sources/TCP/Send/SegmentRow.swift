@@ -1,0 +1,71 @@
+import Timing
+import Wire
+
+/// Segments of one burst that leave as one super-segment: text in a row, all of one size but the last, which were sent
+/// before by none. To the engine they are segments like others, each with its place in the retransmission queue; only
+/// what they have in common is made once.
+struct SegmentRow {
+  /// Bytes of text that it may have; 0: segments leave one by one.
+  let limit: Int
+  private(set) var start = SequenceNumber(0)
+  /// Bytes of text.
+  private(set) var count = 0
+  /// Bytes of each segment but the last, which may have fewer.
+  private(set) var size = 0
+  private(set) var segments = 0
+  /// What the last one has.
+  var fin = false
+  var isPushed = false
+
+  init(limit: Int) { self.limit = limit }
+
+  var isEmpty: Bool { segments == 0 }
+  /// Whether a segment of `text` bytes can follow.
+  func takes(_ text: Int) -> Bool { text > 0 && text <= size && count + text <= limit }
+  /// Whether none can follow: the last one was short, or the next one would have no room.
+  var isComplete: Bool { fin || isPushed || count < size * segments || count + size > limit }
+
+  mutating func add(_ text: Int, at sequence: SequenceNumber) {
+    if segments == 0 { (start, size) = (sequence, text) }
+    count += text
+    segments += 1
+  }
+  mutating func clear() { self = SegmentRow(limit: limit) }
+}
+
+extension TCPConnection {
+  /// How much text may leave as one, where the environment takes `limit` bytes. None of what differs between segments
+  /// may be in one: an urgent pointer counts from where its segment begins, and who cuts a super-segment clears CWR in
+  /// all but the first, which is a part of a number with accurate feedback.
+  func joinLimit(_ limit: Int) -> Int {
+    limit > fullTextSegment && urgentEnd == nil && !ecn.isAccurate ? limit : 0
+  }
+
+  /// Sends the next piece of the queue for the first time, with those around it.
+  mutating func join(
+    _ piece: Piece, isPushed: Bool, endsBurst: Bool, to row: inout SegmentRow, now: Instant,
+    sink: inout some TCPSink & ~Copyable
+  ) {
+    let start = send.next
+    // The first one after a reduction says so, and it alone.
+    let isAlone = piece.text == 0 || start < send.maximum || ecn.reductionIsQueued
+    if isAlone || !row.isEmpty && !row.takes(piece.text) { transmit(&row, now: now, sink: &sink) }
+    if isAlone { return sendNew(piece, isPushed: isPushed, now: now, sink: &sink) }
+    let isFirst = outstanding.isEmpty
+    _ = noteNew(piece, now: now)
+    row.add(piece.text, at: start)
+    row.fin = piece.fin
+    row.isPushed = isPushed || pushes(from: start, to: start + piece.text)
+    watchNew(isFirst: isFirst, now: now)
+    if endsBurst || row.isComplete { transmit(&row, now: now, sink: &sink) }
+  }
+
+  /// Sends what is in the row.
+  mutating func transmit(_ row: inout SegmentRow, now: Instant, sink: inout some TCPSink & ~Copyable) {
+    guard !row.isEmpty else { return }
+    transmitText(
+      at: row.start, count: row.count, size: row.segments > 1 ? row.size : 0, fin: row.fin,
+      isPushed: row.isPushed, isRetransmission: false, now: now, sink: &sink)
+    row.clear()
+  }
+}
