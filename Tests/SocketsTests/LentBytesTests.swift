@@ -100,18 +100,20 @@ import Testing
       #expect(shared.count == data.count && chunks == 3)
       var received: [UInt8] = []
       var sent = 0
+      var views = 0
       while received.count < 20 * data.count {
         while sent < 20 * data.count,
           case .bytes(let count) = client.tryWrite(
             shared, from: sent % data.count, count: data.count - sent % data.count)
         {
           sent += count
+          views = max(views, layer.buffers.views.inUse)
           #expect(layer.buffers.chunks.inUse == chunks)
         }
         #expect(network.scheduler.run { server.isReadable(need: 1) })
         received += server.readSome().1
       }
-      #expect(sent == 20 * data.count && layer.buffers.views.inUse > 0)
+      #expect(sent == 20 * data.count && views > 0)
       #expect((0..<20).allSatisfy { Array(received[($0 * data.count)..<(($0 + 1) * data.count)]) == data })
       network.scheduler.run(milliseconds: 100)
       #expect(layer.buffers.views.inUse == 0)
