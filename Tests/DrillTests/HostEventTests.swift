@@ -115,7 +115,7 @@ import Wire
     world.send(.ack, ack: 12001)
     world.send(.ack, ack: 32001)
     try world.expect(.epollWait(queue, limit: 1, timeout: 0), 0)  // too little to be worth it
-    world.send(.ack, ack: 36001)
+    world.send(.ack, ack: 38001)
     let told = try world.call(.epollWait(queue, limit: 1, timeout: 0)).epollEvents
     #expect(told == [EpollEvent(events: Self.output, data: 1)])
     try world.expect(.epollWait(queue, limit: 1, timeout: 0), 0)

@@ -31,7 +31,8 @@ import Wire
     try world.expect(.socket(domain: 44, type: 1, protocol: 0), .EAFNOSUPPORT)
     try world.expect(.socket(domain: 2, type: 77, protocol: 0), .EINVAL)
     try world.expect(.socket(domain: 2, type: 1, protocol: 17), .EPROTONOSUPPORT)
-    #expect(world.isUnsupported(.socket(domain: 2, type: 2, protocol: 17)))
+    try world.expect(.socket(domain: 2, type: 2, protocol: 6), .EPROTONOSUPPORT)
+    #expect(world.isUnsupported(.socket(domain: 2, type: 2, protocol: 136)))
     world.expectNothingLeft()
   }
 

@@ -137,7 +137,7 @@ import Wire
     world.send(.ack, ack: 10001)
     world.send(.ack, ack: 30001)
     #expect(world.host.poll(handle) == nil, "less than a third of the buffer is free")
-    world.send(.ack, ack: 34001)
+    world.send(.ack, ack: 36001)
     #expect(world.host.poll(handle)?.value == 45000)
     world.send(.ack, ack: 40001)
     #expect(try world.seen().reduce(0) { $0 + $1.payload } == 35000)

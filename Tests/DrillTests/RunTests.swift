@@ -258,6 +258,20 @@ import Wire
     ] { #expect(try Script(text).personality == .bsd) }
   }
 
+  /// What a script expects tells of its machine where nothing else does, unless that is not wanted.
+  @Test func theMachineIsWhatTheScriptExpects() throws {
+    let scale = "0 > S 0:0(0) <mss 1460,sackOK,TS val 1 ecr 0,nop,wscale 6>"
+    #expect(try Script(scale).scaleOfItsMachine == 6)
+    #expect(try Script("0 `sysctl -q net.ipv4.tcp_rmem=\"1 2 3\"`\n" + scale).scaleOfItsMachine == nil)
+    #expect(try Script("`../defaults.sh`\n" + scale).scaleOfItsMachine == nil)
+    let syn = "0 < S 0:0(0) win 1000 <mss 1000>\n"
+    #expect(try Script(syn + "0 > . 1:10001(10000) ack 1").pushesBursts == false)
+    #expect(try Script(syn + "0 > P. 1:10001(10000) ack 1\n0 > . 10001:30001(20000) ack 1").pushesBursts)
+    #expect(try Script(syn + "0 > . 1:2001(2000) ack 1\n0 > . 2001:12001(10000) ack 1").pushesBursts)
+    #expect(try Script("0 `sysctl -q net.ipv4.tcp_ecn=3`").hasAccurateFeedback)
+    #expect(try !Script("0 `sysctl -q net.ipv4.tcp_ecn=2`").hasAccurateFeedback)
+  }
+
   // MARK: Mutations
 
   /// A script that passes, with one thing in it wrong, must fail: for every packet that the stack is expected to send,
@@ -274,7 +288,10 @@ import Wire
         guard count % step == 0 else { continue }
         var mutant = script
         mutant.events[index] = event
-        let outcome = Drill.run(Array(mutant.description.utf8)).outcome
+        // What is expected wrongly must not make the machine another one.
+        let outcome = Drill.run(
+          Array(mutant.description.utf8), overriding: [ScriptOption(name: "given_machine")]
+        ).outcome
         if case .failed = outcome { continue }
         Issue.record("\(file.name):\(script.events[index].line): \(what): \(outcome) with \(event)")
       }

@@ -95,10 +95,10 @@ public enum Drill {
     let personality = options.personality ?? script.personality
     var settings = HostSettings(personality)
     if let reason = place(options, in: &settings) { return skipped(reason) }
-    if personality == .linux, let scale = script.scaleOfItsMachine {
-      settings.receiveMemory.most = 65535 << Int(scale)
+    if personality == .linux, options.infersMachine {
+      if let scale = script.scaleOfItsMachine { settings.receiveMemory.most = 65535 << Int(scale) }
+      settings.transport.pushesBursts = script.pushesBursts
     }
-    settings.transport.pushesBursts = script.pushesBursts
     if script.hasAccurateFeedback { settings.transport.synLinearTimeouts = 4 }
     // What is read when the host is made has to be set before: all that stands before the first call or packet.
     var before = script.setUp.map { [$0] } ?? []

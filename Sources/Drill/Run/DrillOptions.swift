@@ -46,6 +46,9 @@ public struct DrillOptions: Sendable {
   public var isStrictAboutOptions: Bool?
   /// Whose socket calls; nil: what the script looks like.
   public var personality: Personality?
+  /// What scripts expect may tell of the machine that they were written on: how much memory it had, and how old its kernel
+  /// was. False: it is the host's, whatever they expect.
+  public var infersMachine = true
   /// What stands in for words of the scripts, by name.
   public var definitions: [String: String] = [:]
   /// Keys of RFC 5925 that the other side has, as the stack names them: `--tcp_ao_key`.
@@ -108,6 +111,9 @@ public struct DrillOptions: Sendable {
       return .applied
     case "strict_options":
       isStrictAboutOptions = true
+      return .applied
+    case "given_machine":
+      infersMachine = false
       return .applied
     case "any_option_order":
       isStrictAboutOptions = false

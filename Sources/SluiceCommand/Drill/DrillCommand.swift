@@ -131,6 +131,11 @@ struct PacketdrillOptions: ParsableArguments {
   var scalesEchoes = false
   @Flag(name: .customLong("strict_segments"), help: "A segment must come as one packet.")
   var strictSegments = false
+  @Flag(
+    name: .customLong("given_machine"),
+    help: "Nothing of the machine is taken from what scripts expect, neither its memory nor its kernel's age."
+  )
+  var givenMachine = false
   @Option(name: .customLong("non_fatal"), help: "packet, syscall, or both: what fails is only noted.")
   var nonFatal: String?
   @Option(name: [.customLong("define"), .customShort("D")], help: "NAME=VALUE: what stands in for a word.")
@@ -165,6 +170,7 @@ struct PacketdrillOptions: ParsableArguments {
     for definition in definitions { add("define", definition) }
     if scalesEchoes { options.append(ScriptOption(name: "tcp_ts_ecr_scaled")) }
     if strictSegments { options.append(ScriptOption(name: "strict_segments")) }
+    if givenMachine { options.append(ScriptOption(name: "given_machine")) }
     if let strictOptions {
       options.append(ScriptOption(name: strictOptions ? "strict_options" : "any_option_order"))
     }
