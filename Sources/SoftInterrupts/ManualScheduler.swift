@@ -35,6 +35,8 @@ public final class ManualScheduler {
   @discardableResult
   public func settle() -> Int {
     var passes = 0
+    // Neither changes meanwhile; each look at a variable of a class is checked for exclusive access.
+    let (sets, clock) = (sets, clock)
     while true {
       var isBusy = false
       for set in sets {

@@ -216,11 +216,13 @@ extension ConnectionRef {
       header, arrival: packet.metadata.arrival,
       notification: TrafficClass(rawValue: packet.metadata.trafficClass).notification)
     segment.segmentSize = packet.metadata.offload.segmentSize
-    guard
-      unsafe SegmentBuilder.isAuthentic(
-        packet, segment, headerCount, owned.pointee.authentication,
-        isOpening: owned.pointee.engine.state == .synSent, sockets)
-    else { return nil }
+    if unsafe segment.options.isSigned || !owned.pointee.isPlain {
+      guard
+        unsafe SegmentBuilder.isAuthentic(
+          packet, segment, headerCount, owned.pointee.authentication,
+          isOpening: owned.pointee.engine.state == .synSent, sockets)
+      else { return nil }
+    }
     packet.trimFront(headerCount)
     return segment
   }

@@ -28,7 +28,8 @@ struct ConnectionSink: TCPSink, ~Copyable {
     self.connection = connection
     self.pool = pool
     self.sockets = sockets
-    offloads = unsafe connection.owned.pointee.authentication.isNone ? connection.owned.pointee.offloads : []
+    let isBare = unsafe connection.owned.pointee.isPlain || connection.owned.pointee.authentication.isNone
+    offloads = isBare ? unsafe connection.owned.pointee.offloads : []
     let limit = connection.creditLimit(sockets)
     allowance = limit == .max ? .max : limit - connection.credit.outstanding
   }
@@ -122,7 +123,9 @@ struct ConnectionSink: TCPSink, ~Copyable {
       charge += packet.charge
     }
     let segments = size > 0 ? (count + size - 1) / size : 1
-    let protection = unsafe connection.owned.pointee.authentication.outgoing(segment.sequence, flags)
+    let protection =
+      unsafe connection.owned.pointee.isPlain
+      ? .none : connection.owned.pointee.authentication.outgoing(segment.sequence, flags)
     SegmentBuilder.finish(
       header, from: key.localAddress, to: key.remoteAddress, order: sockets.optionOrder, protection,
       leavesChecksum: offloads.contains(.checksum), into: &packet)

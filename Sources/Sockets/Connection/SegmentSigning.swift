@@ -219,6 +219,11 @@ extension ConnectionRef {
     let owned = unsafe owned
     unsafe owned.pointee.authentication = SegmentAuthentication(
       owned.pointee.shape.authentication, owned.pointee.shape.signatures, shared.pointee.key)
+    if case .none = unsafe owned.pointee.authentication {
+      unsafe owned.pointee.isPlain = true
+    } else {
+      unsafe owned.pointee.isPlain = false
+    }
   }
 
   /// Owner: whether what ICMP says is not believed, as anyone can send it (RFC 5925 section 7.8): hard errors in the

@@ -178,6 +178,11 @@
     }
   }
 
+  /// It has a digest or an authentication option.
+  @inlinable @inline(__always) public var isSigned: Bool {
+    !present.isDisjoint(with: [.digest, .authentication])
+  }
+
   /// MD5 digest of 16 bytes (RFC 2385). A segment has this or `authentication`; setting one removes the
   /// other (RFC 5925 section 2.2).
   @inlinable
