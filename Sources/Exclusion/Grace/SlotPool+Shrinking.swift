@@ -119,10 +119,15 @@ extension SlotPoolRef {
     reserve.spare += sweep.rest.filter { $0 != 0 }
   }
 
-  /// Of what a sweep has put aside, if there is any: a list of free slots. The owner, who has none else.
+  /// Of what a sweep has put aside, if there is any: what it has not looked at, then what it has found, which is its end;
+  /// then what an earlier one left. The owner, who has no other free slot.
   func takeAside() -> ItemRef? {
     guard let reserve = unsafe local.pointee.reserve else { return nil }
-    if reserve.spare.isEmpty { endSweep() }
+    if let item = reserve.sweep?.next() {
+      item.freeLink = 0
+      return item
+    }
+    endSweep()
     if unsafe local.pointee.free == 0, let head = reserve.spare.popLast() {
       unsafe local.pointee.free = head
     }
