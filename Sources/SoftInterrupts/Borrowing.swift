@@ -8,7 +8,7 @@ public import Exclusion
 import Timing
 
 /// How a thread waited by driving a context.
-public enum Attendance: Hashable, Sendable {
+public enum AttendanceEnd: Hashable, Sendable {
   /// It was signalled.
   case woken
   /// The deadline has come.
@@ -32,10 +32,10 @@ extension ContextSet {
   /// until `deadline` nanoseconds of the machine's clock (`.max`: for ever). Takes no token. Application context,
   /// nothing held.
   public func attend(_ index: Int, _ parker: borrowing Parker, untilNanoseconds deadline: UInt64)
-    -> Attendance
+    -> AttendanceEnd
   {
     let runner = runner(index)
-    var outcome = Attendance.refused
+    var outcome = AttendanceEnd.refused
     _ = withBorrowedRoot(core(index), isWaiting: true) { root in
       outcome = runner.attend(&root, parker, deadline)
       return runner.endLoan(isWatched: outcome != .woken || !runner.isAlone)
@@ -72,13 +72,13 @@ extension ContextRunner {
 
   fileprivate func attend(
     _ root: inout ContextRoot, _ parker: borrowing Parker, _ deadline: UInt64
-  ) -> Attendance {
+  ) -> AttendanceEnd {
     let counters = unsafe state.pointee.counters
     let limit = unsafe state.pointee.spinLimit
     counters.borrows.increment()
     let frames = counters.framesReceived.value
     let others = unsafe state.pointee.core.wakes.delivered.value
-    var outcome = Attendance.woken
+    var outcome = AttendanceEnd.woken
     while !parker.isSignalled {
       guard unsafe !state.pointee.isStopping else {
         outcome = .refused

@@ -7,6 +7,7 @@ struct ReceiveDatagram: Operation {
   let socket: DatagramSocket
 
   var point: WaitPoint { socket.readPoint }
+  var attendance: Attendance? { socket.attendance }
   func isReady(need: UInt32) -> Bool { socket.isReadable }
   mutating func attempt() -> Attempt<Datagram> {
     guard socket.isReadable else { return .wouldBlock(need: 1, progressed: false) }

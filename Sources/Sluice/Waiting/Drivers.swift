@@ -1,6 +1,5 @@
 internal import Exclusion
 package import Sockets
-internal import SoftInterrupts
 import Timing
 
 // The two ways to see an operation to its end. They differ in how they sleep, and in nothing else.
@@ -31,7 +30,7 @@ package func block<Running: Operation>(
   _ operation: inout Running, until deadline: Deadline? = nil
 ) throws(SocketError) -> Running.Value {
   let attendance = operation.attendance
-  let parker = Parker(driving: attendance.map { $0.contexts.port($0.index) })
+  let parker = Parker(driving: attendance?.port)
   var machine = WaitMachine<Running>(waking: parker.wakeTarget)
   var step = machine.begin(&operation)
   while true {
@@ -40,9 +39,7 @@ package func block<Running: Operation>(
     case .sleep(let isCancellable):
       // A wake-up that is under way is waited for: it has to be taken.
       let end = isCancellable ? deadline?.instant.nanoseconds : nil
-      if let attendance {
-        _ = attendance.contexts.attend(attendance.index, parker, untilNanoseconds: end ?? .max)
-      }
+      attendance?.wait(parker, untilNanoseconds: end ?? .max)
       let isWoken = sleep(parker, untilNanoseconds: end, operation.point.account)
       step = isWoken ? machine.woken(&operation) : machine.interrupted(by: .timedOut, &operation)
     }

@@ -6,6 +6,7 @@ struct HarvestEvents: Operation {
   let limit: Int
 
   var point: WaitPoint { queue.point }
+  var attendance: Attendance? { queue.attendance() }
   func isReady(need: UInt32) -> Bool { queue.isReady }
   mutating func attempt() -> Attempt<[SocketEvent]> {
     do throws(SocketError) {

@@ -1,5 +1,4 @@
 package import Sockets
-package import SoftInterrupts
 
 /// How one try of a call ended.
 package enum Attempt<Value> {
@@ -20,8 +19,8 @@ package protocol Operation {
   /// Whether a cancelled task stops waiting. An operation that a context is sure to answer soon is seen to
   /// its end instead, so that its answer is not lost.
   var isCancellable: Bool { get }
-  /// The context that a thread may drive while it waits, and its contexts; nil: it sleeps.
-  var attendance: (contexts: ContextSet, index: Int)? { get }
+  /// The context that a thread may drive while it waits; nil: it sleeps.
+  var attendance: Attendance? { get }
   /// Tries. The holder of the turn only.
   mutating func attempt() -> Attempt<Value>
   /// Whether a try with this need would not end in `wouldBlock`: the operation's own failure condition (W4).
@@ -30,5 +29,5 @@ package protocol Operation {
 
 extension Operation {
   package var isCancellable: Bool { true }
-  package var attendance: (contexts: ContextSet, index: Int)? { nil }
+  package var attendance: Attendance? { nil }
 }

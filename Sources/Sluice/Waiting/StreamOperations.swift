@@ -1,5 +1,4 @@
 internal import Sockets
-internal import SoftInterrupts
 
 /// Reads what is there into the front of an array.
 struct ReadIntoArray: Operation {
@@ -7,7 +6,7 @@ struct ReadIntoArray: Operation {
   var bytes: [UInt8]
 
   var point: WaitPoint { socket.readPoint }
-  var attendance: (contexts: ContextSet, index: Int)? { socket.attendance }
+  var attendance: Attendance? { socket.attendance }
   func isReady(need: UInt32) -> Bool { socket.isReadable(need: need) }
   mutating func attempt() -> Attempt<Int> {
     unsafe bytes.withUnsafeMutableBytes { unsafe Attempt(socket.tryRead(into: $0)) }
@@ -25,7 +24,7 @@ struct ReadIntoArray: Operation {
   }
 
   var point: WaitPoint { socket.readPoint }
-  var attendance: (contexts: ContextSet, index: Int)? { socket.attendance }
+  var attendance: Attendance? { socket.attendance }
   func isReady(need: UInt32) -> Bool { socket.isReadable(need: need) }
   mutating func attempt() -> Attempt<Int> { unsafe Attempt(socket.tryRead(into: buffer)) }
 }
@@ -36,7 +35,7 @@ struct ReadChunk: Operation {
   let limit: Int
 
   var point: WaitPoint { socket.readPoint }
-  var attendance: (contexts: ContextSet, index: Int)? { socket.attendance }
+  var attendance: Attendance? { socket.attendance }
   func isReady(need: UInt32) -> Bool { socket.isReadable(need: need) }
   mutating func attempt() -> Attempt<[UInt8]?> {
     // No memory is made for a try that will find nothing.
@@ -124,7 +123,7 @@ struct WriteAll<Bytes: ReadableBytes>: Operation {
   }
 
   var point: WaitPoint { socket.writePoint }
-  var attendance: (contexts: ContextSet, index: Int)? { socket.attendance }
+  var attendance: Attendance? { socket.attendance }
   func isReady(need: UInt32) -> Bool { socket.isWritable(need: need) }
   mutating func attempt() -> Attempt<Void> {
     let before = written
@@ -172,7 +171,7 @@ struct FinishConnecting: Operation {
   let socket: StreamSocket
 
   var point: WaitPoint { socket.writePoint }
-  var attendance: (contexts: ContextSet, index: Int)? { socket.attendance }
+  var attendance: Attendance? { socket.attendance }
   func isReady(need: UInt32) -> Bool { socket.isWritable(need: 0) }
   mutating func attempt() -> Attempt<Void> {
     guard socket.isWritable(need: 0) else { return .wouldBlock(need: 0, progressed: false) }
@@ -186,7 +185,7 @@ struct AwaitDelivery: Operation {
   let socket: StreamSocket
 
   var point: WaitPoint { socket.writePoint }
-  var attendance: (contexts: ContextSet, index: Int)? { socket.attendance }
+  var attendance: Attendance? { socket.attendance }
   func isReady(need: UInt32) -> Bool { socket.isWritable(need: need) }
   mutating func attempt() -> Attempt<Bool> {
     let need = StreamSocket.deliveryNeed
@@ -200,6 +199,7 @@ struct Accept: Operation {
   let socket: ListeningSocket
 
   var point: WaitPoint { socket.accepting }
+  var attendance: Attendance? { socket.attendance }
   func isReady(need: UInt32) -> Bool { socket.isAcceptable }
   mutating func attempt() -> Attempt<StreamSocket> {
     switch socket.tryAccept() {

@@ -10,11 +10,12 @@ final class ServiceThread: Sendable {
   /// Starts it. Throws when the system has no thread to give.
   init(_ loop: ServiceLoop, number: Int) throws(SystemFailure) {
     self.loop = loop
-    thread = try WorkerThread(name: "services-\(number)") { Self.run(loop) }
+    thread = try WorkerThread(name: "services-\(number)") { Self.run(loop, number) }
   }
 
-  private static func run(_ loop: ServiceLoop) {
-    let parker = Parker()
+  private static func run(_ loop: ServiceLoop, _ number: Int) {
+    let attendance = loop.queue.attendance(near: number)
+    let parker = Parker(driving: attendance?.port)
     let point = loop.queue.point
     while true {
       switch loop.advance() {
@@ -25,6 +26,7 @@ final class ServiceThread: Sendable {
         // Looked at again after the publication: news may have come between (SB-ATOMIC).
         if loop.queue.isReady, point.waiter.retract(ticket) { continue }
         loop.counters.sleeps.increment()
+        attendance?.wait(parker)
         withApplication { held in
           while !parker.park(&held) {}
         }

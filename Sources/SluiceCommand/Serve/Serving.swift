@@ -38,6 +38,7 @@ struct Serving {
   ) throws -> Stack {
     var configuration = StackConfiguration()
     configuration.contexts = options.contexts
+    configuration.entry = options.enter.choice
     configuration.sockets.connectionLimit = max(65_536, options.limit * 2)
     // Answers to small requests go at once.
     configuration.sockets.tcp.noDelay = true

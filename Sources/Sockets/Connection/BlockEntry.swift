@@ -1,4 +1,4 @@
-import Exclusion
+public import Exclusion
 public import SoftInterrupts
 
 /// When an application thread enters a control block itself, instead of posting what it has to the block's home
@@ -40,9 +40,45 @@ extension SocketLayer {
   }
 }
 
-extension StreamSocket {
-  /// The contexts of the stack, and the one that a thread which waits for this socket may drive meanwhile.
-  public var attendance: (contexts: ContextSet, index: Int)? {
-    layer.configuration.entry == .drive ? (layer.contexts, connection.home) : nil
+/// A context that a thread may drive while it waits.
+public struct Attendance {
+  /// All contexts of the stack.
+  public let contexts: ContextSet
+  /// Which of them.
+  public let index: Int
+  /// Its port.
+  public var port: ContextPortRef { contexts.port(index) }
+
+  /// Waits for `parker`, made for ``port``, by driving the context, until `deadline` nanoseconds of the machine's clock
+  /// (`.max`: for ever). Takes no token: park afterwards. Application context, nothing held.
+  public func wait(_ parker: borrowing Parker, untilNanoseconds deadline: UInt64 = .max) {
+    _ = contexts.attend(index, parker, untilNanoseconds: deadline)
   }
+}
+
+extension SocketLayer {
+  /// The context that a thread may drive while it waits for something of context `home`, or of any (nil): then the only
+  /// one that there is. Nil: it sleeps.
+  public func attendance(near home: Int? = nil) -> Attendance? {
+    guard configuration.entry == .drive, let index = home ?? (contexts.count == 1 ? 0 : nil) else {
+      return nil
+    }
+    return Attendance(contexts: contexts, index: index % contexts.count)
+  }
+}
+extension StreamSocket {
+  /// The context that a thread which waits for this socket may drive meanwhile.
+  public var attendance: Attendance? { layer.attendance(near: connection.home) }
+}
+extension ListeningSocket {
+  /// The context that a thread which waits for a connection may drive meanwhile.
+  public var attendance: Attendance? { layer.attendance() }
+}
+extension DatagramSocket {
+  /// The context that a thread which waits for this socket may drive meanwhile.
+  public var attendance: Attendance? { layer.attendance() }
+}
+extension SocketEventQueue {
+  /// The context that a thread which waits for events of sockets at `home` (nil: anywhere) may drive meanwhile.
+  public func attendance(near home: Int? = nil) -> Attendance? { layer.attendance(near: home) }
 }
