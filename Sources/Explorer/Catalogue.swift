@@ -23,6 +23,7 @@
       restarts,
       rests,
       transmit,
+      transparents,
       wakes,
     ].flatMap { $0 }
 

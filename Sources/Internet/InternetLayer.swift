@@ -206,6 +206,12 @@ public final class InternetLayer: @unchecked Sendable {
     address.isLoopback || snapshot.with { $0.own(address) != nil }
   }
 
+  /// Whether `address` is on a link of `interface`, by the prefixes of our addresses there. Any context, inside a grace
+  /// section.
+  public func isNeighbor(_ address: IPAddress, interface: UInt16) -> Bool {
+    snapshot.with { $0.isOnLink(address, interface: interface) }
+  }
+
   /// Counts the publications of addresses and routes. A ``RouteDecision`` with another one is out of date.
   public var generation: UInt64 { publishedGeneration.load() }
 

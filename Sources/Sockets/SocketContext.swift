@@ -20,6 +20,8 @@ enum SocketKind {
   static let steeredSegment = WorkKind(rawValue: 24)
   static let portMemory = WorkKind(rawValue: 25)
   static let portSlot = WorkKind(rawValue: 26)
+  static let verdict = WorkKind(rawValue: 27)
+  static let settled = WorkKind(rawValue: 30)
   /// Inside a connection's gate only.
   static let segment = WorkKind(rawValue: 1)
   static let chain = WorkKind(rawValue: 2)
@@ -64,6 +66,10 @@ struct SocketContext: ~Copyable {
   let poolTimer: TimerRef
   let restAfter: Nanoseconds?
   let workingConnections: Int
+  /// (c) What is for others; nil: nothing is.
+  let transparent: UnsafeMutablePointer<TransparentState>?
+  /// (o) this context: SYNs for others that wait for a verdict.
+  var heldSyns = HeldSyns()
 }
 
 /// A handle to the running context's part.
@@ -100,6 +106,7 @@ struct SocketContextRef {
 
   /// The listener for a flow that has no connection.
   func listener(_ key: FlowKey, hash: UInt64) -> ListenerRef? {
+    if isForeign(key.localAddress) { return nil }
     let binding = BindingKey(address: key.localAddress, port: key.localPort, protocol: .tcp)
     return withLayer { $0.bindings.match(binding)?.member(hash) }.map { unsafe ListenerRef($0.raw) }
   }

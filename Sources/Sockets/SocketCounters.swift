@@ -126,6 +126,18 @@ public struct SocketCounters: ~Copyable, Sendable {
   public let connectionsMade = Counter()
   /// Connections that the limit refused.
   public let connectionsRefused = Counter()
+  /// SYNs for others that began to wait for a verdict.
+  public let transparentRequests = Counter()
+  /// Of these, those whose connection began.
+  public let transparentAccepted = Counter()
+  /// Verdicts that came when their SYN was given up.
+  public let transparentGone = Counter()
+  /// Segments, SYNs above all, of flows whose SYN waits.
+  public let transparentRepeated = Counter()
+  /// SYNs for others that found no place to wait.
+  public let transparentOverflows = Counter()
+  /// Packets for others from a source that is no neighbour's, or to another neighbour.
+  public let transparentForged = Counter()
   /// UDP datagrams that arrived.
   public let datagramsReceived = Counter()
   /// UDP datagrams sent.
@@ -181,6 +193,11 @@ public struct SocketCounters: ~Copyable, Sendable {
       ("rests", rests.value), ("rests_ended", restsEnded.value), ("rests_refused", restsRefused.value),
       ("datagram_errors_lost", datagramErrorsLost.value),
       ("listen_overflows", listenOverflows.value), ("accept_queue_full", acceptQueueFull.value),
+      ("transparent_requests", transparentRequests.value),
+      ("transparent_accepted", transparentAccepted.value), ("transparent_gone", transparentGone.value),
+      ("transparent_repeated", transparentRepeated.value),
+      ("transparent_overflows", transparentOverflows.value),
+      ("transparent_forged", transparentForged.value),
       ("duplicate_syns", duplicateSyns.value), ("connections_made", connectionsMade.value),
       ("connections_refused", connectionsRefused.value), ("datagrams_received", datagramsReceived.value),
       ("datagrams_sent", datagramsSent.value), ("datagrams_malformed", datagramsMalformed.value),

@@ -38,6 +38,8 @@ public struct SocketConfiguration: Sendable {
   public var rest = RestPolicy()
   /// When application threads do their own sending.
   public var entry = BlockEntry.post
+  /// What becomes of connections and datagrams for addresses that the stack does not have; nil: they are refused.
+  public var transparent: TransparentConfiguration?
   /// Seeds hashes, sequence numbers and ports; nil: the system's random numbers.
   public var seed: UInt64?
 
@@ -73,6 +75,8 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
   let paths: PathCache
   let fastOpenKeys: FastOpenKeys
   let ports: EphemeralPorts
+  /// What is for others; nil: it is not ours to look at.
+  let transparent: UnsafeMutablePointer<TransparentState>?
   private let records: UnsafeMutablePointer<SocketContext>
   private let slabs: UnsafeMutablePointer<SlotPool>
   private let workspaces: UnsafeMutablePointer<SlotPool>
@@ -110,6 +114,11 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
     fastOpenKeys = FastOpenKeys(
       TCPFastOpenCookies(
         current: TCPFastOpenCookies.Key(low: keyedHash(hashKey, 0x464F), high: keyedHash(hashKey, 0x464E))))
+    unsafe transparent = configuration.transparent.map { settings in
+      let state = UnsafeMutablePointer<TransparentState>.allocate(capacity: 1)
+      unsafe state.initialize(to: TransparentState(settings))
+      return unsafe state
+    }
     bindings = PortBindings(hashKey: hashKey, grace: contexts.grace)
     let (count, all) = (contexts.count, contexts.coreCount)
     let packets = (0..<all).reduce(configuration.applicationPackets) {
@@ -159,7 +168,8 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
           workspaces: workspaces[index].ref, bases: Unmanaged.passUnretained(restBases),
           poolTimer: TimerRef.initialize(
             at: UnsafeMutableRawPointer(poolTimers + index), kind: SocketKind.poolTimer, owner: 0),
-          restAfter: configuration.rest.after, workingConnections: configuration.rest.workingConnections))
+          restAfter: configuration.rest.after, workingConnections: configuration.rest.workingConnections,
+          transparent: transparent))
       unsafe contexts.attach(UnsafeMutableRawPointer(records + index), .sockets, to: index)
     }
     Self.register(in: &contexts.handlers)
@@ -191,6 +201,8 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
     unsafe workspaces.deinitialize(count: contexts.coreCount)
     unsafe synCaches.deinitialize(count: contexts.coreCount)
     unsafe synCaches.deallocate()
+    unsafe transparent?.deinitialize(count: 1)
+    unsafe transparent?.deallocate()
     unsafe records.deallocate()
     unsafe slabs.deallocate()
     unsafe workspaces.deallocate()
@@ -215,6 +227,8 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
       SocketContextRef.runTimerRequest(item, &cx)
     }
     handlers.register(SocketKind.datagram, at: .net) { item, cx in DatagramSocket.transmit(item, &cx) }
+    handlers.register(SocketKind.settled, at: .net) { item, cx in TransparentInput.settled(item, &cx) }
+    handlers.register(SocketKind.verdict, at: .net) { item, cx in TransparentInput.decide(item, &cx) }
     handlers.register(SocketKind.steeredSegment, at: .net) { item, cx in
       SocketInput.steered(Packet(item: item), &cx)
       SocketInput.finishRun(&cx)

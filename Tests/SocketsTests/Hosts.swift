@@ -21,7 +21,7 @@ final class Host {
 
   init(
     _ number: UInt8, device: any Device, clock: VirtualClock, contexts count: Int = 1,
-    budgets: LevelBudgets = LevelBudgets(), steering: ReceiveSteering = .none,
+    budgets: LevelBudgets = LevelBudgets(), steering: ReceiveSteering = .none, isGateway: Bool = false,
     _ adjust: (inout SocketConfiguration) -> Void = { _ in }
   ) throws {
     var set = ContextConfiguration(contexts: count, timeSource: clock)
@@ -37,7 +37,8 @@ final class Host {
     ipv6 = IPAddress("fd00::\(number)")!
     let loopback = try internet.addInterface(
       InterfaceDescription(device: LoopbackDevice(queues: count), isLoopback: true))
-    let link = try internet.addInterface(InterfaceDescription(device: device))
+    let link = try internet.addInterface(
+      InterfaceDescription(device: device, acceptsForeignDestinations: isGateway))
     let (ipv4, ipv6) = (ipv4, ipv6)
     try internet.configure { tables in
       try tables.addAddress(InterfaceAddress(IPPrefix("127.0.0.1/8")!, interface: loopback))
@@ -67,7 +68,7 @@ final class Network {
 
   init(
     contexts: Int = 1, ringSlots: Int = 256, budgets: LevelBudgets = LevelBudgets(),
-    steering: ReceiveSteering = .none, offloads: DeviceOffloads = [],
+    steering: ReceiveSteering = .none, offloads: DeviceOffloads = [], rightIsGateway: Bool = false,
     _ adjust: (inout SocketConfiguration) -> Void = { _ in }
   ) throws {
     link = LinkPair(
@@ -76,7 +77,8 @@ final class Network {
     left = try Host(
       1, device: link.left, clock: clock, contexts: contexts, budgets: budgets, steering: steering, adjust)
     right = try Host(
-      2, device: link.right, clock: clock, contexts: contexts, budgets: budgets, steering: steering, adjust)
+      2, device: link.right, clock: clock, contexts: contexts, budgets: budgets, steering: steering,
+      isGateway: rightIsGateway, adjust)
     scheduler = ManualScheduler(clock: clock)
     scheduler.add(left.contexts)
     scheduler.add(right.contexts)

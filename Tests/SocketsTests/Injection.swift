@@ -26,17 +26,19 @@ struct Stranger: Sendable {
 }
 
 extension Network {
-  func key(_ stranger: Stranger, _ port: UInt16) -> FlowKey {
+  func key(_ stranger: Stranger, _ port: UInt16, _ address: IPAddress? = nil) -> FlowKey {
     FlowKey(
-      localAddress: right.ipv4, localPort: port, remoteAddress: stranger.address, remotePort: stranger.port)
+      localAddress: address ?? right.ipv4, localPort: port, remoteAddress: stranger.address,
+      remotePort: stranger.port)
   }
 
   /// A segment of a stranger arrives at the host on the right, on context `context`.
   func inject(
     _ stranger: Stranger, to port: UInt16, _ flags: TCPFlags, sequence: UInt32, ack: UInt32 = 0,
-    _ payload: [UInt8] = [], options: TCPOptions = TCPOptions(), context: Int = 0
+    _ payload: [UInt8] = [], options: TCPOptions = TCPOptions(), context: Int = 0,
+    address: IPAddress? = nil
   ) {
-    let key = key(stranger, port)
+    let key = key(stranger, port, address)
     let header = TCPHeader(
       sourcePort: key.remotePort, destinationPort: port, sequence: SequenceNumber(sequence),
       acknowledgment: SequenceNumber(ack), flags: flags, window: 60000, options: options)
@@ -50,13 +52,14 @@ extension Network {
       packet.metadata.source = key.remoteAddress
       packet.metadata.destination = key.localAddress
       packet.metadata.arrival = cx.now
+      packet.metadata.interface = 2
       SocketInput.tcp(packet, &cx)
     }
     scheduler.settle()
   }
 
   /// The stranger's SYN.
-  func syn(_ stranger: Stranger, to port: UInt16, context: Int = 0) {
+  func syn(_ stranger: Stranger, to port: UInt16, context: Int = 0, address: IPAddress? = nil) {
     var options = TCPOptions()
     options.mss = 1400
     if stranger.offers {
@@ -64,7 +67,9 @@ extension Network {
       options.sackPermitted = true
       options.timestamps = TCPTimestamps(value: 1000, echo: 0)
     }
-    inject(stranger, to: port, .syn, sequence: stranger.irs, options: options, context: context)
+    inject(
+      stranger, to: port, .syn, sequence: stranger.irs, options: options, context: context,
+      address: address)
   }
 
   /// The sequence number of our SYN-ACK to a stranger, from the entry that is kept for it; nil: there is none.

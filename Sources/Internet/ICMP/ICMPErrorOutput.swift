@@ -11,6 +11,8 @@ public enum RejectReason: Sendable, Equatable {
   case portUnreachable
   /// Nobody speaks the protocol. IPv4; IPv6 has a parameter problem for it.
   case protocolUnreachable
+  /// There is no way there.
+  case networkUnreachable
   /// Not to be had.
   case hostUnreachable
   /// Forbidden.
@@ -29,7 +31,8 @@ public enum RejectReason: Sendable, Equatable {
     switch self {
     case .packetTooBig: true
     case .parameterProblem(_, _, let evenIfMulticast): evenIfMulticast
-    case .portUnreachable, .protocolUnreachable, .hostUnreachable, .prohibited, .hopLimitExceeded,
+    case .portUnreachable, .protocolUnreachable, .networkUnreachable, .hostUnreachable, .prohibited,
+      .hopLimitExceeded,
       .reassemblyTimeExceeded:
       false
     }
@@ -40,6 +43,7 @@ public enum RejectReason: Sendable, Equatable {
     case .portUnreachable: .destinationUnreachable(code: ICMPv4Message.Unreachable.port, nextHopMTU: 0)
     case .protocolUnreachable:
       .destinationUnreachable(code: ICMPv4Message.Unreachable.protocol, nextHopMTU: 0)
+    case .networkUnreachable: .destinationUnreachable(code: ICMPv4Message.Unreachable.network, nextHopMTU: 0)
     case .hostUnreachable: .destinationUnreachable(code: ICMPv4Message.Unreachable.host, nextHopMTU: 0)
     case .prohibited: .destinationUnreachable(code: ICMPv4Message.Unreachable.prohibited, nextHopMTU: 0)
     case .hopLimitExceeded: .timeExceeded(code: 0)
@@ -55,6 +59,7 @@ public enum RejectReason: Sendable, Equatable {
     switch self {
     case .portUnreachable: .destinationUnreachable(code: ICMPv6Message.Unreachable.port)
     case .protocolUnreachable: .parameterProblem(code: ICMPv6Message.Problem.nextHeader, pointer: 6)
+    case .networkUnreachable: .destinationUnreachable(code: ICMPv6Message.Unreachable.noRoute)
     case .hostUnreachable: .destinationUnreachable(code: ICMPv6Message.Unreachable.address)
     case .prohibited: .destinationUnreachable(code: ICMPv6Message.Unreachable.prohibited)
     case .hopLimitExceeded: .timeExceeded(code: 0)
@@ -96,6 +101,21 @@ extension InternetLayer {
       error, from: route.source, to: offender, protocol: offender.isIPv4 ? .icmpv4 : .icmpv6, route: route,
       &cx)
     if outcome == .sent { count(.icmpErrorsSent, cx) }
+  }
+
+  /// Tells the sender of a packet that is gone why it went nowhere. `packet` is what of it is quoted, from its transport
+  /// header on, with ``Packet/headroomDefault`` in front.
+  public func reject(
+    _ packet: consuming Packet, from source: IPAddress, to destination: IPAddress,
+    protocol number: IPProtocol, _ reason: RejectReason, _ cx: inout SoftInterrupt
+  ) {
+    guard source.isIPv4 == destination.isIPv4, packet.headroom >= IPv6Header.byteCount else { return }
+    packet.metadata.source = source
+    packet.metadata.destination = destination
+    packet.metadata.hopLimit = configuration.hopLimit
+    buildHeader(&packet, source, destination, number)
+    packet.trimFront(source.isIPv4 ? IPv4Header.fixedByteCount : IPv6Header.byteCount)
+    reject(packet, reason, &cx)
   }
 
   private func mayReject(_ packet: borrowing Packet, _ reason: RejectReason) -> Bool {

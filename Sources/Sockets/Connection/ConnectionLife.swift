@@ -13,6 +13,7 @@ extension ConnectionRef {
   func wasInserted(_ cx: inout SoftInterrupt) {
     unsafe owned.pointee.isInserting = false
     set(.findable)
+    settleRequest(&cx)
     #if Explore
       if Mutation.droppedStaysInTable.isOn, unsafe owned.pointee.isDropped { return }
     #endif
@@ -31,6 +32,7 @@ extension ConnectionRef {
 
   func insertFailed(_ cx: inout SoftInterrupt) {
     unsafe owned.pointee.isInserting = false
+    settleRequest(&cx)
     if unsafe owned.pointee.isDropped { return release() }
     let sockets = SocketContextRef(cx)
     if unsafe shared.pointee.listener.loadRelaxed() != 0 {

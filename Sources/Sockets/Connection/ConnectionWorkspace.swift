@@ -81,6 +81,8 @@ struct ConnectionOwned: ~Copyable {
   var isUnconnected = false
   /// The shard has not answered the insert yet; its item is in use.
   var isInserting = true
+  /// It was asked for, by the SYN in this packet, with which its home is told when the table has it.
+  var requested: ItemRef?
   /// The application chose the local port: none other is tried when the 4-tuple is taken.
   var isPortFixed = true
   /// How its segments are authenticated, both ways.

@@ -148,7 +148,7 @@ struct DatagramRef: @unchecked Sendable {  // every field behind it says who pro
     let one = DatagramBacklog(occupied: packet.occupiedBytes)
     guard hasRoom(for: one.occupied, cx.pool, sockets) else { return }
     var packet = packet
-    packet.metadata.sequence = UInt32(header.sourcePort)
+    packet.metadata.sequence = UInt32(header.destinationPort) << 16 | UInt32(header.sourcePort)
     packet.trimFront(UDPHeader.byteCount)
     let item = packet.intoItem()
     #if Explore

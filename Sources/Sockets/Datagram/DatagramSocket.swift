@@ -13,8 +13,10 @@ public struct ReceivedDatagram: Sendable, Equatable {
   public var size: Int
   /// Who sent it.
   public var source: SocketAddress
-  /// The address of this host that it was sent to.
+  /// The address that it was sent to: this host's, but for a transparent socket.
   public var destination: IPAddress
+  /// The port that it was sent to.
+  public var destinationPort: UInt16 = 0
 }
 
 /// What becomes of a datagram that is larger than the buffer it is read into (C6).
@@ -80,7 +82,7 @@ public final class DatagramSocket: AnySocket {
       ReceivedDatagram(
         count: count, size: size,
         source: SocketAddress(metadata.source, port: UInt16(truncatingIfNeeded: metadata.sequence)),
-        destination: metadata.destination))
+        destination: metadata.destination, destinationPort: UInt16(metadata.sequence >> 16)))
   }
 
   /// Bytes of the datagram that is read next; nil if there is none. The holder of the read turn only.
@@ -112,6 +114,21 @@ public final class DatagramSocket: AnySocket {
   /// network reported about earlier datagrams, and nobody was told, is told instead, once.
   public func trySend(
     _ bytes: UnsafeRawBufferPointer, to destination: SocketAddress?, from source: IPAddress? = nil
+  ) -> Result<Void, SocketError> {
+    unsafe submit(bytes, to: destination, from: source, port: localAddress.port, as: .datagram)
+  }
+
+  /// What is given to a context to be sent, in a packet's ``ItemRef/code``.
+  enum Outgoing: UInt16 {
+    /// A datagram from the socket's name, or a transparent socket's from any.
+    case datagram
+    /// An ICMP error about a datagram with these addresses the other way round.
+    case portUnreachable, hostUnreachable, prohibited
+  }
+
+  func submit(
+    _ bytes: UnsafeRawBufferPointer, to destination: SocketAddress?, from source: IPAddress?, port: UInt16,
+    as outgoing: Outgoing
   ) -> Result<Void, SocketError> {
     if closing.load() != 0 { return .failure(.closed) }
     if let error = unsafe datagram.state.pointee.error.takeForSender() { return .failure(error) }
@@ -153,11 +170,12 @@ public final class DatagramSocket: AnySocket {
     packet.metadata.source =
       source ?? (bound.isUnspecified ? (target.address.isIPv4 ? .anyIPv4 : .anyIPv6) : bound)
     packet.metadata.destination = target.address
-    packet.metadata.sequence = UInt32(localAddress.port) << 16 | UInt32(target.port)
+    packet.metadata.sequence = UInt32(port) << 16 | UInt32(target.port)
     packet.metadata.owner = unsafe UInt(bitPattern: datagram.raw)
     datagram.retain()
     let item = packet.intoItem()
     item.kind = SocketKind.datagram
+    item.code = outgoing.rawValue
     unsafe layer.contexts.port(state.pointee.home).post(item)
     return .success(())
   }
@@ -165,6 +183,7 @@ public final class DatagramSocket: AnySocket {
   /// The context's half: header, checksum, route, out. The credit comes back whatever becomes of it.
   static func transmit(_ item: ItemRef, _ cx: inout SoftInterrupt) {
     let sockets = SocketContextRef(cx)
+    let outgoing = Outgoing(rawValue: item.code) ?? .datagram
     var packet = Packet(item: item)
     let owner = packet.metadata.owner
     packet.metadata.owner = 0
@@ -178,18 +197,23 @@ public final class DatagramSocket: AnySocket {
     }
     if let route {
       let source = hint.isUnspecified ? route.source : hint
+      let isError = outgoing.reason != nil
+      let (ours, theirs) = (UInt16(ports >> 16), UInt16(truncatingIfNeeded: ports))
       let header = UDPHeader(
-        sourcePort: UInt16(ports >> 16), destinationPort: UInt16(truncatingIfNeeded: ports),
+        sourcePort: isError ? theirs : ours, destinationPort: isError ? ours : theirs,
         payloadByteCount: packet.count)
       packet.prepend(UDPHeader.byteCount)
       var bytes = packet.mutableBytes
       header.emit(into: &bytes)
       InternetChecksum.seal(
         &bytes, at: UDPHeader.checksumOffset, source: source, destination: destination, protocol: .udp)
-      sockets.counters.datagramsSent.increment()
+      if !isError { sockets.counters.datagramsSent.increment() }
       var datagram: Packet? = packet
       sockets.withInternet { internet in
         guard let packet = datagram.take() else { return }
+        if let reason = outgoing.reason {
+          return internet.reject(packet, from: destination, to: source, protocol: .udp, reason, &cx)
+        }
         _ = internet.send(packet, from: source, to: destination, protocol: .udp, route: route, &cx)
       }
     } else {
@@ -232,6 +256,7 @@ public final class DatagramSocket: AnySocket {
     guard closing.exchange(1) == 0, !isForkedChild() else { return false }  // L6
     unsafe datagram.observers.pointee.close(layer)  // no event of it is told after close (SO-GEN)
     unsafe datagram.state.pointee.isClosed.store(1)
+    layer.closeTransparent(datagram)
     layer.unbind(datagram.bound)
     return true
   }

@@ -155,7 +155,8 @@ enum SocketInput {
       header, arrival: packet.metadata.arrival,
       notification: TrafficClass(rawValue: packet.metadata.trafficClass).notification)
     let payloadCount = packet.totalCount - headerCount
-    guard let listener = sockets.listener(key, hash: hash) else {
+    let listener = sockets.listener(key, hash: hash)
+    guard unsafe listener != nil || sockets.transparent != nil else {
       return refuse(segment, payloadCount: payloadCount, key, &cx)
     }
     #if Explore
@@ -165,6 +166,7 @@ enum SocketInput {
     #endif
     if home == cx.index {
       let arrived = HandshakeSegment(segment: segment, payloadCount: payloadCount, key: key, hash: hash)
+      guard let listener else { return TransparentInput.arrive(packet, arrived, &cx) }
       Handshake.arrive(packet, arrived, listener, &cx)
     } else {
       passOn(packet, to: home, &cx)
@@ -184,11 +186,12 @@ enum SocketInput {
   static func reopen(_ segment: TCPSegment, _ key: FlowKey, _ cx: inout SoftInterrupt) {
     let sockets = SocketContextRef(cx)
     let hash = key.hash(sockets.hashKey)
-    guard let listener = sockets.listener(key, hash: hash) else {
+    let listener = sockets.listener(key, hash: hash)
+    guard unsafe listener != nil || sockets.transparent != nil else {
       return refuse(segment, payloadCount: 0, key, &cx)
     }
     let home = sockets.home(hash: hash)
-    if home == cx.index {
+    if home == cx.index, let listener {
       let arrived = HandshakeSegment(segment: segment, payloadCount: 0, key: key, hash: hash)
       Handshake.open(nil, arrived, listener, &cx)
     } else if var packet = cx.pool.allocateReserve() {
@@ -201,6 +204,14 @@ enum SocketInput {
       packet.metadata.source = key.remoteAddress
       packet.metadata.destination = key.localAddress
       packet.metadata.arrival = segment.arrival
+      packet.metadata.trafficClass = segment.notification.rawValue
+      packet.metadata.interface =
+        sockets.withInternet { $0.route(to: key.remoteAddress, sourceHint: key.localAddress) }?.interface ?? 0
+      packet.metadata.networkOffset = UInt16(packet.startOffset)
+      guard home != cx.index else {
+        let arrived = HandshakeSegment(segment: segment, payloadCount: 0, key: key, hash: hash)
+        return TransparentInput.arrive(packet, arrived, &cx)
+      }
       passOn(packet, to: home, &cx)
     } else {
       sockets.counters.segmentsWithoutBuffer.increment()
@@ -245,7 +256,12 @@ enum SocketInput {
     }
     let binding = BindingKey(address: destination, port: header.destinationPort, protocol: .udp)
     let from = SocketAddress(source, port: header.sourcePort)
-    guard let datagram = sockets.datagram(binding, from: from) else {
+    let bound = sockets.isForeign(destination) ? nil : sockets.datagram(binding, from: from)
+    if bound == nil, let hearer = TransparentInput.hearer(packet, sockets) {
+      guard TransparentInput.mayHear(packet, sockets) else { return }
+      return hearer.arrive(packet, header, &cx)
+    }
+    guard let datagram = bound else {
       sockets.counters.datagramsWithoutSocket.increment()
       var refused: Packet? = packet
       return sockets.withInternet { internet in
