@@ -46,7 +46,7 @@ let targets: [Target] = [
       "CLinux", "Wire", "Exclusion", "Timing", "Buffers", "Devices", "LinuxDevices", "SoftInterrupts",
       "Internet", "TCP", "Sockets",
     ]),
-  house("Forwarding", ["CLinux", "Wire", "Exclusion", "TCP", "Sockets", "Sluice"]),
+  house("Forwarding", ["CLinux", "Wire", "Exclusion", "Timing", "TCP", "Sockets", "Sluice"]),
   house(
     "Benchmarks",
     [
@@ -103,7 +103,7 @@ let targets: [Target] = [
       "Exclusion",
     ]),
   tests("SimulationTests", ["Chance", "Simulation", "Timing", "Buffers", "Wire"]),
-  tests("ForwardingTests", ["Forwarding", "Sluice", "Wire"]),
+  tests("ForwardingTests", ["Forwarding", "Sluice", "Sockets", "Devices", "Wire"]),
   tests("BenchmarksTests", ["Benchmarks"]),
   tests("CommandTests", ["Benchmarks", "Drill", "SluiceCommand", "Sluice", "Wire"]),
   tests("DrillTests", ["Chance", "Drill", "Wire", "Timing"]),

@@ -179,6 +179,7 @@ static int follow(struct sluice_launch *launch, struct sluice_launch_report *rep
       report->link = (enum sluice_launch_link)message.value;
       report->ipv6 = message.ipv6;
       report->offloads = message.offloads;
+      report->resolver_error = message.resolver_error;
       return 1;
     default:
       report->stage = (enum sluice_launch_stage)message.stage;

@@ -123,6 +123,8 @@ _Noreturn void sluice_command_main(const struct sluice_launch_plan *plan, int se
   result = sluice_network_configure(&network);
   if (result != 0) fail(setup, network.stage, result);
 
+  if (plan->request.resolver) message.resolver_error = -sluice_resolver_replace(plan->request.resolver);
+
   message.value = network.link;
   message.ipv6 = network.ipv6;
   message.offloads = network.offloads;

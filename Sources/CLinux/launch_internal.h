@@ -30,7 +30,7 @@ enum sluice_message_kind {
 
 struct sluice_message {
   int32_t kind, stage, error, value;
-  int32_t tap_stage, tap_error, ipv6, offloads;
+  int32_t tap_stage, tap_error, ipv6, offloads, resolver_error;
 };
 
 /// Both are one packet, whole or not at all; 0 or a negative errno (-EPIPE: the other end is gone).
@@ -62,6 +62,8 @@ int sluice_network_veth(struct sluice_network *network);
 int sluice_network_configure(struct sluice_network *network);
 
 int sluice_write_file(const char *path, const char *text);
+/// Gives this process, and what it starts, an /etc/resolv.conf of its own. 0 or a negative errno: then it has the host's.
+int sluice_resolver_replace(const char *text);
 
 // --- rtnetlink, one request at a time, on the stack
 

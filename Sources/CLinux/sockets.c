@@ -10,6 +10,55 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+/// A socket address of either family, in `storage`, and its length.
+static socklen_t make_name(struct sockaddr_storage *storage, const uint8_t *address, int length, uint16_t port) {
+  memset(storage, 0, sizeof *storage);
+  if (length == 4) {
+    struct sockaddr_in *ipv4 = (struct sockaddr_in *)storage;
+    ipv4->sin_family = AF_INET;
+    ipv4->sin_port = htons(port);
+    memcpy(&ipv4->sin_addr, address, 4);
+    return sizeof *ipv4;
+  }
+  struct sockaddr_in6 *ipv6 = (struct sockaddr_in6 *)storage;
+  ipv6->sin6_family = AF_INET6;
+  ipv6->sin6_port = htons(port);
+  memcpy(&ipv6->sin6_addr, address, 16);
+  return sizeof *ipv6;
+}
+
+int sluice_tcp_connect(const uint8_t *address, int length, uint16_t port) {
+  struct sockaddr_storage name;
+  socklen_t size = make_name(&name, address, length, port);
+  int made = socket(name.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+  if (made < 0) return -errno;
+  int one = 1;
+  (void)setsockopt(made, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+  (void)setsockopt(made, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
+  if (connect(made, (struct sockaddr *)&name, size) != 0 && errno != EINPROGRESS) {
+    int error = -errno;
+    close(made);
+    return error;
+  }
+  return made;
+}
+
+int sluice_udp_turn(int socket, const uint8_t *address, int length, uint16_t port) {
+  struct sockaddr_storage name;
+  socklen_t size = make_name(&name, address, length, port);
+  return connect(socket, (struct sockaddr *)&name, size) == 0 ? 0 : -errno;
+}
+
+int sluice_udp_connect(const uint8_t *address, int length, uint16_t port) {
+  int family = length == 4 ? AF_INET : AF_INET6;
+  int made = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
+  if (made < 0) return -errno;
+  int result = sluice_udp_turn(made, address, length, port);
+  if (result == 0) return made;
+  close(made);
+  return result;
+}
+
 int sluice_tcp_listen(const uint8_t *address, int length, uint16_t port, int backlog, int fast_open) {
   int is_ipv4 = length == 4;
   int listener =

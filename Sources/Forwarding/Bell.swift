@@ -11,6 +11,8 @@ final class Bell: Sendable {
     static let answer = Calls(rawValue: 1 << 1)
     /// The forwarder stops.
     static let stop = Calls(rawValue: 1 << 2)
+    /// The guest asks for a connection.
+    static let request = Calls(rawValue: 1 << 3)
   }
   private let kick: KickDescriptor
   private let calls = AtomicWord(0)
@@ -44,6 +46,12 @@ final class Bell: Sendable {
   func answerTarget() -> WakeTarget {
     unsafe WakeTarget(
       function: { unsafe Unmanaged<Bell>.fromOpaque($0).takeRetainedValue().ring(.answer) },
+      context: Unmanaged.passRetained(self).toOpaque())
+  }
+  /// For one publication where requests are waited for.
+  func requestTarget() -> WakeTarget {
+    unsafe WakeTarget(
+      function: { unsafe Unmanaged<Bell>.fromOpaque($0).takeRetainedValue().ring(.request) },
       context: Unmanaged.passRetained(self).toOpaque())
   }
   /// A publication was retracted.

@@ -4,11 +4,15 @@ import Glibc
 import Sockets
 import Wire
 
-/// A connection of the host's that one of ours carries on. What one side says the other hears: bytes, the end of a
+/// A connection of the host's that one of ours carries on, or the other way round. What one side says the other hears: bytes, the end of a
 /// direction, and a reset; a side that takes nothing stops the other. The forwarder's thread only.
 final class CarriedConnection {
   /// How far our side is.
   enum Phase {
+    /// The guest asked for it, and has no answer: the host's socket connects.
+    case dialing
+    /// The host's peer has taken it, and a context makes our side. The ticket: whom it rouses.
+    case admitting(Answer<Result<StreamSocket, SocketError>>, Waiter.Ticket?)
     /// A context makes the socket. The ticket: whom it rouses.
     case opening(Answer<Result<UnconnectedStream, SocketError>>, Waiter.Ticket?)
     case connecting(StreamSocket)
@@ -26,11 +30,19 @@ final class CarriedConnection {
     case guestFailed
     /// The host's side failed, and ours has to hear it.
     case hostFailed
+    /// The host's side is connected, and ours may be.
+    case hostConnected
   }
 
   let token: UInt64
   let descriptor: Int32
   let target: SocketAddress
+  /// The guest asked for it.
+  let isOutbound: Bool
+  /// What the guest asked, while the host's socket connects.
+  var request: ConnectionRequest?
+  /// Why the host's side failed, an errno.
+  private(set) var hostError: Int32 = 0
   var phase: Phase
   var toGuest = Leg()
   var toHost = Leg()
@@ -46,13 +58,23 @@ final class CarriedConnection {
     self.token = token
     self.descriptor = descriptor
     self.target = target
+    isOutbound = false
     phase = .opening(answer, nil)
     toHost.isSinkReady = true
+  }
+  /// What the guest asked for, as the host's socket has begun to connect.
+  init(token: UInt64, descriptor: Int32, target: SocketAddress, _ request: consuming ConnectionRequest) {
+    self.token = token
+    self.descriptor = descriptor
+    self.target = target
+    isOutbound = true
+    phase = .dialing
+    self.request = consume request
   }
 
   var stream: StreamSocket? {
     switch phase {
-    case .opening: nil
+    case .dialing, .admitting, .opening: nil
     case .connecting(let stream), .open(let stream): stream
     }
   }
@@ -64,7 +86,9 @@ final class CarriedConnection {
     if ready.readable != 0 { toGuest.isSourceReady = true }
     if ready.writable != 0 { toHost.isSinkReady = true }
     // Hung up without an error is the end of both directions, which is seen by reading.
-    if ready.failed != 0, sluice_tcp_error(descriptor) != 0 { hasHostFailed = true }
+    guard ready.failed != 0, !hasHostFailed else { return }
+    hostError = sluice_tcp_error(descriptor)
+    hasHostFailed = hostError != 0
   }
   /// Our socket has changed.
   func hear(_ event: SocketEvent) {
@@ -79,6 +103,11 @@ final class CarriedConnection {
   func advance(_ scratch: UnsafeMutableRawBufferPointer, budget: Int, _ counters: ForwardCounters) -> Verdict
   {
     switch phase {
+    case .dialing:
+      if hasHostFailed { return .hostFailed }
+      return toHost.isSinkReady ? .hostConnected : .waits
+    // The guest has to hear of it: by what a context is making.
+    case .admitting: return .waits
     case .opening: return hasHostFailed ? .hostFailed : .waits
     case .connecting(let stream):
       if hasHostFailed { return .hostFailed }
@@ -166,9 +195,11 @@ final class CarriedConnection {
       stream?.close()
       sluice_tcp_close(descriptor)
     case .hostFailed:
+      if let request = request.take() { request.refuse(ConnectionVerdict(errno: hostError)) }
       stream?.abort()
       sluice_tcp_close(descriptor)
-    case .guestFailed, .waits, .hasMore:
+    case .guestFailed, .waits, .hasMore, .hostConnected:
+      if let request = request.take() { request.refuse(.reset) }
       stream?.abort()
       sluice_tcp_reset(descriptor)
     }

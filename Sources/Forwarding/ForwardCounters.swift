@@ -1,6 +1,6 @@
 import Exclusion
 
-/// What a ``Forwarder`` counts. Its thread writes.
+/// What a ``Forwarder`` counts, in one direction. Its thread writes.
 final class ForwardCounters: Sendable {
   let accepted = Counter()
   let connected = Counter()
@@ -9,6 +9,10 @@ final class ForwardCounters: Sendable {
   let resetByGuest = Counter()
   let resetByHost = Counter()
   let finished = Counter()
+  let denied = Counter()
+  let refusedByHost = Counter()
+  let unreachable = Counter()
+  let timedOut = Counter()
   let fastOpens = Counter()
   let pauses = Counter()
   let bytesToGuest = Counter()
@@ -17,7 +21,7 @@ final class ForwardCounters: Sendable {
   let peak = Gauge()
 }
 
-/// What the forwards did and have.
+/// What was done for connections of one direction, and what there is.
 public struct ForwardStatistics: Sendable, Hashable {
   /// Connections that may be carried at once.
   public var limit = 0
@@ -45,6 +49,14 @@ public struct ForwardStatistics: Sendable, Hashable {
   public var fastOpens: UInt64 = 0
   /// Times that nothing was taken for a while because many were being opened.
   public var pauses: UInt64 = 0
+  /// Of the guest's: those that no rule allows, and that went nowhere.
+  public var denied: UInt64 = 0
+  /// Those that the host's peer refused.
+  public var refusedByHost: UInt64 = 0
+  /// Those that the host has no way for, or may not make.
+  public var unreachable: UInt64 = 0
+  /// Those that the host's peer did not answer.
+  public var timedOut: UInt64 = 0
   /// Bytes that our side took.
   public var bytesToGuest: UInt64 = 0
   /// Bytes that the host took.
@@ -67,6 +79,10 @@ extension ForwardStatistics {
     resetByGuest = counters.resetByGuest.value
     resetByHost = counters.resetByHost.value
     finished = counters.finished.value
+    denied = counters.denied.value
+    refusedByHost = counters.refusedByHost.value
+    unreachable = counters.unreachable.value
+    timedOut = counters.timedOut.value
     fastOpens = counters.fastOpens.value
     pauses = counters.pauses.value
     bytesToGuest = counters.bytesToGuest.value

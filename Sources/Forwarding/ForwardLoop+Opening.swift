@@ -49,30 +49,24 @@ extension ForwardLoop {
 
   private func take(_ descriptor: Int32, _ listener: HostListeners.Listener) {
     counters.accepted.increment()
-    guard open < limit else {
+    guard open - openOutbound < limit else {
       counters.refusedAtLimit.increment()
       return sluice_tcp_reset(descriptor)
     }
-    let slot = freeSlots.popLast() ?? carried.count
-    if slot == carried.count { carried.append(nil) }
-    guard sluice_epoll_add_edges(epoll, descriptor, Self.firstSlotToken + UInt32(slot)) == 0 else {
-      freeSlots.append(slot)
+    guard let (slot, token) = watch(descriptor) else {
       counters.refusedAtLimit.increment()
       return sluice_tcp_reset(descriptor)
     }
-    generation += 1
     var options = layer.options(limits: Forwarder.buffers)
     options.tcp.noDelay = true
     let answer = layer.makeStream(options: options)
     let connection = CarriedConnection(
-      token: generation << 32 | UInt64(slot), descriptor: descriptor, target: listener.target, answer)
+      token: token, descriptor: descriptor, target: listener.target, answer)
     if options.tcp.fastOpen.contains(.client), sluice_tcp_opened_fast(descriptor) == 1 {
       unsafe connection.readAhead(scratch)
     }
     carried[slot] = connection
-    open += 1
-    counters.open.set(UInt64(open))
-    counters.peak.set(max(counters.peak.value, UInt64(open)))
+    countOpen(1, connection)
     opening.append(slot)
     let published = answer.point.waiter.publish(need: 1, bell.answerTarget())
     connection.phase = .opening(answer, published)
@@ -84,41 +78,79 @@ extension ForwardLoop {
     }
   }
 
-  /// Begins to connect with every socket that is there.
+  /// A slot for a connection whose host's socket this is, which is watched from now on, and a token that no other had;
+  /// nil: the system has no room.
+  func watch(_ descriptor: Int32) -> (slot: Int, token: UInt64)? {
+    let slot = freeSlots.popLast() ?? carried.count
+    if slot == carried.count { carried.append(nil) }
+    guard sluice_epoll_add_edges(epoll, descriptor, Self.firstSlotToken + UInt32(slot)) == 0 else {
+      freeSlots.append(slot)
+      return nil
+    }
+    generation += 1
+    return (slot, generation << 32 | UInt64(slot))
+  }
+
+  /// Goes on with every socket that a context has made.
   func takeAnswers() {
     let waiting = opening
     opening.removeAll(keepingCapacity: true)
     for slot in waiting {
-      guard let connection = carried[slot], case .opening(let answer, let ticket) = connection.phase else {
-        continue
-      }
-      guard answer.isReady else {
-        opening.append(slot)
-        continue
-      }
-      if let ticket {
-        if answer.point.waiter.retract(ticket) {
-          bell.forgetTarget()
-        } else {
-          answer.point.waiter.finish(ticket)
-          answer.point.account.counters.delivered.increment()
+      guard let connection = carried[slot] else { continue }
+      switch connection.phase {
+      case .opening(let answer, let ticket):
+        guard answer.isReady else {
+          opening.append(slot)
+          continue
         }
+        forget(ticket, at: answer.point)
+        if case .success(let socket)? = answer.take() {
+          connect(slot, connection, socket)
+        } else {
+          remove(slot, .guestFailed)
+        }
+      case .admitting(let answer, let ticket):
+        guard answer.isReady else {
+          opening.append(slot)
+          continue
+        }
+        forget(ticket, at: answer.point)
+        if case .success(let stream)? = answer.take() {
+          follow(slot, connection, stream)
+        } else {
+          remove(slot, .guestFailed)
+        }
+      case .dialing, .connecting, .open: break
       }
-      guard case .success(let socket)? = answer.take() else {
-        remove(slot, .guestFailed)
-        continue
-      }
-      connect(slot, connection, socket)
+    }
+  }
+
+  /// The answer is there: its wake-up is not needed, or has come.
+  private func forget(_ ticket: Waiter.Ticket?, at point: WaitPoint) {
+    guard let ticket else { return }
+    if point.waiter.retract(ticket) {
+      bell.forgetTarget()
+    } else {
+      point.waiter.finish(ticket)
+      point.account.counters.delivered.increment()
     }
   }
 
   private func connect(_ slot: Int, _ connection: CarriedConnection, _ socket: UnconnectedStream) {
     do throws(SocketError) {
       let stream = try connection.begin(socket, counters)
-      connection.phase = .connecting(stream)
-      stream.setKeepAlive(true)
-      try queue.add(
-        .stream(stream), for: .all, trigger: .edge, token: connection.token)
+      follow(slot, connection, stream)
+    } catch {
+      remove(slot, .guestFailed)
+    }
+  }
+
+  /// Our side is there, and connects.
+  private func follow(_ slot: Int, _ connection: CarriedConnection, _ stream: StreamSocket) {
+    connection.phase = .connecting(stream)
+    stream.setKeepAlive(true)
+    do throws(SocketError) {
+      try queue.add(.stream(stream), for: .all, trigger: .edge, token: connection.token)
       enqueue(slot)
     } catch {
       remove(slot, .guestFailed)

@@ -2,6 +2,7 @@ import CLinux
 import Exclusion
 import Glibc
 import Sockets
+import Timing
 
 /// The thread of a ``Forwarder``: who has something to do, and where it sleeps when nobody has.
 @safe
@@ -12,6 +13,11 @@ final class ForwardLoop {
   let layer: SocketLayer
   let limit: Int
   let counters: ForwardCounters
+  /// What becomes of what the guest asks for; nil: nothing is asked.
+  let outbound: OutboundPolicy?
+  let outboundCounters: ForwardCounters
+  /// Carries datagrams; nil: none are heard.
+  private var datagrams: DatagramCarrier?
   /// Nobody else has it: the turn at its point is ours from the beginning to the end.
   let queue: SocketEventQueue
 
@@ -20,6 +26,13 @@ final class ForwardLoop {
   var freeSlots: [Int] = []
   var generation: UInt64 = 0
   var open = 0
+  /// Of these, those that the guest asked for.
+  var openOutbound = 0
+  /// What the guest asked for, and is not looked at yet.
+  var requests = RequestList()
+  /// Published where requests are waited for, until its wake-up comes.
+  var requestTicket: Waiter.Ticket?
+  var wasAsked = false
   /// Slots of those whose socket a context is making.
   var opening: [Int] = []
   /// Slots of those that have something to do, oldest first.
@@ -43,11 +56,16 @@ final class ForwardLoop {
   /// Tokens of the poller: the bell's, the listeners' from 1 on, and the connections' from this on.
   static let firstSlotToken: UInt32 = 1 << 16
   static let bellToken: UInt32 = 0
+  /// Of flows of datagrams, from this on.
+  static let firstDatagramToken: UInt32 = 1 << 24
+  /// At the event queue: no connection's.
+  static let datagramToken = UInt64.max
 
   /// Takes over `epoll`, which watches the bell and the listeners.
   init(
     epoll: Int32, bell: Bell, listeners: [HostListeners.Listener], layer: SocketLayer, limit: Int,
-    counters: ForwardCounters
+    counters: ForwardCounters, outbound: OutboundPolicy?, _ outboundCounters: ForwardCounters,
+    _ datagramCounters: DatagramCounters
   ) {
     self.epoll = epoll
     self.bell = bell
@@ -55,8 +73,17 @@ final class ForwardLoop {
     self.layer = layer
     self.limit = limit
     self.counters = counters
-    queue = layer.makeEventQueue(limit: limit + 1)
+    self.outbound = outbound
+    self.outboundCounters = outboundCounters
+    queue = layer.makeEventQueue(limit: limit + (outbound?.limit ?? 0) + 1)
     spare = fcntl(epoll, F_DUPFD_CLOEXEC, 0)
+    if let outbound, let socket = layer.openTransparentDatagrams() {
+      datagrams = DatagramCarrier(
+        socket, outbound, epoll: epoll, firstToken: Self.firstDatagramToken, datagramCounters)
+      // A queue that was just made has room.
+      try? queue.add(
+        .datagram(socket), for: [.readable, .writable], trigger: .edge, token: Self.datagramToken)
+    }
   }
   deinit {
     unsafe scratch.deallocate()
@@ -66,9 +93,12 @@ final class ForwardLoop {
 
   func run() {
     precondition(queue.point.turn.tryTake(), "a queue that was just made")
+    if let point = layer.requestPoint { precondition(point.turn.tryTake(), "requests have one taker") }
     while !isStopping {
       harvest()
+      takeRequests()
       advance()
+      if let datagrams { unsafe datagrams.advance(scratch, now: layer.now) }
       if !isAccepting, mayAccept { setAccepting(true) }
       sleep()
     }
@@ -85,6 +115,10 @@ final class ForwardLoop {
       if wasWoken, found.examined == 0 { queue.point.account.counters.wasted.increment() }
       wasWoken = false
       for event in found.events {
+        if event.token == Self.datagramToken {
+          datagrams?.hear(event)
+          continue
+        }
         let slot = Int(event.token & 0xFFFF_FFFF)
         guard let connection = carried[slot], connection.token == event.token else { continue }
         connection.hear(event)
@@ -108,10 +142,11 @@ final class ForwardLoop {
     for slot in turn {
       guard let connection = carried[slot], connection.isQueued else { continue }
       connection.isQueued = false
-      let verdict = unsafe connection.advance(scratch, budget: Self.budget, counters)
+      let verdict = unsafe connection.advance(scratch, budget: Self.budget, counters(of: connection))
       switch verdict {
       case .waits: break
       case .hasMore: enqueue(slot)
+      case .hostConnected: admit(slot, connection)
       case .isDone, .guestFailed, .hostFailed: remove(slot, verdict)
       }
     }
@@ -119,8 +154,15 @@ final class ForwardLoop {
 
   /// Until somebody has news, or at once if somebody has something to do.
   private func sleep() {
-    var limit = queued.isEmpty ? UInt64.max : 0
-    if ticket == nil, queued.isEmpty {
+    var limit = queued.isEmpty && requests.isEmpty ? UInt64.max : 0
+    if let datagrams {
+      if datagrams.hasMore { limit = 0 }
+      if limit != 0, let deadline = datagrams.nextDeadline {
+        limit = UInt64(max(1, (deadline - layer.now).count))
+      }
+    }
+    if limit != 0, !waitForRequests() { limit = 0 }
+    if ticket == nil, limit != 0 {
       let published = queue.point.waiter.publish(need: 1, bell.eventTarget())
       ticket = published
       // Looked at again after the publication: news may have come between (SB-ATOMIC).
@@ -140,6 +182,7 @@ final class ForwardLoop {
     switch ready.token {
     case Self.bellToken: answerBell()
     case 1..<Self.firstSlotToken: accept(listeners[Int(ready.token) - 1])
+    case Self.firstDatagramToken...: datagrams?.hear(token: ready.token)
     default:
       let slot = Int(ready.token - Self.firstSlotToken)
       // It may have ended earlier in this batch, and its slot be somebody else's: whom false news do no harm.
@@ -158,26 +201,41 @@ final class ForwardLoop {
       ticket = nil
       wasWoken = true
     }
+    if calls.contains(.request) { hearRequest() }
     if calls.contains(.answer) { takeAnswers() }
     if calls.contains(.stop) { isStopping = true }
   }
 
   // MARK: Ending
 
+  func counters(of connection: CarriedConnection) -> ForwardCounters {
+    connection.isOutbound ? outboundCounters : counters
+  }
+  /// One more, or one less, is carried.
+  func countOpen(_ change: Int, _ connection: CarriedConnection) {
+    open += change
+    if connection.isOutbound { openOutbound += change }
+    let counters = counters(of: connection)
+    let now = UInt64(connection.isOutbound ? openOutbound : open - openOutbound)
+    counters.open.set(now)
+    counters.peak.set(max(counters.peak.value, now))
+  }
+
   /// A connection is over. Its descriptor leaves the poller, and its socket the event queue, as they are closed.
   func remove(_ slot: Int, _ verdict: CarriedConnection.Verdict) {
     guard let connection = carried[slot] else { return }
+    let counters = counters(of: connection)
     switch (verdict, connection.phase) {
     case (.isDone, _): counters.finished.increment()
+    case (.hostFailed, .dialing): counters.count(refusal: connection.hostError)
     case (.hostFailed, _): counters.resetByHost.increment()
     case (.guestFailed, .open): counters.resetByGuest.increment()
-    case (.guestFailed, .opening), (.guestFailed, .connecting): counters.refusedByGuest.increment()
-    case (.waits, _), (.hasMore, _): break
+    case (.guestFailed, _): counters.refusedByGuest.increment()
+    case (.waits, _), (.hasMore, _), (.hostConnected, _): break
     }
     carried[slot] = nil
     freeSlots.append(slot)
-    open -= 1
-    counters.open.set(UInt64(open))
+    countOpen(-1, connection)
     // Last: who hears of the end finds it counted.
     connection.end(verdict)
   }
@@ -187,13 +245,19 @@ final class ForwardLoop {
     setAccepting(false)
     for slot in carried.indices {
       guard let connection = carried[slot] else { continue }
-      if case .opening(let answer, let published?) = connection.phase, answer.point.waiter.retract(published)
-      {
-        bell.forgetTarget()
+      switch connection.phase {
+      case .opening(let answer, let published?):
+        if answer.point.waiter.retract(published) { bell.forgetTarget() }
+      case .admitting(let answer, let published?):
+        if answer.point.waiter.retract(published) { bell.forgetTarget() }
+      case .opening, .admitting, .dialing, .connecting, .open: break
       }
       remove(slot, .waits)
     }
     if let ticket, queue.point.waiter.retract(ticket) { bell.forgetTarget() }
+    endRequests()
+    datagrams?.end()
+    datagrams = nil
     queue.close()
   }
 }

@@ -3,18 +3,24 @@ import Exclusion
 public import Sluice
 public import Sockets
 
-/// Carries connections that come to sockets of this host on to a guest, by connections of a stack's own.
+/// Carries connections that come to sockets of this host on to a guest, by connections of a stack's own; and those that
+/// the guest makes to the outside on to the world, by sockets of this host.
 ///
 /// One thread of its own serves all of them: it sleeps in epoll, where the host's sockets rouse it, and an event queue of
 /// the stack does. Nothing is buffered beside the two sockets but what a full one left of a piece of 64 KiB; the other side
 /// is not read until that has gone, so that a window closes. Half closes, resets and refusals are carried both ways: the
-/// host's peer of a connection that the guest refuses is reset. A client that opened its connection fast (RFC 7413) has
+/// host's peer of a connection that the guest refuses is reset, and what the world refuses to the guest is refused by the
+/// stack: a handshake is complete on one side when it is on the other. A client that opened its connection fast (RFC 7413) has
 /// its data carried on with the SYN, if the stack knows the guest's cookie.
 public final class Forwarder: Sendable {
   private let listeners: HostListeners
   private let bell: Bell
   private let thread: WorkerThread
   private let counters: ForwardCounters
+  private let outboundCounters: ForwardCounters
+  private let datagramCounters: DatagramCounters
+  private let outboundLimit: Int
+  private let datagramLimit: Int
   private let limit: Int
   private let isStopped = AtomicWord(0)
 
@@ -27,10 +33,12 @@ public final class Forwarder: Sendable {
   ///   - forwards: which ports; all of them are there, or none.
   ///   - guest: whom they lead to, on a link of the stack's.
   ///   - stack: runs, and is shut down after ``stop()``.
-  ///   - limit: connections carried at once, 1...60,000; those beyond are reset and counted.
+  ///   - limit: connections carried in at once, 1...60,000; those beyond are reset and counted.
+  ///   - outbound: what the guest may reach outside, if the stack's sockets are transparent; nil: nothing.
   /// - Throws: `.listenRefused`, `.resourcesRefused`.
   public init(
-    _ forwards: [PortForward], to guest: ForwardGuest, on stack: Stack, limit: Int = 1024
+    _ forwards: [PortForward], to guest: ForwardGuest, on stack: Stack, limit: Int = 1024,
+    outbound: OutboundPolicy? = nil
   ) throws(PortForwardError) {
     self.limit = min(max(limit, 1), 60_000)
     let epoll = sluice_epoll_create()
@@ -48,6 +56,16 @@ public final class Forwarder: Sendable {
       throw error
     }
     counters = ForwardCounters()
+    outboundCounters = ForwardCounters()
+    datagramCounters = DatagramCounters()
+    let outbound = outbound.map { wanted in
+      var policy = wanted
+      policy.limit = min(max(wanted.limit, 1), 60_000)
+      policy.datagramLimit = min(max(wanted.datagramLimit, 1), 60_000)
+      return policy
+    }
+    outboundLimit = outbound?.limit ?? 0
+    datagramLimit = outbound?.datagramLimit ?? 0
     do throws(PortForwardError) {
       try Self.watch(bell.descriptor, ForwardLoop.bellToken, epoll)
       for (index, listener) in listeners.all.enumerated() {
@@ -58,11 +76,14 @@ public final class Forwarder: Sendable {
       listeners.close()
       throw error
     }
-    let (bell, listeners, counters, limit, layer) = (bell, listeners, counters, self.limit, stack.layer)
+    let (bell, listeners, limit, layer) = (bell, listeners, self.limit, stack.layer)
+    let (counters, outboundCounters, policy) = (counters, outboundCounters, outbound)
+    let datagramCounters = datagramCounters
     do throws(SystemFailure) {
       thread = try WorkerThread(name: "forwards") {
         ForwardLoop(
-          epoll: epoll, bell: bell, listeners: listeners.all, layer: layer, limit: limit, counters: counters
+          epoll: epoll, bell: bell, listeners: listeners.all, layer: layer, limit: limit, counters: counters,
+          outbound: policy, outboundCounters, datagramCounters
         ).run()
       }
     } catch {
@@ -87,7 +108,15 @@ public final class Forwarder: Sendable {
     listeners.close()
   }
 
-  /// What was carried. Any thread.
+  /// What was carried out. Any thread.
+  public var outboundStatistics: ForwardStatistics {
+    ForwardStatistics(outboundCounters, limit: outboundLimit, listeners: 0)
+  }
+  /// What was carried of datagrams. Any thread.
+  public var datagramStatistics: DatagramStatistics {
+    DatagramStatistics(datagramCounters, limit: datagramLimit)
+  }
+  /// What was carried in. Any thread.
   public var statistics: ForwardStatistics {
     ForwardStatistics(counters, limit: limit, listeners: listeners.all.count)
   }

@@ -37,13 +37,10 @@ struct HostListeners: Sendable {
   private mutating func open(
     _ forward: PortForward, at address: IPAddress, _ guest: ForwardGuest, isOptional: Bool = false
   ) throws(PortForwardError) {
-    let bytes = (0..<(address.isIPv4 ? 4 : 16)).map { index -> UInt8 in
-      let place = address.isIPv4 ? index + 12 : index
-      let word = place < 8 ? address.high : address.low
-      return UInt8(truncatingIfNeeded: word >> UInt64(56 - place % 8 * 8))
+    let made = unsafe address.withNetworkOrder { bytes in
+      unsafe sluice_tcp_listen(
+        bytes.baseAddress, Int32(bytes.count), forward.hostPort, Self.backlog, Self.fastOpenLimit)
     }
-    let made = unsafe sluice_tcp_listen(
-      bytes, Int32(bytes.count), forward.hostPort, Self.backlog, Self.fastOpenLimit)
     guard made >= 0 else {
       if isOptional, [EAFNOSUPPORT, EADDRNOTAVAIL].contains(-made) { return }
       throw .listenRefused(forward, errno: -made)
@@ -58,6 +55,22 @@ struct HostListeners: Sendable {
 
   func close() {
     for listener in all { sluice_tcp_close(listener.descriptor) }
+  }
+}
+
+extension IPAddress {
+  /// Calls `body` with the 4 or 16 bytes of the address, as the system's calls take it.
+  func withNetworkOrder<R>(_ body: (UnsafeBufferPointer<UInt8>) -> R) -> R {
+    let count = isIPv4 ? 4 : 16
+    return unsafe withUnsafeTemporaryAllocation(of: UInt8.self, capacity: count) { bytes in
+      for index in 0..<count {
+        let place = index + 16 - count
+        let word = place < 8 ? high : low
+        unsafe bytes.initializeElement(
+          at: index, to: UInt8(truncatingIfNeeded: word >> UInt64(56 - place % 8 * 8)))
+      }
+      return unsafe body(UnsafeBufferPointer(bytes))
+    }
   }
 }
 

@@ -61,7 +61,7 @@ public struct PortForward: Hashable, Sendable {
   }
 
   /// Digits alone: no sign, no blank.
-  private static func port(_ text: Substring) -> UInt16? {
+  static func port(_ text: Substring) -> UInt16? {
     guard text.utf8.allSatisfy({ (48...57).contains($0) }), let number = UInt16(text), number > 0 else {
       return nil
     }

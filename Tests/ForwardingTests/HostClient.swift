@@ -1,7 +1,7 @@
 import Glibc
 
 /// A TCP client of this machine, whose calls block.
-final class HostClient {
+final class HostClient: @unchecked Sendable {  // one thread at a time
   let descriptor: Int32
   private var isClosed = false
 
@@ -23,6 +23,13 @@ final class HostClient {
         descriptor, $0.baseAddress!.assumingMemoryBound(to: sockaddr.self), socklen_t($0.count))
     }
     if result != 0 { throw Failure(errno: errno) }
+  }
+  /// A connection that was accepted.
+  init(adopting descriptor: Int32) {
+    self.descriptor = descriptor
+    var patience = timeval(tv_sec: 30, tv_usec: 0)
+    _ = unsafe setsockopt(
+      descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout.size(ofValue: patience)))
   }
   deinit { close() }
 

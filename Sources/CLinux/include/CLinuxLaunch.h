@@ -42,6 +42,8 @@ struct sluice_launch_request {
   const char *const *shell_arguments;
   /// Usually "/dev/net/tun".
   const char *tun_path;
+  /// What the command finds in /etc/resolv.conf, a file of its own there; NULL: the host's.
+  const char *resolver;
   /// Name of the command's interface, at most 15 bytes.
   const char *interface;
   enum sluice_launch_link link;
@@ -77,6 +79,8 @@ struct sluice_launch_report {
   /// If `automatic` fell back to a veth pair, or failed with it: why there is no TAP.
   enum sluice_launch_stage tap_stage;
   int tap_error;
+  /// Why the command has the host's /etc/resolv.conf, if it was to have another.
+  int resolver_error;
   int descriptor_count;
   int descriptors[16];
 };

@@ -14,6 +14,13 @@ int sluice_tcp_accept(int listener);
 /// Resets the next connection for want of a descriptor: `spare` is given for a moment, and made again (-1: it could not
 /// be). 0, or a negative errno.
 int sluice_tcp_refuse(int listener, int *spare);
+/// A TCP socket that connects to an address, as sluice_tcp_listen takes it: how that ends, writable or failed tells. A
+/// negative errno if it ended at once, badly. Small segments leave at once, and a silent peer is probed.
+int sluice_tcp_connect(const uint8_t *address, int length, uint16_t port);
+/// A UDP socket that is connected to an address. A negative errno.
+int sluice_udp_connect(const uint8_t *address, int length, uint16_t port);
+/// Connects it to another one of the same family. 0 or a negative errno.
+int sluice_udp_turn(int socket, const uint8_t *address, int length, uint16_t port);
 /// Whether the peer's SYN brought data that was taken (RFC 7413): 1 or 0.
 int sluice_tcp_opened_fast(int socket);
 /// Bytes that were received, 0 at the end of the stream, -EAGAIN, or why the connection failed.

@@ -22,6 +22,8 @@ public final class IsolatedCommand: Sendable {
   public let tapRefusal: LinkError?
   /// Whether the command has its IPv6 address; false on a kernel without IPv6.
   public let hasIPv6: Bool
+  /// Why the command has the host's resolver configuration, an errno, if it was to have its own; 0: it has.
+  public let resolverRefusal: Int32
   /// The process id of the command.
   public var processIdentifier: Int32 { launch.command }
 
@@ -34,6 +36,7 @@ public final class IsolatedCommand: Sendable {
     self.link = link
     tapRefusal = report.tapRefusal
     hasIPv6 = report.report.ipv6 != 0
+    resolverRefusal = report.report.resolver_error
   }
 
   /// Kills what still runs, and waits for it.
@@ -148,12 +151,13 @@ public final class IsolatedCommand: Sendable {
     unsafe store(UInt64(network.ipv4Gateway.rawValue) << 32, in: &request.ipv4_gateway)
     unsafe store(network.ipv6.high, network.ipv6.low, in: &request.ipv6)
     unsafe store(network.ipv6Gateway.high, network.ipv6Gateway.low, in: &request.ipv6_gateway)
-    return unsafe withCStrings([path, network.tunPath, network.interface]) { names in
+    return unsafe withCStrings([path, network.tunPath, network.interface, network.resolver ?? ""]) { names in
       unsafe withCStrings(command) { arguments in
         unsafe withCStrings(["/bin/sh", path] + command.dropFirst()) { shell in
           unsafe request.path = names[0]
           unsafe request.tun_path = names[1]
           unsafe request.interface = names[2]
+          if network.resolver != nil { unsafe request.resolver = names[3] }
           unsafe request.arguments = arguments
           unsafe request.shell_arguments = shell
           return unsafe body(&request)

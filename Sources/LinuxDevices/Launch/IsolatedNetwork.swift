@@ -8,10 +8,16 @@ public struct IsolatedNetwork: Sendable, Equatable {
   public var ipv4 = IPv4Address(10, 0, 2, 100), ipv4PrefixLength = 24
   /// Its default route.
   public var ipv4Gateway = IPv4Address(10, 0, 2, 2)
+  /// Who answers for names there.
+  public var ipv4NameServer = IPv4Address(10, 0, 2, 3)
   /// The command's IPv6 address and its prefix.
   public var ipv6 = IPv6Address(high: 0xfd00_0002_0000_0000, low: 0x100), ipv6PrefixLength = 64
   /// Its default route.
   public var ipv6Gateway = IPv6Address(high: 0xfd00_0002_0000_0000, low: 2)
+  /// Who answers for names there.
+  public var ipv6NameServer = IPv6Address(high: 0xfd00_0002_0000_0000, low: 3)
+  /// What the command finds in /etc/resolv.conf, where it has a file of its own; nil: the host's.
+  public var resolver: String?
   /// Bytes in a packet, 576 to ``TapDevice/largestMTU``. Below 1280 there is no IPv6 (RFC 8200 section 5).
   public var mtu = 1500
   /// Link-layer address of the command's interface.

@@ -80,7 +80,9 @@ public final class Stack: Sendable {
     let index: UInt16
     do {
       index = try internet.addInterface(
-        InterfaceDescription(device: device, isLoopback: isLoopback, transmit: interface.transmit))
+        InterfaceDescription(
+          device: device, isLoopback: isLoopback,
+          acceptsForeignDestinations: interface.acceptsForeignDestinations, transmit: interface.transmit))
     } catch {
       throw .resourcesRefused(reason: "\(error)")
     }

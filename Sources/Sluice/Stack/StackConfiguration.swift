@@ -65,18 +65,23 @@ public struct StackInterface: Sendable {
   public var routes: [(destination: IPPrefix, gateway: IPAddress)]
   /// Where a copy of every frame goes.
   public var capture: PacketCapture?
+  /// Takes packets to any destination, for a gateway that ends its guests' connections to the outside: see
+  /// `SocketConfiguration.transparent`.
+  public var acceptsForeignDestinations: Bool
   /// How its transmit queues behave: discipline, byte limits, watchdog.
   public var transmit: TransmitConfiguration
 
   /// A link with addresses. Prefixes of the link itself need no route.
   public init(
     _ device: any Device, addresses: [IPPrefix], routes: [(destination: IPPrefix, gateway: IPAddress)] = [],
-    capture: PacketCapture? = nil, transmit: TransmitConfiguration = TransmitConfiguration()
+    capture: PacketCapture? = nil, acceptsForeignDestinations: Bool = false,
+    transmit: TransmitConfiguration = TransmitConfiguration()
   ) {
     self.device = device
     self.addresses = addresses
     self.routes = routes
     self.capture = capture
+    self.acceptsForeignDestinations = acceptsForeignDestinations
     self.transmit = transmit
   }
 }

@@ -17,6 +17,11 @@ struct RunCommand: ParsableCommand {
       text for curl, as HTML for browsers, as JSON at /stats.json. No privilege is needed. Exit status, \
       signals, terminal and standard streams pass through; nothing is left at the end.
 
+      What COMMAND sends to other addresses, TCP and UDP, is carried on by sockets of this host, as the user who runs \
+      sluice: a connection is complete when the host's is, and refused when that is. Names are asked of 10.0.2.3, which \
+      asks this host's resolvers. --deny and --allow say what may be reached; this host's own loopback interface may not, \
+      but for --host-loopback.
+
       With -p, TCP connections to a port of this host go to a port of COMMAND, from the gateway's address to COMMAND's: \
       IPv6 if -p names an IPv6 address, else IPv4. What listens there on its loopback interface alone they do not \
       reach. Half closes, resets and refusals pass both ways. -p takes connections from everywhere unless \
@@ -31,6 +36,7 @@ struct RunCommand: ParsableCommand {
         sluice run -p 127.0.0.1:8080:80 -- python3 -m http.server 80
         sluice run -p 8000-8009:8000-8009/tcp -- bash
         sluice run --sysctl net.ipv4.tcp_ecn=1 -- bash
+        sluice run --deny 10.0.0.0/8 --host db.test=192.0.2.7 -- bash
         sluice run -- bash
 
       Exit status: the command's; 125 if sluice itself failed, 126 if the command cannot be executed, 127 if \
@@ -107,6 +113,8 @@ struct RunCommand: ParsableCommand {
       "Connections that -p carries at once, 1 to 16000; those beyond are reset and counted.",
       valueName: "number"))
   var publishLimit = 1024
+
+  @OptionGroup var outbound: OutboundOptions
 
   @Option(
     help: ArgumentHelp(

@@ -3,6 +3,7 @@ import Forwarding
 import Glibc
 import LinuxDevices
 import Sluice
+import Sockets
 
 /// One `sluice run`, from the launch of the command to the end of the stack.
 struct Session {
@@ -19,6 +20,7 @@ struct Session {
     network.queues = options.contexts
     // Who looks at frames wants them as on a wire.
     network.offload = options.offload ?? (options.pcap == nil)
+    network.resolver = HostResolvers.configuration(nameServer: IPAddress(network.ipv4NameServer))
     let command = try translated { () throws(LaunchError) in
       try IsolatedCommand.launch(options.command, network: network, link: options.link.choice)
     }
@@ -26,9 +28,10 @@ struct Session {
 
     let stack = try Self.stack(options, network, command, capture)
     let forwarder = try Self.forwarder(options, network, command, stack)
-    defer { forwarder?.stop() }
+    defer { forwarder.stop() }
     let services = ServiceHost(
-      stack: stack, limit: options.limit, link: command.link.rawValue, forwarder: forwarder)
+      stack: stack, limit: options.limit, link: command.link.rawValue, forwarder: forwarder,
+      servesStatus: !options.outbound.noStatus)
     do throws(SocketError) {
       try services.start()
     } catch {
@@ -44,7 +47,7 @@ struct Session {
     command.start()
     let status = try translated { () throws(LaunchError) in try command.wait(forwarding: signals) }
 
-    forwarder?.stop()
+    forwarder.stop()
     let links = stack.statistics(connectionLimit: 0).links
     let remains = stack.shutdown()
     watch?.cancel()
@@ -69,15 +72,24 @@ struct Session {
       configuration.packetLimit += options.publishLimit * 64
       configuration.sockets.applicationChunks += options.publishLimit * (Forwarder.buffers.send >> 12)
     }
+    // The same for the other way, where most connections are small.
+    let limit = options.outbound.outboundLimit
+    configuration.packetLimit += limit * 16
+    configuration.sockets.applicationChunks += limit * 16
+    configuration.sockets.transparent = TransparentConfiguration()
     let keys = try options.set(&configuration)
-    var addresses = [IPPrefix(IPAddress(network.ipv4Gateway), length: network.ipv4PrefixLength)!]
+    var addresses = [network.ipv4Gateway, network.ipv4NameServer].map {
+      IPPrefix(IPAddress($0), length: network.ipv4PrefixLength)!
+    }
     if command.hasIPv6 {
-      addresses.append(IPPrefix(IPAddress(network.ipv6Gateway), length: network.ipv6PrefixLength)!)
+      addresses += [network.ipv6Gateway, network.ipv6NameServer].map {
+        IPPrefix(IPAddress($0), length: network.ipv6PrefixLength)!
+      }
       addresses.append(IPPrefix(IPAddress(IPv6Address(linkLocal: network.gatewayMAC)), length: 64)!)
     }
     configuration.interfaces = [
       StackInterface(
-        command.device, addresses: addresses, capture: capture,
+        command.device, addresses: addresses, capture: capture, acceptsForeignDestinations: true,
         transmit: TransmitConfiguration(discipline: options.qdisc.choice))
     ]
     do throws(StackError) {
@@ -92,14 +104,22 @@ struct Session {
 
   private static func forwarder(
     _ options: RunCommand, _ network: IsolatedNetwork, _ command: IsolatedCommand, _ stack: Stack
-  ) throws(Failure) -> Forwarder? {
+  ) throws(Failure) -> Forwarder {
     do throws(PortForwardError) {
       let forwards = try options.forwards()
-      guard !forwards.isEmpty else { return nil }
       raiseDescriptorLimit()
       let guest = ForwardGuest(
         ipv4: IPAddress(network.ipv4), ipv6: command.hasIPv6 ? IPAddress(network.ipv6) : nil)
-      return try Forwarder(forwards, to: guest, on: stack, limit: options.publishLimit)
+      var policy = OutboundPolicy()
+      policy.limit = options.outbound.outboundLimit
+      policy.gateway = [IPAddress(network.ipv4Gateway), IPAddress(network.ipv6Gateway)]
+      policy.nameServers = [IPAddress(network.ipv4NameServer), IPAddress(network.ipv6NameServer)]
+      policy.resolvers = HostResolvers.read()
+      policy.reachesHostLoopback = options.outbound.hostLoopback
+      policy.rules = options.outbound.rules
+      policy.names = options.outbound.names
+      return try Forwarder(
+        forwards, to: guest, on: stack, limit: options.publishLimit, outbound: policy)
     } catch {
       throw Failure("\(error)")
     }
@@ -134,6 +154,11 @@ struct Session {
     guard options.verbose else { return }
     complain("serving a \(command.link.rawValue) link, MTU \(options.mtu), \(options.contexts) contexts.")
     if let refusal = command.tapRefusal { complain("no TAP: \(refusal)") }
+    if command.resolverRefusal != 0 {
+      complain(
+        "the command has this host's /etc/resolv.conf: \(unsafe String(cString: strerror(command.resolverRefusal)))."
+      )
+    }
     if !command.hasIPv6 { complain("this kernel has no IPv6 for the command.") }
   }
 }

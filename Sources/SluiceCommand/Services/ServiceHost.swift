@@ -12,16 +12,19 @@ final class ServiceHost: Sendable {
   let forwarder: Forwarder?
   /// What serves other TCP ports, if something does.
   let streams: StreamServices?
+  let servesStatus: Bool
   let began = ContinuousClock.now
 
   init(
-    stack: Stack, limit: Int, link: String, forwarder: Forwarder? = nil, streams: StreamServices? = nil
+    stack: Stack, limit: Int, link: String, forwarder: Forwarder? = nil, streams: StreamServices? = nil,
+    servesStatus: Bool = true
   ) {
     self.streams = streams
     self.stack = stack
     self.limit = ConnectionLimit(limit)
     self.link = link
     self.forwarder = forwarder
+    self.servesStatus = servesStatus
   }
 
   /// Binds all ports, then serves until the stack shuts down. Where there are stream services, the TCP ports of the
@@ -33,7 +36,7 @@ final class ServiceHost: Sendable {
       try serve(9, DiscardService.run)
       try serve(19, ChargenService.run)
     }
-    if streams?.ports.contains(where: { $0.port == 80 }) != true { try servePage(page) }
+    if servesStatus, streams?.ports.contains(where: { $0.port == 80 }) != true { try servePage(page) }
     try answer(7, EchoService.reply)
     try answer(9, DiscardService.reply)
     try answer(19, ChargenService.reply)

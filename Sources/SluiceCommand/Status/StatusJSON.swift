@@ -24,7 +24,9 @@ extension Status {
       }
       document["services"] = serviceCounts
       document["streams"] = .array(streams.map(\.json))
-      document["forwards"] = forwardCounts
+      document["forwards"] = Self.json(forwards)
+      document["outbound"] = Self.json(outbound)
+      document["datagrams"] = Self.json(datagrams)
       document["process"] = .object { $0["descriptors"] = descriptors.map { .number($0) } ?? .null }
     }
   }
@@ -150,7 +152,7 @@ extension Status {
     }
   }
 
-  private var forwardCounts: JSON {
+  private static func json(_ forwards: ForwardStatistics) -> JSON {
     .object {
       $0["listeners"] = .number(forwards.listeners)
       $0["open"] = .number(forwards.open)
@@ -163,10 +165,31 @@ extension Status {
       $0["refusedByCommand"] = .number(forwards.refusedByGuest)
       $0["resetByCommand"] = .number(forwards.resetByGuest)
       $0["resetByHost"] = .number(forwards.resetByHost)
+      $0["denied"] = .number(forwards.denied)
+      $0["refusedByHost"] = .number(forwards.refusedByHost)
+      $0["unreachable"] = .number(forwards.unreachable)
+      $0["timedOut"] = .number(forwards.timedOut)
       $0["fastOpens"] = .number(forwards.fastOpens)
       $0["pauses"] = .number(forwards.pauses)
       $0["bytesToCommand"] = .number(forwards.bytesToGuest)
       $0["bytesToHost"] = .number(forwards.bytesToHost)
+    }
+  }
+
+  private static func json(_ datagrams: DatagramStatistics) -> JSON {
+    .object {
+      $0["flows"] = .number(datagrams.open)
+      $0["limit"] = .number(datagrams.limit)
+      $0["opened"] = .number(datagrams.flowsOpened)
+      $0["expired"] = .number(datagrams.flowsExpired)
+      $0["evicted"] = .number(datagrams.flowsEvicted)
+      $0["denied"] = .number(datagrams.denied)
+      $0["unreachable"] = .number(datagrams.unreachable)
+      $0["toHost"] = .number(datagrams.toHost)
+      $0["toCommand"] = .number(datagrams.toGuest)
+      $0["droppedToHost"] = .number(datagrams.droppedToHost)
+      $0["droppedToCommand"] = .number(datagrams.droppedToGuest)
+      $0["namesAnswered"] = .number(datagrams.namesAnswered)
     }
   }
 

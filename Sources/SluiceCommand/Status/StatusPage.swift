@@ -27,7 +27,10 @@ final class StatusPage: Sendable {
     return Status(
       statistics: host.stack.statistics(), services: await host.limit.counts,
       timedOut: await host.watchdog.expired,
-      forwards: host.forwarder?.statistics ?? ForwardStatistics(), uptime: Int(uptime.components.seconds),
+      forwards: host.forwarder?.statistics ?? ForwardStatistics(),
+      outbound: host.forwarder?.outboundStatistics ?? ForwardStatistics(),
+      datagrams: host.forwarder?.datagramStatistics ?? DatagramStatistics(),
+      uptime: Int(uptime.components.seconds),
       link: host.link, streams: host.streams?.statistics ?? [],
       descriptors: Self.descriptors())
   }
@@ -52,6 +55,10 @@ struct Status: Sendable {
   var timedOut: Int
   /// Connections of the host's that are carried to the command.
   var forwards: ForwardStatistics
+  /// Connections of the command's that are carried to the outside.
+  var outbound: ForwardStatistics
+  /// Datagrams of the command's that are.
+  var datagrams: DatagramStatistics
   /// Seconds.
   var uptime: Int
   var link: String
