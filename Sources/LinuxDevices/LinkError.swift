@@ -10,6 +10,10 @@ public enum LinkError: Error, Hashable, Sendable {
   case vethRefused(errno: Int32)
   /// An AF_PACKET socket was refused.
   case packetSocketRefused(errno: Int32)
+  /// An AF_XDP socket, or the program that leads frames to it, was refused; `call` says what.
+  case xdpRefused(call: String, errno: Int32)
+  /// The interface has another number of receive queues than there are to be sockets.
+  case queuesDiffer(name: String, queues: Int)
   /// The socket has no receive ring.
   case packetRingRefused(errno: Int32)
   /// The interface insists on leaving checksums or segmentation to hardware that is not there.
@@ -50,11 +54,18 @@ extension LinkError: CustomStringConvertible {
           ? "The kernel has no packet sockets loaded: `sudo modprobe af_packet`"
           : "It needs CAP_NET_RAW in the network's namespace, and a sandbox (seccomp, AppArmor) may forbid it")
         + "; a TAP does without: `--link tap`."
+    case .xdpRefused(let call, let errno):
+      return "no AF_XDP, its \(call) was refused: \(reason(errno)). " + Self.xdpAdvice(errno)
+    case .queuesDiffer(let name, let queues):
+      return
+        "\(name) has \(queues) receive queues, and each needs a socket: say `--queues \(queues)`, or "
+        + "`ethtool -L \(name) combined N`."
     case .packetRingRefused(let errno):
       return "no receive ring for the packet socket: \(reason(errno)). "
         + "It takes up to 8 MiB of kernel memory; a TAP does without: `--link tap`."
     case .offloadsRefused(let errno):
-      return "checksum offload of the veth pair cannot be switched off (ethtool): \(reason(errno)). "
+      return
+        "checksum offload of the veth pair cannot be switched off (ethtool): \(reason(errno)). "
         + "Use a TAP: `--link tap`."
     case .terminalRefused(let path, let errno):
       return "no serial line at \(path): \(reason(errno)). "
@@ -67,6 +78,18 @@ extension LinkError: CustomStringConvertible {
       return "an MTU of \(mtu) bytes is out of range: 576 to \(limit)."
     case .nameOutOfRange(let name):
       return "\"\(name)\" cannot name an interface: 1 to 15 bytes, no slash, no blank."
+    }
+  }
+
+  private static func xdpAdvice(_ errno: Int32) -> String {
+    switch errno {
+    case EPERM, EACCES:
+      "It needs CAP_NET_ADMIN, CAP_NET_RAW and CAP_BPF, of the machine and not of a user namespace."
+    case EBUSY: "Another program is at the interface, or has the queue: `ip link show` tells."
+    case EAFNOSUPPORT, ENOSYS, EINVAL:
+      "The kernel lacks CONFIG_XDP_SOCKETS or CONFIG_BPF_SYSCALL, or is older than 5.9."
+    case ENOBUFS, ENOMEM: "It takes 8 MiB of locked memory for each queue: `ulimit -l`."
+    default: "A packet socket does without: `--interface`."
     }
   }
 

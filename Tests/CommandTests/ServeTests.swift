@@ -24,6 +24,7 @@ import Testing
     #expect(try options.routes(addresses).map(\.destination.description) == ["0.0.0.0/0", "::/0"])
     #expect(try options.station(addresses) == MACAddress("02:00:0a:00:05:02"))
     #expect(try serve("--interface", "eth1", "--address", "fd00:5::102/64").link() == .interface("eth1"))
+    #expect(try serve("--xdp", "eth1", "--address", "fd00:5::102/64").link() == .xdp("eth1"))
     let other = try serve("--tap", "t", "--address", "fd00:5::102/64", "--queues", "3", "--contexts", "2")
     #expect(try other.station(other.addresses()) == MACAddress("02:00:00:00:01:02") && other.queueCount == 3)
   }
@@ -41,7 +42,8 @@ import Testing
   }
 
   @Test(arguments: [
-    ([], "no link"), (["--tap", "t", "--interface", "e"], "two links"), (["--tap", "t"], "no address"),
+    ([], "no link"), (["--tap", "t", "--interface", "e"], "there is one"),
+    (["--tap", "t", "--xdp", "e"], "there is one"), (["--tap", "t"], "no address"),
     (["--tap", "t", "--address", "10.0.0.1"], "10.0.5.2/24"),
     (["--tap", "t", "--address", "224.0.0.1/4"], "10.0.5.2/24"),
     (["--tap", "t", "--address", "10.0.0.1/8", "--gateway", "11.0.0.1"], "on no link"),

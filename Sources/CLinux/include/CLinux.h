@@ -5,3 +5,4 @@
 #include "CLinuxLaunch.h"
 #include "CLinuxSockets.h"
 #include "CLinuxThreads.h"
+#include "CLinuxXDP.h"

@@ -7,7 +7,8 @@ import Sluice
 struct ServeCommand: ParsableCommand {
   static let configuration = CommandConfiguration(
     commandName: "serve",
-    abstract: "Serve a TAP or an interface: echo, sink, source and HTTP, as fast as the stack goes.",
+    abstract:
+      "Serve a TAP or an interface: echo, sink, source and HTTP, as fast as the stack goes.",
     discussion: """
       Answers ping at its addresses, and serves on TCP echo (7 and 7007), sink (9 and 7009), source (7019) and chargen \
       (19), on UDP echo, discard and chargen (7, 9, 19), and HTTP on port 80: the live stack, as `sluice run` has it. It \
@@ -15,11 +16,13 @@ struct ServeCommand: ParsableCommand {
 
       --tap opens a TAP that is there (`ip tuntap add tap0 mode tap user $USER`), or makes one, which needs \
       CAP_NET_ADMIN and goes with it. The host's side needs an address and to be up. --interface takes over an Ethernet \
-      interface that the host does not use itself by packet sockets, which needs CAP_NET_RAW.
+      interface that the host does not use itself by packet sockets, which needs CAP_NET_RAW; --xdp by AF_XDP, a socket \
+      for each of its receive queues, which needs CAP_NET_ADMIN and CAP_BPF too.
 
       Examples:
         sluice serve --tap tap0 --address 10.0.5.2/24 --address fd00:5::2/64
         sluice serve --tap tap0 --address 10.0.5.2/24 --queues 2
+        sluice serve --xdp eth1 --address 192.0.2.7/24 --queues 4
         sluice serve --interface eth1 --address 192.0.2.7/24 --gateway 192.0.2.1
         sluice serve --tap tap0 --address 10.0.5.2/24 --services echo=7,sink=5001
       """)
@@ -30,19 +33,27 @@ struct ServeCommand: ParsableCommand {
   @Option(help: ArgumentHelp("An Ethernet interface, by packet sockets.", valueName: "name"))
   var interface: String?
 
+  @Option(help: ArgumentHelp("An Ethernet interface, by AF_XDP sockets.", valueName: "name"))
+  var xdp: String?
+
   @Option(
     name: .customLong("address"),
-    help: ArgumentHelp("An address and its prefix, of either family; may be repeated.", valueName: "a/p"))
+    help: ArgumentHelp(
+      "An address and its prefix, of either family; may be repeated.", valueName: "a/p"))
   var address: [String] = []
 
   @Option(
-    help: ArgumentHelp("A router for what is not on the link; one for each family.", valueName: "address"))
+    help: ArgumentHelp(
+      "A router for what is not on the link; one for each family.", valueName: "address"))
   var gateway: [String] = []
 
-  @Option(help: ArgumentHelp("Our station address; one is made from the first address.", valueName: "mac"))
+  @Option(
+    help: ArgumentHelp("Our station address; one is made from the first address.", valueName: "mac")
+  )
   var mac: String?
 
-  @Option(help: ArgumentHelp("Contexts of the stack, each with a thread, 1 to 16.", valueName: "number"))
+  @Option(
+    help: ArgumentHelp("Contexts of the stack, each with a thread, 1 to 16.", valueName: "number"))
   var contexts = 1
 
   @Option(
@@ -78,7 +89,8 @@ struct ServeCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "Set the stack's TCP, by Linux's names: net.ipv4.tcp_ecn=1; may be repeated.", valueName: "name=value"))
+      "Set the stack's TCP, by Linux's names: net.ipv4.tcp_ecn=1; may be repeated.",
+      valueName: "name=value"))
   var sysctl: [String] = []
 
   @Flag(help: "Write the state as JSON at the end, too.")
@@ -93,7 +105,9 @@ struct ServeCommand: ParsableCommand {
     _ = try routes(try addresses())
     _ = try ports()
     for (name, value) in [("--contexts", contexts), ("--queues", queueCount)] {
-      guard (1...16).contains(value) else { throw ValidationError("\(name) is from 1 to 16, not \(value).") }
+      guard (1...16).contains(value) else {
+        throw ValidationError("\(name) is from 1 to 16, not \(value).")
+      }
     }
     if let mtu, !(576...TapDevice.largestMTU).contains(mtu) {
       throw ValidationError("--mtu is from 576 to \(TapDevice.largestMTU) bytes, not \(mtu).")
@@ -112,21 +126,27 @@ extension ServeCommand {
   var queueCount: Int { queues ?? contexts }
 
   func link() throws -> ServeLink {
-    switch (tap, interface) {
-    case (let name?, nil): return .tap(name)
-    case (nil, let name?): return .interface(name)
-    case (nil, nil): throw ValidationError("there is no link. Say --tap NAME or --interface NAME.")
-    case (_?, _?): throw ValidationError("--tap and --interface are two links; there is one.")
+    let all = [tap.map(ServeLink.tap), interface.map(ServeLink.interface), xdp.map(ServeLink.xdp)]
+      .compactMap { $0 }
+    guard let link = all.first else {
+      throw ValidationError("there is no link. Say --tap NAME, --interface NAME or --xdp NAME.")
     }
+    guard all.count == 1 else {
+      throw ValidationError("--tap, --interface and --xdp are links, and there is one.")
+    }
+    return link
   }
 
   func addresses() throws -> [IPPrefix] {
-    guard !address.isEmpty else { throw ValidationError("there is no address. Say --address 10.0.5.2/24.") }
+    guard !address.isEmpty else {
+      throw ValidationError("there is no address. Say --address 10.0.5.2/24.")
+    }
     return try address.map { text in
       guard text.contains("/"), let prefix = IPPrefix(text), !prefix.address.isUnspecified,
         !prefix.address.isMulticast
       else {
-        throw ValidationError("--address \"\(text)\" is not an address with its prefix, as 10.0.5.2/24.")
+        throw ValidationError(
+          "--address \"\(text)\" is not an address with its prefix, as 10.0.5.2/24.")
       }
       return prefix
     }
@@ -139,7 +159,8 @@ extension ServeCommand {
         throw ValidationError("--gateway \"\(text)\" is no address.")
       }
       guard router.isLinkLocal || addresses.contains(where: { $0.contains(router) }) else {
-        throw ValidationError("--gateway \(text) is on no link: no --address has a prefix that holds it.")
+        throw ValidationError(
+          "--gateway \(text) is on no link: no --address has a prefix that holds it.")
       }
       let all = router.isIPv4 ? IPPrefix("0.0.0.0/0") : IPPrefix("::/0")
       return (all!, router)

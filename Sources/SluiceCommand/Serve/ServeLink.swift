@@ -9,10 +9,12 @@ enum ServeLink: Equatable {
   case tap(String)
   /// A packet socket on an interface.
   case interface(String)
+  /// AF_XDP sockets on an interface.
+  case xdp(String)
 
   var name: String {
     switch self {
-    case .tap(let name), .interface(let name): name
+    case .tap(let name), .interface(let name), .xdp(let name): name
     }
   }
   /// For the status.
@@ -20,6 +22,7 @@ enum ServeLink: Equatable {
     switch self {
     case .tap: "tap"
     case .interface: "packet socket"
+    case .xdp: "AF_XDP"
     }
   }
 
@@ -31,6 +34,8 @@ enum ServeLink: Equatable {
       case .tap(let name): return try Self.openTap(name, station, queues: queues, mtu: mtu)
       case .interface(let name):
         return try PacketSocketDevice.open(name: name, address: station, queues: queues, mtu: mtu)
+      case .xdp(let name):
+        return try XDPDevice(name: name, address: station, queues: queues, mtu: mtu)
       }
     } catch {
       throw Failure(Self.advice(error, name: name))
@@ -62,7 +67,7 @@ enum ServeLink: Equatable {
     case .packetSocketRefused(EPERM):
       "no packet socket on \(name): it needs CAP_NET_RAW. A TAP of your own does without: `--tap`."
     case .tunUnavailable, .tapRefused, .vethRefused, .packetSocketRefused, .packetRingRefused,
-      .offloadsRefused,
+      .offloadsRefused, .xdpRefused, .queuesDiffer,
       .terminalRefused, .interfaceUnknown, .mtuOutOfRange, .nameOutOfRange:
       "\(error)"
     }
