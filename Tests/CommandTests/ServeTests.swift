@@ -143,4 +143,66 @@ import Testing
       streams = []
     }
   }
+
+  /// A client of iperf3's, by hand: two streams, either way.
+  @Test(arguments: [false, true]) func iperfIsServed(isReverse: Bool) async throws {
+    try await withServices { _, services, connect in
+      let cookie = [UInt8](repeating: 0x61, count: 36) + [0]
+      func word(_ text: String) -> [UInt8] { [0, 0, 0, UInt8(text.utf8.count)] + Array(text.utf8) }
+      func read(_ stream: TCPStream, _ count: Int) async throws -> [UInt8] {
+        var bytes: [UInt8] = []
+        while bytes.count < count, let more = try await stream.read(atMost: count - bytes.count) {
+          bytes += more
+        }
+        return bytes
+      }
+      let control = try await connect(5201)
+      try await control.write(cookie)
+      #expect(try await read(control, 1) == [9], "parameters")
+      let parameters = "{\"tcp\":true, \"parallel\": 2" + (isReverse ? ",\"reverse\":true}" : "}")
+      try await control.write(word(parameters))
+      #expect(try await read(control, 1) == [10], "streams")
+      var streams: [TCPStream] = []
+      for _ in 0..<2 {
+        let stream = try await connect(5201)
+        try await stream.write(cookie)
+        streams.append(stream)
+      }
+      #expect(try await read(control, 2) == [1, 2], "start, running")
+      for stream in streams {
+        if isReverse {
+          #expect(try await read(stream, 300_000).count == 300_000)
+        } else {
+          try await stream.write([UInt8](repeating: 1, count: 300_000))
+          stream.shutdownSend()
+          #expect(try await stream.read() == nil, "it has everything")
+        }
+      }
+      try await control.write([4])
+      #expect(try await read(control, 1) == [13], "results")
+      try await control.write(word("{}"))
+      let length = try await read(control, 4).reduce(0) { $0 << 8 | Int($1) }
+      let results = String(decoding: try await read(control, length), as: UTF8.self)
+      #expect(results.contains("\"id\": 1") && results.contains("\"id\": 3"))
+      if !isReverse { #expect(results.split(separator: "300000").count == 3) }
+      #expect(try await read(control, 1) == [14], "display")
+      try await control.write([16])
+      #expect(try await control.read() == nil)
+      for stream in streams { stream.abort() }
+      #expect(total(services, \.failed) == 0)
+    }
+  }
+
+  /// What is not understood ends the connection.
+  @Test(arguments: ["{}", "{\"tcp\":true,\"parallel\":1000}", "{\"tcp\":true,\"bidirectional\":true}"])
+  func whatIperfIsNotServedIsEnded(parameters: String) async throws {
+    try await withServices { _, services, connect in
+      let control = try await connect(5201)
+      try await control.write([UInt8](repeating: 0x62, count: 36) + [0])
+      #expect(try await control.read(atMost: 1) == [9])
+      try await control.write([0, 0, 0, UInt8(parameters.utf8.count)] + Array(parameters.utf8))
+      #expect(try await control.read() == nil)
+      #expect(total(services, \.failed) == 1)
+    }
+  }
 }

@@ -10,8 +10,8 @@ struct ServeCommand: ParsableCommand {
     abstract:
       "Serve a TAP or an interface: echo, sink, source and HTTP, as fast as the stack goes.",
     discussion: """
-      Answers ping at its addresses, and serves on TCP echo (7 and 7007), sink (9 and 7009), source (7019) and chargen \
-      (19), on UDP echo, discard and chargen (7, 9, 19), and HTTP on port 80: the live stack, as `sluice run` has it. It \
+      Answers ping at its addresses, and serves on TCP echo (7 and 7007), sink (9 and 7009), source (7019), chargen \
+      (19) and iperf3 (5201), on UDP echo, discard and chargen (7, 9, 19), and HTTP on port 80: the live stack, as `sluice run` has it. It \
       ends by INT or TERM and leaves the interface as it was. USR1 writes the state to standard output, as JSON.
 
       --tap opens a TAP that is there (`ip tuntap add tap0 mode tap user $USER`), or makes one, which needs \
@@ -74,7 +74,7 @@ struct ServeCommand: ParsableCommand {
 
   @Option(
     help: ArgumentHelp(
-      "TCP services and their ports instead of the usual: echo, sink, source, chargen.",
+      "TCP services and their ports instead of the usual: echo, sink, source, chargen, iperf.",
       valueName: "name=port,…"))
   var services: String?
 

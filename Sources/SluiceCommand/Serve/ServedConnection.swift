@@ -7,6 +7,8 @@ struct ServedConnection {
   let service: StreamService
   /// Comes back with its events; never that of an earlier connection at the same place.
   let token: UInt64
+  /// What it is to iperf3.
+  let role: IperfDesk.Role?
   /// It is among those that have something to do.
   var isQueued = false
 
@@ -32,6 +34,7 @@ struct ServedConnection {
     case .sink: sink(counters)
     case .source: fill(constants.source, counters)
     case .chargen: fill(constants.lines, counters)
+    case .iperf: preconditionFailure("the desk goes on with those")
     }
   }
 
@@ -61,7 +64,7 @@ struct ServedConnection {
     }
   }
 
-  private func sink(_ counters: borrowing ServiceCounters) -> Verdict {
+  func sink(_ counters: borrowing ServiceCounters) -> Verdict {
     switch stream.tryConsume(atMost: Self.budget, { $0.byteCount }) {
     case .bytes(let count):
       counters.bytesTaken.increment(by: UInt64(count))
@@ -73,7 +76,7 @@ struct ServedConnection {
   }
 
   /// The same bytes again and again, which what is sent refers to.
-  private func fill(_ bytes: SharedBytes, _ counters: borrowing ServiceCounters) -> Verdict {
+  func fill(_ bytes: SharedBytes, _ counters: borrowing ServiceCounters) -> Verdict {
     var left = Self.budget
     while left > 0 {
       switch stream.tryWrite(bytes, count: bytes.count) {

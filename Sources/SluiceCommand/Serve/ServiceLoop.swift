@@ -25,23 +25,30 @@ final class ServiceLoop: @unchecked Sendable {  // the driving thread's, but for
   /// Listeners that may have more.
   private var accepting: [Int] = []
   private var wasWoken = false
+  /// Those of iperf3, whose tests and streams know of one another.
+  private let desk = IperfDesk()
 
   /// Connections that are taken in a row.
   private static var acceptBatch: Int { 64 }
   /// Tokens: listeners by their number, connections with a generation, which is never 0.
-  private static func token(slot: Int, generation: UInt64) -> UInt64 { generation &<< 32 | UInt64(slot) }
+  private static func token(slot: Int, generation: UInt64) -> UInt64 {
+    generation &<< 32 | UInt64(slot)
+  }
 
-  /// Watches `listeners`, which others may watch too, from now on. Throws what the event queue throws.
+  /// Watches `listeners`, which others may watch too, from now on; iperf3's only if it is the first. Throws what the
+  /// event queue throws.
   init(
-    _ listeners: [(socket: ListeningSocket, service: StreamService)], layer: SocketLayer, limit: Int,
-    constants: ServiceConstants
+    _ listeners: [(socket: ListeningSocket, service: StreamService)], layer: SocketLayer,
+    limit: Int,
+    constants: ServiceConstants, isFirst: Bool
   ) throws(SocketError) {
     self.listeners = listeners
     self.limit = limit
     self.constants = constants
     queue = layer.makeEventQueue(limit: limit + listeners.count)
-    for (number, listener) in listeners.enumerated() {
-      try queue.add(.listener(listener.socket), for: .readable, trigger: .edge, token: UInt64(number))
+    for (number, listener) in listeners.enumerated() where isFirst || listener.service != .iperf {
+      try queue.add(
+        .listener(listener.socket), for: .readable, trigger: .edge, token: UInt64(number))
     }
     precondition(queue.point.turn.tryTake(), "a queue that was just made")
   }
@@ -72,7 +79,13 @@ final class ServiceLoop: @unchecked Sendable {  // the driving thread's, but for
     for slot in turn {
       guard let connection = served[slot], connection.isQueued, let constants else { continue }
       served[slot]?.isQueued = false
-      switch connection.advance(constants, counters) {
+      let verdict =
+        if let role = connection.role {
+          desk.advance(connection, role, slot: slot, constants, counters)
+        } else {
+          connection.advance(constants, counters)
+        }
+      switch verdict {
       case .waits: break
       case .hasMore: enqueue(slot)
       case .isDone: remove(slot, connection, counters.finished)
@@ -80,6 +93,7 @@ final class ServiceLoop: @unchecked Sendable {  // the driving thread's, but for
       }
     }
     turn.removeAll(keepingCapacity: true)
+    for slot in desk.takeRoused() { enqueue(slot) }
     return queued.isEmpty && accepting.isEmpty ? .waits : .hasMore
   }
 
@@ -130,7 +144,8 @@ final class ServiceLoop: @unchecked Sendable {  // the driving thread's, but for
     do throws(SocketError) {
       // Space is told of only to who has met a full buffer.
       try queue.add(
-        .stream(stream), for: [.readable, .writable, .endOfStream, .error], trigger: .edge, token: token)
+        .stream(stream), for: [.readable, .writable, .endOfStream, .error], trigger: .edge,
+        token: token)
     } catch {
       free.append(slot)
       if slot == served.count { served.append(nil) }
@@ -138,7 +153,9 @@ final class ServiceLoop: @unchecked Sendable {  // the driving thread's, but for
       return stream.abort()
     }
     if slot == served.count { served.append(nil) }
-    served[slot] = ServedConnection(stream: stream, service: service, token: token)
+    served[slot] = ServedConnection(
+      stream: stream, service: service, token: token,
+      role: service == .iperf ? IperfDesk.Role() : nil)
     open += 1
     counters.open.set(UInt64(open))
     counters.accepted.increment()

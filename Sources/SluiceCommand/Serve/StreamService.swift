@@ -10,6 +10,8 @@ enum StreamService: String, CaseIterable {
   case source
   /// The lines of the character generator (RFC 864), as fast as they are taken.
   case chargen
+  /// The server of iperf3.
+  case iperf
 }
 
 /// A service at a port.
@@ -17,11 +19,12 @@ struct StreamServicePort: Hashable {
   var service: StreamService
   var port: UInt16
 
-  /// Those of RFC 862 to 864, and three out of the way of everything else.
+  /// Those of RFC 862 to 864, three out of the way of everything else, and iperf3's.
   static let usual = [
     StreamServicePort(service: .echo, port: 7), StreamServicePort(service: .sink, port: 9),
     StreamServicePort(service: .chargen, port: 19), StreamServicePort(service: .echo, port: 7007),
     StreamServicePort(service: .sink, port: 7009), StreamServicePort(service: .source, port: 7019),
+    StreamServicePort(service: .iperf, port: 5201),
   ]
 
   /// From `echo=7007,sink=7009`. Nil: not of this form, or a port twice.

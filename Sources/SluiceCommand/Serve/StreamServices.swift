@@ -9,17 +9,21 @@ final class StreamServices: Sendable {
   private let threads: [ServiceThread]
 
   /// Listens at all ports, and begins to serve them. `limit`: connections that each thread takes at once.
-  init(_ ports: [StreamServicePort], on stack: Stack, threads count: Int, limit: Int) throws(Failure) {
+  init(_ ports: [StreamServicePort], on stack: Stack, threads count: Int, limit: Int)
+    throws(Failure)
+  {
     self.ports = ports
     do {
       var listeners: [(socket: ListeningSocket, service: StreamService)] = []
       for port in ports {
         let address = SocketAddress(.anyIPv6, port: port.port)
-        listeners.append((try stack.blocking.listen(on: address, backlog: 4096).socket, port.service))
+        listeners.append(
+          (try stack.blocking.listen(on: address, backlog: 4096).socket, port.service))
       }
       let constants = try ServiceConstants(stack)
-      loops = try (0..<count).map { _ in
-        try ServiceLoop(listeners, layer: stack.layer, limit: limit, constants: constants)
+      loops = try (0..<count).map { number in
+        try ServiceLoop(
+          listeners, layer: stack.layer, limit: limit, constants: constants, isFirst: number == 0)
       }
     } catch {
       throw Failure("the services could not be started: \(error).")
