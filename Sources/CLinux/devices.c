@@ -40,6 +40,8 @@ int sluice_tun_open(const char *path, const char *name, int ethernet, int multi_
   return tun;
 }
 
+void sluice_tun_without_offload(int tun) { ioctl(tun, TUNSETOFFLOAD, 0ul); }
+
 int sluice_tun_offload(int tun) {
   // Linux 6.2 has segments of UDP, both families together.
   unsigned all = TUN_F_CSUM | TUN_F_TSO4 | TUN_F_TSO6;

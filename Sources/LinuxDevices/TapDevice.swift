@@ -38,6 +38,8 @@ import Wire
   }
 
   deinit {
+    // An interface that stays is as it was: whoever opens it next may know nothing of headers.
+    if !offloads.isEmpty, let descriptor = descriptor(queue: 0) { sluice_tun_without_offload(descriptor) }
     unsafe discarded.deallocate()
     unsafe readers.deinitialize(count: queueCount)
     unsafe readers.deallocate()
@@ -92,7 +94,11 @@ import Wire
           throw LinkError.tun(path: path, wasOpened: wasOpened != 0, errno: -result)
         }
         descriptors.append(result)
-        if hasHeaders { offloads = DeviceOffloads(kernel: sluice_tun_offload(result)) }
+        if hasHeaders {
+          offloads = DeviceOffloads(kernel: sluice_tun_offload(result))
+        } else {
+          sluice_tun_without_offload(result)
+        }
         known = String(decoding: actual.prefix { $0 != 0 }.map(UInt8.init(bitPattern:)), as: UTF8.self)
       }
       let mtu = unsafe Int(sluice_interface_mtu(known))

@@ -14,6 +14,8 @@ int sluice_tun_open(const char *path, const char *name, int ethernet, int multi_
 enum { sluice_offload_checksum = 1, sluice_offload_tcp = 2, sluice_offload_udp = 4, sluice_offload_headers = 8 };
 /// Asks the kernel for all of it, on a queue with headers: those that it has.
 int sluice_tun_offload(int tun);
+/// Nothing is left to who holds the queue any more: the interface keeps what its last holder asked for.
+void sluice_tun_without_offload(int tun);
 /// The MTU of an interface in the caller's namespace.
 int sluice_interface_mtu(const char *name);
 /// Permission bits of a file, or a negative errno.

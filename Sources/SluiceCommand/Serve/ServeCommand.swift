@@ -69,6 +69,13 @@ struct ServeCommand: ParsableCommand {
   @Option(help: ArgumentHelp("Largest packet, in bytes; the interface's.", valueName: "bytes"))
   var mtu: Int?
 
+  @Flag(
+    inversion: .prefixedNo,
+    help: ArgumentHelp(
+      "Leave checksums and segments to the kernel behind a TAP: 64 KiB pass as one. Off with --pcap, unless asked for."
+    ))
+  var offload: Bool?
+
   @Option(help: ArgumentHelp("How packets wait for the link: fifo or fq_codel."))
   var qdisc = RunCommand.Discipline.fifo
 

@@ -26,12 +26,14 @@ enum ServeLink: Equatable {
     }
   }
 
-  /// Opens it, with our station address there. The interface is left as it is found, and is found again when the device
+  /// Opens it, with our station address there; with `offload` a TAP leaves checksums and segments to the kernel. The interface is left as it is found, and is found again when the device
   /// goes: but for a TAP that was made here, which goes with it.
-  func open(_ station: MACAddress, queues: Int, mtu: Int?) throws(Failure) -> any Device {
+  func open(
+    _ station: MACAddress, queues: Int, mtu: Int?, offload: Bool
+  ) throws(Failure) -> any Device {
     do throws(LinkError) {
       switch self {
-      case .tap(let name): return try Self.openTap(name, station, queues: queues, mtu: mtu)
+      case .tap(let name): return try Self.openTap(name, station, queues: queues, mtu: mtu, offload: offload)
       case .interface(let name):
         return try PacketSocketDevice.open(name: name, address: station, queues: queues, mtu: mtu)
       case .xdp(let name):
@@ -44,14 +46,16 @@ enum ServeLink: Equatable {
 
   /// One that is there takes one queue with the flag that it was made with.
   private static func openTap(
-    _ name: String, _ station: MACAddress, queues: Int, mtu: Int?
+    _ name: String, _ station: MACAddress, queues: Int, mtu: Int?, offload: Bool
   ) throws(LinkError) -> TapDevice {
     do throws(LinkError) {
-      return try TapDevice.open(name: name, linkLayer: .ethernet(station), queues: queues, mtu: mtu)
+      return try TapDevice.open(
+        name: name, linkLayer: .ethernet(station), queues: queues, mtu: mtu, offload: offload)
     } catch {
       guard case .tapRefused(_, EINVAL) = error, queues == 1 else { throw error }
       return try TapDevice.open(
-        name: name, linkLayer: .ethernet(station), queues: 1, isMultiQueue: true, mtu: mtu)
+        name: name, linkLayer: .ethernet(station), queues: 1, isMultiQueue: true, mtu: mtu,
+        offload: offload)
     }
   }
 

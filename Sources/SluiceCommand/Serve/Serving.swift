@@ -14,7 +14,8 @@ struct Serving {
     let capture = try options.pcap.map { path throws(Failure) in try Session.capture(path) }
     let addresses = try options.addresses()
     let device = try options.link().open(
-      try options.station(addresses), queues: options.queueCount, mtu: options.mtu)
+      try options.station(addresses), queues: options.queueCount, mtu: options.mtu,
+      offload: options.offload ?? (options.pcap == nil))
     let stack = try stack(device, addresses, capture)
     let streams = try StreamServices(
       options.ports(), on: stack, threads: options.contexts, limit: options.limit)
@@ -61,7 +62,8 @@ struct Serving {
 
   private func greeting(_ device: any Device, _ addresses: [IPPrefix]) -> String {
     let names = addresses.map { "\($0.address)" }.joined(separator: ", ")
-    return "serving \(names) on \(device.name), MTU \(device.mtu), \(device.queueCount) queues. "
+    return "serving \(names) on \(device.name), MTU \(device.mtu), \(device.queueCount) queues, "
+      + (device.offloads.isEmpty ? "no offloads. " : "offloads. ")
       + "Interrupt ends it, USR1 shows its state."
   }
 
