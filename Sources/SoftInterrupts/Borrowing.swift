@@ -21,6 +21,7 @@ extension ContextSet {
   /// Runs `body` as context `index`, on the calling thread and at once, and then what that left the context to do.
   /// False: it does not sleep, and `body` did not run. Application context, nothing held; never waits.
   public func asBorrower(of index: Int, _ body: (inout SoftInterrupt) -> Void) -> Bool {
+    guard mayBeBorrowed(index) else { return false }
     let runner = runner(index)
     return withBorrowedRoot(core(index), isWaiting: false) { root in
       runner.visit(&root, body)
@@ -34,6 +35,7 @@ extension ContextSet {
   public func attend(_ index: Int, _ parker: borrowing Parker, untilNanoseconds deadline: UInt64)
     -> AttendanceEnd
   {
+    guard mayBeBorrowed(index) else { return .refused }
     let runner = runner(index)
     var outcome = AttendanceEnd.refused
     _ = withBorrowedRoot(core(index), isWaiting: true) { root in

@@ -13,9 +13,11 @@ extension ContextRunner {
     withContextRoot(unsafe state.pointee.core) { root in
       root.goOnline()
       while true {
-        let isMoreLeft = pass(&root)
+        var isMoreLeft = pass(&root)
+        // What a resident says goes out at once.
+        if unsafe !state.pointee.isStopping, runResident(&root) { isMoreLeft = pass(&root) }
         if unsafe state.pointee.isStopping { break }
-        if isMoreLeft {
+        if unsafe isMoreLeft || state.pointee.isResidentDue {
           poll()
         } else {
           idle(&root)

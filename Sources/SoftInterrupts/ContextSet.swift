@@ -165,6 +165,14 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
     queues.filter { $0.interface == interface }.map(\.queue)
   }
 
+  func settle(_ resident: Resident, on index: Int) {
+    precondition(!isStarted && index < count, "a resident settles before the start, on a context")
+    precondition(unsafe states[index].resident == nil, "a context has one resident")
+    unsafe states[index].resident = resident
+  }
+  /// Whether application threads may drive context `index`. Any thread, once the contexts have started.
+  func mayBeBorrowed(_ index: Int) -> Bool { unsafe states[index].resident == nil }
+
   func freezeHandlers() {
     isStarted = true
     for index in 0..<count {

@@ -44,6 +44,10 @@ struct ContextState: ~Copyable {
   /// What the pass owes to transmission.
   let transmitBatch: UnsafeMutablePointer<TransmitBatch>
   var isStopping = false
+  /// (c) once the contexts have started.
+  var resident: Resident?
+  /// It was roused, or wants to go on.
+  var isResidentDue = false
 }
 
 /// One receive queue that this context serves.

@@ -63,7 +63,7 @@ import Testing
   }
 }
 
-/// The services on the loopback interface of a stack, with as many threads as contexts.
+/// The services on the loopback interface of a stack, on the threads of its contexts.
 @Suite(.timeLimit(.minutes(1))) struct StreamServiceTests {
   private func withServices(
     limit: Int = 100,
@@ -72,14 +72,22 @@ import Testing
     var configuration = StackConfiguration()
     configuration.contexts = 2
     let stack = try Stack(configuration)
+    let services = StreamServices(StreamServicePort.usual, in: stack)
     try stack.start()
-    let services = try StreamServices(StreamServicePort.usual, on: stack, threads: 2, limit: limit)
-    try await body(stack, services) { port in
-      try await stack.connect(to: SocketAddress(IPAddress("::1")!, port: port))
+    try services.start(limit: limit)
+    let outcome: Result<Void, any Error>
+    do {
+      outcome = .success(
+        try await body(stack, services) { port in
+          try await stack.connect(to: SocketAddress(IPAddress("::1")!, port: port))
+        })
+    } catch {
+      outcome = .failure(error)
     }
     services.stop()
     #expect(stack.shutdown().isEmpty, "RS-LEAK")
     #expect(stack.statistics().wakeups.wasted == 0)
+    try outcome.get()
   }
   private func total(_ services: StreamServices, _ field: KeyPath<StreamServices.Statistics, UInt64>)
     -> UInt64
@@ -126,19 +134,21 @@ import Testing
   @Test func manyAtOnceAreAllServedAndThoseBeyondTheLimitAreReset() async throws {
     try await withServices(limit: 40) { _, services, connect in
       var streams: [TCPStream] = []
-      for _ in 0..<100 { streams.append(try await connect(7007)) }
       var (served, reset) = (0, 0)
-      for (number, stream) in streams.enumerated() {
+      for number in 0..<100 {
         do {
+          let stream = try await connect(7007)
+          streams.append(stream)
           try await stream.write([UInt8(number)])
           #expect(try await stream.read() == [UInt8(number)])
           served += 1
         } catch {
+          // Told while it connects, writes or reads.
           reset += 1
         }
       }
       #expect(
-        served + reset == 100 && (40...80).contains(served), "40 for each of two threads, who share them")
+        served + reset == 100 && (40...80).contains(served), "40 for each of two contexts, which share them")
       #expect(total(services, \.open) == UInt64(served) && total(services, \.refused) == UInt64(reset))
       streams = []
     }

@@ -67,6 +67,20 @@ package func withGuestRoot<R>(_ core: ContextCoreRef, _ body: (inout ContextRoot
   return result
 }
 
+extension ContextRoot {
+  /// Leaves the root for the length of `body`, which is application code on the context's own thread: between two passes,
+  /// with nothing owned and nothing kept that was found in a shared table. Memory of the context's pools is given back
+  /// as by the context, which nobody else runs meanwhile.
+  package mutating func asApplication<R>(_ body: () -> R) -> R {
+    goOffline()
+    Root.leave()
+    let result = body()
+    Root.enter(Root.context)
+    goOnline()
+    return result
+  }
+}
+
 /// Makes the calling thread the one that runs `core`, at the root of its loop. One thread at a time per context.
 package func withContextRoot<R: ~Copyable, E: Error>(
   _ core: ContextCoreRef, _ body: (inout ContextRoot) throws(E) -> R

@@ -57,12 +57,6 @@ struct ServeCommand: ParsableCommand {
   var contexts = 1
 
   @Option(
-    help:
-      "When service threads run what a context would: never, while it is idle, or by driving an idle context."
-  )
-  var enter = BenchOptions.Entry.never
-
-  @Option(
     help: ArgumentHelp("Queues of the link, 1 to 16; as many as contexts.", valueName: "number"))
   var queues: Int?
 

@@ -17,8 +17,13 @@ struct Serving {
       try options.station(addresses), queues: options.queueCount, mtu: options.mtu,
       offload: options.offload ?? (options.pcap == nil))
     let stack = try stack(device, addresses, capture)
-    let streams = try StreamServices(
-      options.ports(), on: stack, threads: options.contexts, limit: options.limit)
+    let streams = StreamServices(try options.ports(), in: stack)
+    do throws(StackError) {
+      try stack.start()
+    } catch {
+      throw Failure("\(error)")
+    }
+    try streams.start(limit: options.limit)
     let host = ServiceHost(
       stack: stack, limit: options.limit, link: try options.link().kind, streams: streams)
     do throws(SocketError) {
@@ -39,7 +44,6 @@ struct Serving {
   ) throws -> Stack {
     var configuration = StackConfiguration()
     configuration.contexts = options.contexts
-    configuration.entry = options.enter.choice
     configuration.sockets.connectionLimit = max(65_536, options.limit * 2)
     // Answers to small requests go at once.
     configuration.sockets.tcp.noDelay = true
@@ -53,7 +57,6 @@ struct Serving {
     do throws(StackError) {
       let stack = try Stack(configuration)
       keys.give(to: stack)
-      try stack.start()
       return stack
     } catch {
       throw Failure("\(error)")

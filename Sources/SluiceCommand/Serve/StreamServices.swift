@@ -2,45 +2,47 @@ import Exclusion
 import Sluice
 import Sockets
 
-/// The TCP services of `sluice serve`: any number of connections at a few ports, by one thread for each context.
-final class StreamServices: Sendable {
+/// The TCP services of `sluice serve`: any number of connections at a few ports, on the threads of the stack's contexts.
+/// The threads are the services' own then: nobody else's calls wait on them for long, and none of theirs.
+final class StreamServices: @unchecked Sendable {  // `loops` is written once, before anybody else has this
   let ports: [StreamServicePort]
-  private let loops: [ServiceLoop]
-  private let threads: [ServiceThread]
+  private let stack: Stack
+  private let residents: [ServiceResident]
+  private var loops: [ServiceLoop] = []
 
-  /// Listens at all ports, and begins to serve them. `limit`: connections that each thread takes at once.
-  init(_ ports: [StreamServicePort], on stack: Stack, threads count: Int, limit: Int)
-    throws(Failure)
-  {
+  /// Settles in a stack that has not started.
+  init(_ ports: [StreamServicePort], in stack: Stack) {
     self.ports = ports
+    self.stack = stack
+    residents = (0..<stack.contexts.count).map { ServiceResident(on: $0, of: stack.contexts) }
+  }
+
+  /// Listens at all ports of the stack, which has started, and begins to serve them. `limit`: connections that each context
+  /// takes at once. Once.
+  func start(limit: Int) throws(Failure) {
     do {
       var listeners: [(socket: ListeningSocket, service: StreamService)] = []
       for port in ports {
         let address = SocketAddress(.anyIPv6, port: port.port)
-        listeners.append(
-          (try stack.blocking.listen(on: address, backlog: 4096).socket, port.service))
+        listeners.append((try stack.blocking.listen(on: address, backlog: 4096).socket, port.service))
       }
       let constants = try ServiceConstants(stack)
-      loops = try (0..<count).map { number in
+      loops = try residents.indices.map { number in
         try ServiceLoop(
           listeners, layer: stack.layer, limit: limit, constants: constants, isFirst: number == 0)
       }
     } catch {
       throw Failure("the services could not be started: \(error).")
     }
-    do {
-      threads = try loops.enumerated().map { try ServiceThread($1, number: $0) }
-    } catch {
-      throw Failure("the services have no thread: \(error).")
-    }
+    for (resident, loop) in zip(residents, loops) { resident.drive(loop) }
   }
 
-  /// Resets what is open and waits for the threads. Once, before the stack's shutdown.
+  /// Resets what is open, and waits for that. Once, before the stack's shutdown.
   func stop() {
-    for thread in threads { thread.stop() }
+    for (resident, loop) in zip(residents, loops) { resident.stop(loop) }
   }
 
-  /// What one thread counted.
+  /// What the loop of one context counted.
   struct Statistics: Sendable {
     var open, accepted, refused, finished, failed, bytesTaken, bytesGiven, turns, sleeps: UInt64
 
@@ -70,6 +72,6 @@ final class StreamServices: Sendable {
       }
     }
   }
-  /// For each thread. Any thread.
+  /// For each context. Any thread.
   var statistics: [Statistics] { loops.map { Statistics($0.counters) } }
 }
