@@ -28,7 +28,8 @@ public struct Benchmark: Sendable {
   /// All there are, in the order in which they are shown.
   public static let all =
     [
-      PairBulk.benchmark, PairExchange.benchmark, PairConnections.benchmark, SplitPair.benchmark,
+      PairBulk.benchmark, PairBulk.superSegments, PairExchange.benchmark, PairConnections.benchmark,
+      SplitPair.benchmark,
     ] + ThreadedPair.benchmarks + [
       Scale.benchmark, MachineLimits.checksum, Lookup.benchmark, MachineLimits.memory,
       TimerLateness.benchmark,

@@ -22,6 +22,9 @@ struct PairTests {
   func segments() throws {
     let samples = try run("pair-bulk", count: 100)
     #expect(try #require(samples["pair-bulk.fill"]) > 0.9)
+    let joined = try run("pair-bulk-gso", count: 1000)
+    #expect(try #require(joined["pair-bulk-gso.fill"]) > 0.9)
+    #expect(try #require(joined["pair-bulk-gso.segments-per-frame"]) > 8)
   }
 }
 

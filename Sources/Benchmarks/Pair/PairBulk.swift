@@ -1,3 +1,4 @@
+import Devices
 import Sluice
 import Sockets
 
@@ -6,15 +7,22 @@ enum PairBulk {
   static let benchmark = Benchmark(
     "pair-bulk", "bytes through one connection between two stacks stepped by one thread, MTU 1500",
     unitOfWork: "full segments"
-  ) { options in try round(options) }
+  ) { options in try round("pair-bulk", [], options) }
+
+  static let superSegments = Benchmark(
+    "pair-bulk-gso", "the same, and the link passes super-segments of up to 64 KiB, without checksums",
+    unitOfWork: "full segments"
+  ) { options in try round("pair-bulk-gso", .inMemory, options) }
 
   /// A full segment's text: 1500 bytes less IPv4's and TCP's headers and the time stamps.
   private static var segment: Int { 1448 }
   /// Every byte is compared before the clock runs; then congestion control has opened up as well.
   private static var warm: Int { 16 << 20 }
 
-  private static func round(_ options: BenchmarkOptions) throws -> [BenchmarkSample] {
-    let pair = try SteppedPair(options)
+  private static func round(
+    _ name: String, _ offloads: DeviceOffloads, _ options: BenchmarkOptions
+  ) throws -> [BenchmarkSample] {
+    let pair = try SteppedPair(options, offloads: offloads)
     let limits = BufferLimits(send: options.buffer, receive: options.buffer)
     let listener = try pair.listen(limits)
     let (writer, reader) = try pair.connect(limits, listener)
@@ -27,9 +35,11 @@ enum PairBulk {
     _ = try pair.measure(&work, bytes, warm: warm)
     work.comparesAll = false
     let before = segments(pair)
+    let framesBefore = pair.framesSent
     bytes.count = options.count.map { $0 * segment }
     let measured = try pair.measure(&work, bytes, warm: 0)
     let sent = segments(pair) - before
+    let frames = pair.framesSent - framesBefore
     // And again, so that what the clock saw is followed by bytes that are in their places.
     work.comparesAll = true
     bytes.count = 0
@@ -38,10 +48,12 @@ enum PairBulk {
     reader.close()
     listener.close()
     try pair.end()
-    return measured.samples("pair-bulk", .bitsPerSecond, factor: 8)
+    return measured.samples(name, .bitsPerSecond, factor: 8)
       + [
-        BenchmarkSample("pair-bulk.fill", Double(measured.units) / Double(sent) / Double(segment), .ratio)
+        BenchmarkSample("\(name).fill", Double(measured.units) / Double(sent) / Double(segment), .ratio)
       ]
+      + (offloads.isEmpty
+        ? [] : [BenchmarkSample("\(name).segments-per-frame", Double(sent) / Double(max(1, frames)), .ratio)])
   }
 
   private static func segments(_ pair: SteppedPair) -> UInt64 {

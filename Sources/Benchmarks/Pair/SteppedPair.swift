@@ -20,10 +20,14 @@ struct SteppedPair: Settling {
 
   static let farAddress = "10.8.0.1"
 
-  init(_ options: BenchmarkOptions, _ change: (inout StackConfiguration) -> Void = { _ in }) throws {
+  /// `offloads`: what the link passes as it is.
+  init(
+    _ options: BenchmarkOptions, offloads: DeviceOffloads = [],
+    _ change: (inout StackConfiguration) -> Void = { _ in }
+  ) throws {
     isCounted = options.count != nil
     clock = VirtualClock(start: isCounted ? Instant(nanoseconds: 1_000_000_000) : real.now())
-    link = LinkPair(left: .ip, right: .ip)
+    link = LinkPair(left: .ip, right: .ip, offloads: offloads)
     scheduler = ManualScheduler(clock: clock)
     near = try Self.stack(link.left, "10.8.0.2/24", seed: 1, clock, change)
     far = try Self.stack(link.right, "\(Self.farAddress)/24", seed: 2, clock, change)
@@ -47,6 +51,9 @@ struct SteppedPair: Settling {
       throw BenchmarkFailure("\(error)")
     }
   }
+
+  /// Frames that the near stack has sent.
+  var framesSent: UInt64 { link.left.counters(queue: 0).framesSent.value }
 
   /// Passes over both stacks until neither has anything to do.
   func settle() { scheduler.settle() }

@@ -154,6 +154,8 @@ extension StackStatistics.Queueing {
     byteLimit &+= queue.counters.byteLimit.value
     bytesInFlight &+= queue.counters.bytesInFlight.value
     timeouts &+= queue.counters.timeouts.value
+    softwareSegmented &+= queue.counters.softwareSegmented.value
+    offloadDrops &+= queue.counters.offloadDrops.value
     busyWhileRunning &+= queue.counters.busyWhileRunning.value
   }
 }
@@ -194,6 +196,7 @@ enum DropReasons {
       found.append(("\(link.name) receive", link.receiveDrops))
       found.append(("\(link.name) transmit", link.transmitDrops))
       found.append(("\(link.name) queue", link.queueing.overLimit &+ link.queueing.dropped))
+      found.append(("\(link.name) offload", link.queueing.offloadDrops))
     }
     return found
   }

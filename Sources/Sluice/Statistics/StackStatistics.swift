@@ -182,6 +182,10 @@ public struct StackStatistics: Sendable {
     public var timeouts: UInt64 = 0
     /// Packets that a driver gave back although its queue ran. A driver's bug.
     public var busyWhileRunning: UInt64 = 0
+    /// Super-segments that were cut here, as the device does not.
+    public var softwareSegmented: UInt64 = 0
+    /// Packets that were dropped because what they left to the device could not be done here.
+    public var offloadDrops: UInt64 = 0
   }
 
   /// By number.

@@ -262,6 +262,8 @@ extension Status {
       $0["bytesInFlight"] = .number(queueing.bytesInFlight)
       $0["timeouts"] = .number(queueing.timeouts)
       $0["busyWhileRunning"] = .number(queueing.busyWhileRunning)
+      $0["softwareSegmented"] = .number(queueing.softwareSegmented)
+      $0["offloadDrops"] = .number(queueing.offloadDrops)
     }
   }
 
