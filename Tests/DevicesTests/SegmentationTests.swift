@@ -28,7 +28,7 @@ import Wire
       if isIPv4 {
         IPv4Header(
           source: source.ipv4!, destination: destination.ipv4!, protocol: isTCP ? .tcp : .udp,
-          payloadByteCount: total, identification: 0xFFFF, dontFragment: true
+          payloadByteCount: total, identification: 0xFFFF, dontFragment: false
         ).emit(into: &span)
       } else {
         IPv6Header(

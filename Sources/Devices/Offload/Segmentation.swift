@@ -3,8 +3,9 @@ import Wire
 
 /// Cuts super-segments where no device does it.
 enum Segmentation {
-  /// Makes the packets that `packet` stands for, `size` bytes of payload in each but the last: sequence numbers and
-  /// identifications go on, PSH and FIN are the last one's, CWR is the first one's (RFC 3168 section 6.1.2).
+  /// Makes the packets that `packet` stands for, `size` bytes of payload in each but the last: sequence numbers go on,
+  /// and identifications of what may be fragmented (else they say nothing, RFC 6864 section 4.1); PSH and FIN are the
+  /// last one's, CWR is the first one's (RFC 3168 section 6.1.2).
   ///
   /// - Parameters:
   ///   - size: at least 1.
@@ -51,7 +52,8 @@ enum Segmentation {
     let length = bytes.byteCount - network
     if layout.isIPv4 {
       bytes.set(UInt16(length), at: network + 2)
-      bytes.set(bytes.bytes.uint16(at: network + 4) &+ index, at: network + 4)
+      let isAtomic = bytes.bytes.uint8(at: network + 6) & 0x40 != 0
+      if !isAtomic { bytes.set(bytes.bytes.uint16(at: network + 4) &+ index, at: network + 4) }
       bytes.set(0 as UInt16, at: network + 10)
       bytes.set(InternetChecksum.of(bytes.bytes.extracting(network..<transport)), at: network + 10)
     } else {

@@ -15,8 +15,12 @@ struct ConnectionSink: TCPSink, ~Copyable {
   /// What of the connection's credit is left, and what this run has used of it, in bytes of memory.
   let allowance: Int
   var charge = 0
+  /// The same once super-segments are cut that the device does not take.
+  private var used = 0
   /// What the device does by which its segments leave; nothing for those whose bytes are authenticated.
   let offloads: DeviceOffloads
+  /// They are not.
+  let isPlain: Bool
   /// The engine had more to send than that.
   var isHeld = false
   /// Bytes that were thrown away because nobody reads.
@@ -28,22 +32,27 @@ struct ConnectionSink: TCPSink, ~Copyable {
     self.connection = connection
     self.pool = pool
     self.sockets = sockets
-    let isBare = unsafe connection.owned.pointee.isPlain || connection.owned.pointee.authentication.isNone
-    offloads = isBare ? unsafe connection.owned.pointee.offloads : []
+    isPlain = unsafe connection.owned.pointee.isPlain || connection.owned.pointee.authentication.isNone
+    offloads = isPlain ? unsafe connection.owned.pointee.offloads : []
     let limit = connection.creditLimit(sockets)
     allowance = limit == .max ? .max : limit - connection.credit.outstanding
   }
 
-  mutating func mayTransmitText() -> Bool {
-    if charge < allowance { return true }
+  mutating func mayTransmitText() -> Bool { mayTransmitText(beside: 0) }
+  /// A super-segment that the device takes goes whole; what is cut counts as the segments that it is.
+  mutating func mayTransmitText(beside segments: Int) -> Bool {
+    if segments > 0, takesJoined { return true }
+    if used + segments * Packet.occupied < allowance { return true }
     isHeld = true
     return false
   }
-
-  var joinedTextLimit: Int {
-    unsafe connection.shared.pointee.key.remoteAddress.isIPv4
-      ? offloads.contains(.tcp4) ? Self.joinedLimit : 0 : offloads.contains(.tcp6) ? Self.joinedLimit : 0
+  private var takesJoined: Bool {
+    unsafe offloads.contains(connection.shared.pointee.key.remoteAddress.isIPv4 ? .tcp4 : .tcp6)
   }
+
+  /// Where the device does not take super-segments they are cut on the way to its queue: what is done for a segment
+  /// here, and down to there, is done once for all of them.
+  var joinedTextLimit: Int { isPlain ? Self.joinedLimit : 0 }
   /// What a packet of either family carries beside the longest headers.
   private static var joinedLimit: Int { 65_535 - IPv6Header.byteCount - TCPHeader.maximumByteCount }
   /// Copying less costs less than another piece.
@@ -118,17 +127,18 @@ struct ConnectionSink: TCPSink, ~Copyable {
       sourcePort: key.localPort, destinationPort: key.remotePort, sequence: segment.sequence + at,
       acknowledgment: segment.acknowledgment, flags: flags, window: segment.window,
       urgentPointer: segment.urgentPointer, options: segment.options)
+    let segments = size > 0 ? (count + size - 1) / size : 1
     if count > 0 {
       packet.credit = connection.credit
       charge += packet.charge
+      used += segments > 1 && !takesJoined ? segments * Packet.occupied : packet.charge
     }
-    let segments = size > 0 ? (count + size - 1) / size : 1
     let protection =
       unsafe connection.owned.pointee.isPlain
       ? .none : connection.owned.pointee.authentication.outgoing(segment.sequence, flags)
     SegmentBuilder.finish(
       header, from: key.localAddress, to: key.remoteAddress, order: sockets.optionOrder, protection,
-      leavesChecksum: offloads.contains(.checksum), into: &packet)
+      leavesChecksum: packet.pieceCount > 0 || offloads.contains(.checksum), into: &packet)
     if segments > 1 {
       packet.metadata.offload.segmentation = key.remoteAddress.isIPv4 ? .tcp4 : .tcp6
       packet.metadata.offload.segmentSize = UInt16(size)

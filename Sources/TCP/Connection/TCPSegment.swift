@@ -126,6 +126,8 @@ public protocol TCPSink: ~Copyable {
   /// The environment then calls ``TCPConnection/resumeOutput(now:sink:)`` when there is room again. Segments
   /// without text always go.
   mutating func mayTransmitText() -> Bool
+  /// The same for one that is to join `segments` others, which were not sent yet. Zero: it begins anew.
+  mutating func mayTransmitText(beside segments: Int) -> Bool
   /// Bytes of text that it takes as one super-segment (``TCPOutgoing/segmentSize``); 0: segments one by one.
   var joinedTextLimit: Int { get }
   /// Sends a segment. What cannot be sent now is lost, as on a network: the engine will repeat it.
@@ -149,6 +151,8 @@ extension TCPSink where Self: ~Copyable {
 extension TCPSink where Self: ~Copyable {
   /// Always.
   public mutating func mayTransmitText() -> Bool { true }
+  /// What has begun goes whole.
+  public mutating func mayTransmitText(beside segments: Int) -> Bool { segments > 0 || mayTransmitText() }
   /// One by one.
   public var joinedTextLimit: Int { 0 }
 }

@@ -42,8 +42,8 @@ extension TCPConnection {
       if segment.text > 0 {
         // A burst is paced as a whole, as Linux paces its large segments.
         guard !isLimited, burst > 0 || pacer.mayLeave(now) else { break }
-        // What is still in this host's own queues is neither sent nor lost. A super-segment that has begun goes whole.
-        guard !row.isEmpty || sink.mayTransmitText() else { break }
+        // What is still in this host's own queues is neither sent nor lost.
+        guard sink.mayTransmitText(beside: row.segments) else { break }
       }
       guard !outstanding.isFull else { break }
       isLimited = outstanding.inFlight + 1 >= window.segments
