@@ -32,7 +32,7 @@ public struct Benchmark: Sendable {
       SplitPair.benchmark,
     ] + ThreadedPair.benchmarks + [
       Scale.benchmark, MachineLimits.checksum, Lookup.benchmark, MachineLimits.memory,
-      TimerLateness.benchmark,
+      TapWrite.benchmark, IdleMillion.benchmark, TimerLateness.benchmark,
     ]
 }
 
