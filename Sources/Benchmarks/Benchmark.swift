@@ -28,7 +28,7 @@ public struct Benchmark: Sendable {
   /// All there are, in the order in which they are shown.
   public static let all =
     [
-      PairBulk.benchmark, PairBulk.superSegments, PairExchange.benchmark, PairConnections.benchmark,
+      PairBulk.benchmark, PairBulk.benchmarkOffloaded, PairExchange.benchmark, PairConnections.benchmark,
       SplitPair.benchmark,
     ] + ThreadedPair.benchmarks + [
       Scale.benchmark, MachineLimits.checksum, Lookup.benchmark, MachineLimits.memory,

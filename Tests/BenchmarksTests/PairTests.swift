@@ -18,6 +18,12 @@ struct PairTests {
     #expect(samples.values.allSatisfy { $0 > 0 })
   }
 
+  @Test("run so on threads of their own", arguments: ["pair-rr-split", "scale"])
+  func threads(_ name: String) throws {
+    let samples = try run(name, count: 20)
+    #expect(!samples.isEmpty && samples.values.allSatisfy { $0 > 0 })
+  }
+
   @Test("send full segments")
   func segments() throws {
     let samples = try run("pair-bulk", count: 100)

@@ -13,14 +13,20 @@ enum PairConnections {
     var virtual = options
     virtual.count = options.count ?? 0  // time is virtual either way
     let pair = try SteppedPair(virtual)
+    let measured = try connect(pair, options)
+    try pair.end()
+    return measured.samples("pair-crr", .perSecond)
+  }
+
+  /// The listener goes with its end.
+  private static func connect(_ pair: SteppedPair, _ options: BenchmarkOptions) throws -> Measured {
     let limits = BufferLimits(send: options.buffer, receive: options.buffer)
     let listener = try pair.listen(limits)
     var work = Connections(pair, limits, listener)
     // Until as many are in TIME-WAIT as there will be.
     let measured = try pair.measure(&work, options, warm: 60_000 / Connections.milliseconds + 200)
     listener.close()
-    try pair.end()
-    return measured.samples("pair-crr", .perSecond)
+    return measured
   }
 }
 

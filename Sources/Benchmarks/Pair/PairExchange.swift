@@ -10,6 +10,13 @@ enum PairExchange {
 
   private static func round(_ options: BenchmarkOptions) throws -> [BenchmarkSample] {
     let pair = try SteppedPair(options)
+    let measured = try exchange(pair, options)
+    try pair.end()
+    return measured.samples("pair-rr", .perSecond)
+  }
+
+  /// The sockets go with its end.
+  private static func exchange(_ pair: SteppedPair, _ options: BenchmarkOptions) throws -> Measured {
     let limits = BufferLimits(send: options.buffer, receive: options.buffer)
     let listener = try pair.listen(limits)
     let (near, far) = try pair.connect(limits, listener)
@@ -20,8 +27,7 @@ enum PairExchange {
     near.close()
     far.close()
     listener.close()
-    try pair.end()
-    return measured.samples("pair-rr", .perSecond)
+    return measured
   }
 }
 

@@ -20,31 +20,26 @@ struct SteppedPair: Settling {
 
   static let farAddress = "10.8.0.1"
 
-  /// `offloads`: what the link passes as it is.
-  init(
-    _ options: BenchmarkOptions, offloads: DeviceOffloads = [],
-    _ change: (inout StackConfiguration) -> Void = { _ in }
-  ) throws {
+  /// - Parameter offloads: what the link takes as it is.
+  init(_ options: BenchmarkOptions, offloads: DeviceOffloads = []) throws {
     isCounted = options.count != nil
     clock = VirtualClock(start: isCounted ? Instant(nanoseconds: 1_000_000_000) : real.now())
     link = LinkPair(left: .ip, right: .ip, offloads: offloads)
     scheduler = ManualScheduler(clock: clock)
-    near = try Self.stack(link.left, "10.8.0.2/24", seed: 1, clock, change)
-    far = try Self.stack(link.right, "\(Self.farAddress)/24", seed: 2, clock, change)
+    near = try Self.stack(link.left, "10.8.0.2/24", seed: 1, clock)
+    far = try Self.stack(link.right, "\(Self.farAddress)/24", seed: 2, clock)
     scheduler.add(near.contexts)
     scheduler.add(far.contexts)
   }
 
   private static func stack(
-    _ end: LinkEnd, _ address: String, seed: UInt64, _ clock: VirtualClock,
-    _ change: (inout StackConfiguration) -> Void
+    _ end: LinkEnd, _ address: String, seed: UInt64, _ clock: VirtualClock
   ) throws -> Stack {
     var configuration = StackConfiguration()
     configuration.time = clock
     configuration.isManual = true
     configuration.sockets.seed = seed
     configuration.interfaces = [StackInterface(end, addresses: [IPPrefix(address)!])]
-    change(&configuration)
     do throws(StackError) {
       return try Stack(configuration)
     } catch {

@@ -10,7 +10,8 @@ import Timing
 /// threads share the stacks' tables, pools and accounts, and nothing else; none sleeps, and none waits for another.
 enum Scale {
   static let benchmark = Benchmark(
-    "scale", "bulk transfer with 1, 2, 4, … threads, each with its context; --contexts is the last"
+    "scale", "bulk transfer with 1, 2, 4, … threads, each with its context; --contexts is the last",
+    unitOfWork: "full segments of each thread"
   ) { options in try round(options) }
 
   private static func round(_ options: BenchmarkOptions) throws -> [BenchmarkSample] {
@@ -39,9 +40,23 @@ enum Scale {
     let link = LinkPair(left: .ip, right: .ip, queues: count)
     let far = try stack(link.left, "\(SteppedPair.farAddress)/24", contexts: count, seed: 2)
     let near = try stack(link.right, "10.8.0.2/24", contexts: count, seed: 1)
+    let measured = try transfer(near, far, options)
+    // The stacks end with what the sockets left, and their frames, which are their pools', before them.
+    withExtendedLifetime((near, far)) {
+      let scheduler = ManualScheduler(clock: VirtualClock(start: RealClock().now()))
+      scheduler.add(near.contexts)
+      scheduler.add(far.contexts)
+      scheduler.settle()
+      link.loseFrames()
+    }
+    return measured
+  }
+
+  /// The sockets go with its end.
+  private static func transfer(_ near: Stack, _ far: Stack, _ options: BenchmarkOptions) throws -> Measured {
     let ends = try connections(near, far, options)
-    let work = try ends.enumerated().map { index, ends in
-      try Lane(near.contexts, far.contexts, index, ends, options)
+    let work = ends.enumerated().map { index, ends in
+      Lane(near.contexts, far.contexts, index, ends, options)
     }
     let stop = AtomicWord(0)
     var threads: [WorkerThread] = []
@@ -55,19 +70,19 @@ enum Scale {
         throw BenchmarkFailure("the system has no thread to give: \(error).")
       }
     }
-    Processors.sleep(seconds: options.seconds)
-    stop.store(1)
+    if options.count == nil {
+      Processors.sleep(seconds: options.seconds)
+      stop.store(1)
+    }
     for thread in threads { thread.join() }
     let wall = watch.read().wall
     for lane in work { if let failure = lane.failure { throw failure } }
     let measured = Measured(
       units: work.reduce(0) { $0 + $1.units }, wall: wall, processor: work.reduce(0) { $0 + $1.processor })
-    // With the sockets their last references go, then the stacks, then the frames that are their pools'.
     for (writer, reader) in ends {
       writer.abort()
       reader.abort()
     }
-    withExtendedLifetime((near, far)) { link.loseFrames() }
     return measured
   }
 
@@ -140,6 +155,7 @@ enum Scale {
 private final class Lane: @unchecked Sendable {  // made, then its thread's, then looked at
   private let lane: SteppedLane
   private let ends: (StreamSocket, StreamSocket)
+  private let limit: Int
   private(set) var units = 0
   private(set) var processor = 0.0
   private(set) var failure: BenchmarkFailure?
@@ -147,9 +163,10 @@ private final class Lane: @unchecked Sendable {  // made, then its thread's, the
   init(
     _ near: ContextSet, _ far: ContextSet, _ index: Int, _ ends: (StreamSocket, StreamSocket),
     _ options: BenchmarkOptions
-  ) throws {
+  ) {
     lane = SteppedLane(near, far, index)
     self.ends = ends
+    limit = options.count.map { $0 * PairBulk.segment } ?? .max
   }
 
   func run(until stop: borrowing AtomicWord) {
@@ -157,7 +174,9 @@ private final class Lane: @unchecked Sendable {  // made, then its thread's, the
     var work = Transfer(lane, ends.0, ends.1)
     do throws(BenchmarkFailure) {
       var done = 0
-      while stop.load() == 0 { done += try work.turn(limit: .max) }
+      while stop.load() == 0, done < limit {
+        done += try work.turn(limit: limit == .max ? .max : limit - done)
+      }
       units = done
     } catch {
       failure = error

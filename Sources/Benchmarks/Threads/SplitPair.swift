@@ -8,13 +8,26 @@ import Timing
 /// A byte there and a byte back between two threads that never sleep, each of which steps its stack and is its program.
 enum SplitPair {
   static let benchmark = Benchmark(
-    "pair-rr-split", "exchanges of a byte; a thread for either stack, which is its program, and never sleeps"
+    "pair-rr-split", "exchanges of a byte; a thread for either stack, which is its program, and never sleeps",
+    unitOfWork: "exchanges"
   ) { options in try round(options) }
 
   private static func round(_ options: BenchmarkOptions) throws -> [BenchmarkSample] {
     let link = LinkPair(left: .ip, right: .ip)
     let far = try End(link.left, "\(SteppedPair.farAddress)/24", seed: 2)
     let near = try End(link.right, "10.8.0.2/24", seed: 1)
+    let measured = try exchange(near, far, options)
+    // What the sockets left, then the frames, which are the stacks' pools'.
+    for _ in 0..<8 {
+      near.step()
+      far.step()
+    }
+    withExtendedLifetime((near, far)) { link.loseFrames() }
+    return measured.samples("pair-rr-split", .perSecond)
+  }
+
+  /// The sockets go with its end.
+  private static func exchange(_ near: End, _ far: End, _ options: BenchmarkOptions) throws -> Measured {
     func take<Value>(_ answer: Answer<Result<Value, SocketError>>) throws -> Value {
       for _ in 0..<8 {
         near.step()
@@ -37,39 +50,42 @@ enum SplitPair {
     let done = SharedCounter()
     let mistakes = SharedCounter()
     let watch = Stopwatch(.process)
-    let threads: [WorkerThread]
+    let count = options.count ?? .max
     do throws(SystemFailure) {
-      threads = [
-        try WorkerThread(name: "far") {
-          while stop.load() == 0, let byte = far.wait(for: child, until: stop) {
-            if !far.put(~byte, child) { mistakes.increment() }
-          }
-        },
-        try WorkerThread(name: "near") {
-          var next: UInt8 = 0
-          while stop.load() == 0 {
-            next &+= 1
-            if !near.put(next, socket) { mistakes.increment() }
-            guard let byte = near.wait(for: socket, until: stop) else { return }
-            if byte != ~next { mistakes.increment() }
-            done.increment()
-          }
-        },
-      ]
+      let server = try WorkerThread(name: "far") {
+        while stop.load() == 0, let byte = far.wait(for: child, until: stop) {
+          if !far.put(~byte, child) { mistakes.increment() }
+        }
+      }
+      defer {
+        stop.store(1)
+        server.join()
+      }
+      let client = try WorkerThread(name: "near") {
+        var next: UInt8 = 0
+        while stop.load() == 0, done.value < UInt64(count) {
+          next &+= 1
+          if !near.put(next, socket) { mistakes.increment() }
+          guard let byte = near.wait(for: socket, until: stop) else { return }
+          if byte != ~next { mistakes.increment() }
+          done.increment()
+        }
+      }
+      if options.count == nil {
+        Processors.sleep(seconds: options.seconds)
+        stop.store(1)
+      }
+      client.join()
     } catch {
       throw BenchmarkFailure("the system has no thread to give: \(error).")
     }
-    Processors.sleep(seconds: options.seconds)
-    stop.store(1)
     let (wall, processor) = watch.read()
     let measured = Measured(units: Int(done.value), wall: wall, processor: processor)
-    for thread in threads { thread.join() }
     guard mistakes.value == 0 else { throw BenchmarkFailure("bytes arrived that were not sent.") }
     socket.abort()
     child.abort()
     listener.close()
-    withExtendedLifetime((near, far)) { link.loseFrames() }
-    return measured.samples("pair-rr-split", .perSecond)
+    return measured
   }
 }
 
