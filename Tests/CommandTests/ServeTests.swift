@@ -51,7 +51,7 @@ import Testing
     (["--tap", "t", "--address", "10.0.0.1/8", "--mtu", "100"], "576"),
     (["--tap", "t", "--address", "10.0.0.1/8", "--queues", "17"], "1 to 16"),
     (["--tap", "t", "--address", "10.0.0.1/8", "--limit", "0"], "1 to 1000000"),
-    (["--tap", "t", "--address", "10.0.0.1/8", "--sysctl", "no=1"], "not known"),
+    (["--tap", "t", "--address", "10.0.0.1/8", "--sysctl", "no=1"], "not a setting"),
   ])
   func whatMakesNoSenseIsRefused(_ arguments: [String], _ words: String) {
     do {

@@ -61,7 +61,7 @@ enum XDPSite {
   static func ip(_ words: String...) throws {
     let arguments = ["ip"] + words
     var pointers = unsafe arguments.map { unsafe strdup($0) } + [nil]
-    defer { for unsafepointer in unsafe pointers { unsafe free(pointer) } }
+    defer { for unsafe pointer in unsafe pointers { unsafe free(pointer) } }
     var child: pid_t = 0
     let result = unsafe posix_spawnp(&child, "ip", nil, nil, &pointers, environ)
     guard result == 0 else { throw Refusal(text: "no ip(8): errno \(result)") }

@@ -36,8 +36,8 @@ import Wire
     return request
   }
 
-  /// Q7: nothing is said before the verdict, however often the SYN comes; then there is one connection.
-  @Test(arguments: [1, 3]) func Q7_aSynWaitsForItsVerdictAndIsAnsweredOnce(contexts: Int) throws {
+  /// Q8: nothing is said before the verdict, however often the SYN comes; then there is one connection.
+  @Test(arguments: [1, 3]) func Q8_aSynWaitsForItsVerdictAndIsAnsweredOnce(contexts: Int) throws {
     let network = try makeNetwork(contexts: contexts)
     var list = RequestList()
     do {
@@ -89,8 +89,8 @@ import Wire
     network.expectNothingLeft()
   }
 
-  /// Q7: who gave up is not answered, and who begins anew has a verdict of its own.
-  @Test func Q7_PCB_MATCH_aVerdictIsForItsSynAlone() throws {
+  /// Q8: who gave up is not answered, and who begins anew has a verdict of its own.
+  @Test func Q8_PCB_MATCH_aVerdictIsForItsSynAlone() throws {
     let network = try makeNetwork()
     var list = RequestList()
     do {

@@ -32,7 +32,7 @@
   extension Catalogue {
     static let transparents: [Scenario] = [
       Scenario(
-        id: "Q7+AQ-DUP",
+        id: "Q8+AQ-DUP",
         title:
           "a SYN comes twice, at both contexts, while its shard is busy and its verdict comes: one connection",
         mutations: ["heldSynNotLookedFor", "heldSynForgottenBeforeChild"]
@@ -62,7 +62,7 @@
           let answers = peer.received().filter { $0.flags.contains(.syn) }
           run.require(
             !answers.isEmpty && answers.allSatisfy { $0.sequence == answers[0].sequence },
-            "Q7: a SYN had \(answers.count) answers of different connections, or none")
+            "Q8: a SYN had \(answers.count) answers of different connections, or none")
           let asked = world.counted { $0.transparentRequests.value }
           run.require(accepted.count == 1 && asked == 1, "AQ-DUP: one SYN, \(asked) requests")
           for socket in accepted { socket.abort() }
@@ -71,7 +71,7 @@
         }
       },
       Scenario(
-        id: "Q7+PCB-MATCH",
+        id: "Q8+PCB-MATCH",
         title: "who asked gives up and begins anew while the verdict on the first SYN is on its way",
         mutations: ["verdictForAnySyn"]
       ) { run in
@@ -104,16 +104,16 @@
             run.require(false, "PCB-MATCH: the verdict was for another SYN")
           }
           if !isGivenUp, case .failure? = first {
-            run.require(false, "Q7: a SYN that waited was not answered")
+            run.require(false, "Q8: a SYN that waited was not answered")
           }
           let isTold = peer.received().contains { $0.flags.contains(.syn) }
-          run.require(isTold == !isGivenUp, "Q7: who gave up was told, or who did not was not")
+          run.require(isTold == !isGivenUp, "Q8: who gave up was told, or who did not was not")
           if case .success(let socket)? = first { socket.abort() }
           taker.close()
         }
       },
       Scenario(
-        id: "Q7+AQ-CLOSE",
+        id: "Q8+AQ-CLOSE",
         title: "whoever takes requests stops while SYNs come: each is refused, and nothing of it is left",
         mutations: ["requestsLeftBehind"]
       ) { run in
