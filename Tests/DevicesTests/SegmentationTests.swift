@@ -141,8 +141,13 @@ import Wire
     bench.device.keepsFrames = true
     let chunks = ChunkPool(limit: 4)
     let payload = (0..<1400).map { UInt8(truncatingIfNeeded: $0) }
+    let account = UnsafeMutablePointer<PacketCredit>.allocate(capacity: 1)
+    unsafe account.initialize(to: PacketCredit(bell: GateBell(bench.queue.gate, GateEvents(rawValue: 0))))
+    let credit = unsafe PacketCreditRef(UnsafePointer(account))
     bench.run { cx in
       var packet = frame(bench.pool.ref, chunks.ref, payload, isIPv4: true, isTCP: true, size: 0)
+      credit.take(packet.charge)
+      packet.credit = credit
       packet.metadata.offload.segmentation = .none
       bench.queue.send(packet, &cx)
     }
@@ -150,6 +155,9 @@ import Wire
     bench.drain()
     try #require(bench.device.frames.count == 1)
     #expect(try look(bench.device.frames[0], isIPv4: true, isTCP: true).payload == payload)
+    #expect(credit.outstanding == 0, "it went out with what was attached, and came back without")
+    unsafe account.deinitialize(count: 1)
+    unsafe account.deallocate()
   }
 
   /// What says that it is a super-segment and is none is dropped, and counted.

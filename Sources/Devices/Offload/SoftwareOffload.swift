@@ -10,7 +10,12 @@ extension TransmitQueueRef {
     guard offload.segmentation == .none else { return sendCut(packet, &cx) }
     var isWhole = true
     if offload.needsChecksum, !offloads.contains(.checksum) { isWhole = packet.completeChecksum() }
-    if packet.pieceCount > 0, !offloads.contains(.gathering) { isWhole = packet.gather() && isWhole }
+    if packet.pieceCount > 0, !offloads.contains(.gathering) {
+      let charge = packet.charge
+      isWhole = packet.gather() && isWhole
+      // It occupies less from here on, and that is what comes back when it has left.
+      if packet.charge < charge { packet.credit?.give(charge - packet.charge) }
+    }
     guard isWhole else { return unsafe state.pointee.counters.offloadDrops.increment() }
     submit(packet, &cx)
   }
