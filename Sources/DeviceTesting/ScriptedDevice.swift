@@ -44,6 +44,9 @@ public final class ScriptedDevice: Device, @unchecked Sendable {  // see each fi
   /// Runs between a look that found no room and the stop, where a completion may race. Set at rest.
   public var beforeStop: () -> Void = {}
 
+  /// What it does for its senders.
+  public let offloads: DeviceOffloads
+
   private let ring: ScriptedRing
   /// (a) Packets that the device is done with, until the gate's owner fetches them.
   private let done = Mailbox()
@@ -54,10 +57,12 @@ public final class ScriptedDevice: Device, @unchecked Sendable {  // see each fi
   private var transmit: TransmitQueueRef?
   private var receive: ReceiveSignalRef?
 
-  /// A device whose ring holds so many frames.
+  /// A device whose ring holds so many frames, and which does so much for its senders.
   public init(
-    _ serialization: TransmitSerialization = .gate, completion: TransmitCompletion = .later, slots: Int
+    _ serialization: TransmitSerialization = .gate, completion: TransmitCompletion = .later, slots: Int,
+    offloads: DeviceOffloads = []
   ) {
+    self.offloads = offloads
     transmitSerialization = serialization
     transmitCompletion = completion
     ring = ScriptedRing(slots)

@@ -22,7 +22,7 @@ final class Bench {
 
   init(
     _ kind: TransmitSerialization = .gate, completion: TransmitCompletion = .later, slots: Int,
-    contexts count: Int = 1, guests: Int = 0,
+    contexts count: Int = 1, guests: Int = 0, offloads: DeviceOffloads = [],
     _ configuration: TransmitConfiguration = TransmitConfiguration()
   ) throws {
     let contexts = count + guests
@@ -30,7 +30,7 @@ final class Bench {
       try ContextCoreRef.make(index: $0, host: $0 % count, kick: .counted)
     }
     cores = made
-    device = ScriptedDevice(kind, completion: completion, slots: slots)
+    device = ScriptedDevice(kind, completion: completion, slots: slots, offloads: offloads)
     unsafe batches = .allocate(capacity: contexts)
     for index in 0..<contexts {
       unsafe (batches + index).initialize(to: TransmitBatch())

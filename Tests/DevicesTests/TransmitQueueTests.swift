@@ -127,7 +127,7 @@ import Wire
   @Test(arguments: DriverKindTests.kinds, [DisciplineChoice.fifo, .fqCodel])
   func X8_onlyWholePacketsEnterTheQueue(kind: TransmitSerialization, discipline: DisciplineChoice) throws {
     let bench = try Bench(
-      kind, slots: 1, contexts: 2,
+      kind, slots: 1, contexts: 2, offloads: .gathering,
       TransmitConfiguration(discipline: discipline, byteLimit: ByteLimitParameters(maximum: 0)))
     bench.device.keepsFrames = true
     let chunks = ChunkPool(limit: 64)
