@@ -262,4 +262,32 @@ import Wire
     script.wait(milliseconds: 1500)
     #expect(script.take().allSatisfy { $0.count == 10 })
   }
+
+  /// Numbers are compared within half of their space: nothing may stay where the connection began.
+  @Test func moreThanHalfOfTheNumbersPass() {
+    var configuration = Script.plain
+    configuration.maximumSegment = 65_000
+    configuration.windowScaling = true
+    var options = TCPOptions()
+    options.mss = 65_000
+    options.windowScale = 10
+    let script = Script.established(configuration, syn: options)
+    var (sent, rounds) = (0, 0)
+    while sent < 5 << 29, rounds < 10_000 {
+      script.enqueue(65_000 * 100)
+      var passed = 0
+      while passed < 65_000 * 100, rounds < 10_000 {
+        let count = script.take().reduce(0) { $0 + $1.count }
+        passed += count
+        script.now = script.now.adding(milliseconds: 1)
+        script.inject(.ack, 1, ack: 1 + sent + passed)
+        rounds += 1
+      }
+      sent += passed
+    }
+    #expect(sent >= 5 << 29)
+    #expect(script.effects.acknowledgedBytes == sent)
+    script.enqueue(10)
+    #expect(script.take().map(\.count) == [10], "nothing small is out")
+  }
 }

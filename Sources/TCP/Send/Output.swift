@@ -181,7 +181,8 @@ extension TCPConnection {
 
   /// RFC 5681 section 4.1: the window says nothing any more about the path.
   private mutating func restartAfterIdle(now: Instant) {
-    guard send.unsentBytes > 0, send.next > send.initial + 1 else { return }
+    guard send.unsentBytes > 0, send.next != send.initial + 1, !send.isSynOut || send.next > send.initial
+    else { return }
     let idle = now - send.lastTransmission
     control.note(.resumed(after: idle), now: now)
     if let validation = window.validation { return validateWindow(validation, now: now) }

@@ -9,7 +9,15 @@ struct SendSequence {
   /// ISS.
   let initial: SequenceNumber
   /// SND.UNA: the oldest sequence number not acknowledged.
-  var unacknowledged: SequenceNumber
+  var unacknowledged: SequenceNumber {
+    didSet {
+      isSynOut = false
+      // What is compared with it must not fall behind by half of the numbers.
+      smallEnd = SequenceNumber.later(smallEnd, unacknowledged)
+    }
+  }
+  /// Our SYN is not acknowledged. (Its number says so only for the first 2 GiB.)
+  private(set) var isSynOut = true
   /// SND.NXT: what is sent next for the first time.
   var next: SequenceNumber
   /// One past the highest sequence number ever sent: `next`, or beyond it the byte that probed a closed window. What
@@ -66,7 +74,7 @@ struct SendSequence {
   }
 
   /// The sequence number of the first byte in the queue.
-  var dataStart: SequenceNumber { SequenceNumber.later(unacknowledged, initial + 1) }
+  var dataStart: SequenceNumber { isSynOut ? unacknowledged + 1 : unacknowledged }
   /// Bytes in the queue, sent or not. Once the FIN is acknowledged there are none.
   var queuedBytes: Int { max(0, queueEnd - dataStart) }
   /// Bytes of the queue from `next` on; negative when the FIN has been sent.
