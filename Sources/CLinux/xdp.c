@@ -111,7 +111,14 @@ int sluice_xdp_direct(const struct sluice_xdp_program *attached, uint32_t queue,
 }
 
 void sluice_xdp_detach(struct sluice_xdp_program *attached) {
-  if (attached->link >= 0) close(attached->link);
+  if (attached->link >= 0) {
+    // Now, and not when the last copy of the descriptor is closed, which a child may have.
+    union bpf_attr attributes;
+    memset(&attributes, 0, sizeof attributes);
+    attributes.link_detach.link_fd = (uint32_t)attached->link;
+    bpf(BPF_LINK_DETACH, &attributes);
+    close(attached->link);
+  }
   if (attached->map >= 0) close(attached->map);
   attached->link = attached->map = -1;
 }

@@ -26,7 +26,7 @@ public import Exclusion
   /// Has it run soon. Any thread; does not wait.
   public func rouse() {
     // Where its own context delivers, which it may touch: it is the next to run.
-    if ThreadLocal.currentContext == core { return runner.noteResident() }
+    if core.runsHere { return runner.noteResident() }
     contexts.perform(on: core.index) { cx in unsafe cx.state.pointee.isResidentDue = true }
   }
 

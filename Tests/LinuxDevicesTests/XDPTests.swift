@@ -61,7 +61,7 @@ enum XDPSite {
   static func ip(_ words: String...) throws {
     let arguments = ["ip"] + words
     var pointers = unsafe arguments.map { unsafe strdup($0) } + [nil]
-    defer { for unsafe pointer in unsafe pointers { unsafe free(pointer) } }
+    defer { for index in unsafe pointers.indices { unsafe free(pointers[index]) } }
     var child: pid_t = 0
     let result = unsafe posix_spawnp(&child, "ip", nil, nil, &pointers, environ)
     guard result == 0 else { throw Refusal(text: "no ip(8): errno \(result)") }
@@ -168,17 +168,22 @@ struct XDPTests {
 
   @Test func theInterfaceIsLeftAsItWas() throws {
     try XDPSite.enter {
-      for _ in 0..<3 {
+      do {
         let device = try Self.device()
         // Ours while it is there.
         #expect(throws: LinkError.xdpRefused(call: "program", errno: EBUSY)) { try Self.device() }
         withExtendedLifetime(device) {}
       }
+      // And anybody's afterwards.
+      let index = unsafe sluice_interface_index(XDPSite.far)
+      var program = sluice_xdp_program()
+      let attached = unsafe sluice_xdp_attach(index, 1, &program)
+      #expect(attached == 0)
+      unsafe sluice_xdp_detach(&program)
       #expect(throws: LinkError.queuesDiffer(name: XDPSite.far, queues: 1)) { try Self.device(queues: 2) }
       #expect(throws: LinkError.interfaceUnknown(name: "nonexistent0", errno: ENODEV)) {
         try XDPDevice(name: "nonexistent0", address: MACAddress(1))
       }
-      _ = try Self.device()
     }
   }
 }

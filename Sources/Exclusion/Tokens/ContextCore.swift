@@ -77,6 +77,8 @@ public enum AttachmentSlot: Int, Sendable, CaseIterable {
     // The port is the core's first field, and never moves.
     unsafe ContextPortRef(UnsafeRawPointer(core).assumingMemoryBound(to: ContextPort.self))
   }
+  /// Whether the calling thread runs it now.
+  public var runsHere: Bool { unsafe ThreadLocal.currentContextAddress == UInt(bitPattern: raw) }
   /// What it counts about gates.
   @inlinable public var gates: GateCounters { _read { yield unsafe core.pointee.gates } }
   /// Its wake-ups that wait for the end of the pass.

@@ -11,7 +11,7 @@ final class ServiceResident: @unchecked Sendable {  // the context's thread's, b
   /// Published at the loop's event queue.
   private var ticket: Waiter.Ticket?
   /// Who waits for the end.
-  private var whenEnded: WakeTarget?
+  private var whenEnded: Answer<Void>?
   /// (c) Has it run.
   private var target: WakeTarget?
   /// They keep it.
@@ -30,13 +30,10 @@ final class ServiceResident: @unchecked Sendable {  // the context's thread's, b
 
   /// Ends the loop, and waits for that. Any thread but a context's, before the contexts stop.
   func stop(_ loop: ServiceLoop) {
-    let parker = Parker()
-    let target = parker.wakeTarget
-    tell { $0.whenEnded = target }
+    let answer = Answer<Void>(loop.queue.point.account)
+    tell { $0.whenEnded = answer }
     loop.queue.close()
-    withApplication { held in
-      while !parker.park(&held) {}
-    }
+    _ = answer.wait()
   }
 
   /// Changes it on the context's thread, and has it run.
@@ -77,9 +74,9 @@ final class ServiceResident: @unchecked Sendable {  // the context's thread's, b
   }
 
   private func tellEnd() -> Bool {
-    if loop == nil, let target = whenEnded {
+    if loop == nil, let answer = whenEnded {
       whenEnded = nil
-      withApplication { held in wake(target, &held) }
+      contexts.perform(on: index) { cx in answer.complete((), &cx) }
     }
     return false
   }

@@ -1,7 +1,8 @@
 import Devices
-import Exclusion
 import Glibc
 import Sluice
+import SoftInterrupts
+import Sockets
 
 /// One `sluice serve`, from the opening of its link to the end of the stack.
 struct Serving {
@@ -72,17 +73,12 @@ struct Serving {
 
   /// The state as JSON. Blocks until a task has asked for it.
   private static func status(_ host: ServiceHost) -> String {
-    let parker = Parker()
-    let target = parker.wakeTarget
-    let answer = StatusAnswer()
+    let answer = Answer<String>(host.stack.layer.wakeAccount)
     Task {
-      answer.text = await StatusPage(host: host).status().json.text
-      withApplication { held in wake(target, &held) }
+      let text = await StatusPage(host: host).status().json.text
+      host.stack.contexts.perform(on: 0) { cx in answer.complete(text, &cx) }
     }
-    withApplication { held in
-      while !parker.park(&held) {}
-    }
-    return answer.text
+    return answer.wait() ?? ""
   }
 
   private static func print(_ text: String) {
@@ -96,9 +92,4 @@ struct Serving {
       offset += count
     }
   }
-}
-
-/// Written before its reader is woken.
-private final class StatusAnswer: @unchecked Sendable {
-  var text = ""
 }
