@@ -131,6 +131,24 @@ import Testing
     }
   }
 
+  /// What came and that nothing more will come is told once, together.
+  @Test func theEndIsSeenBehindTheLastBytes() async throws {
+    try await withServices { _, services, connect in
+      for port in [7, 9] as [UInt16] {
+        for size in 1...50 {
+          let stream = try await connect(port)
+          try await stream.write([UInt8](repeating: 1, count: size * 100))
+          stream.shutdownSend()
+          var back = 0
+          while let bytes = try await stream.read() { back += bytes.count }
+          #expect(back == (port == 7 ? size * 100 : 0))
+          stream.close()
+        }
+      }
+      #expect(total(services, \.finished) == 100)
+    }
+  }
+
   @Test func manyAtOnceAreAllServedAndThoseBeyondTheLimitAreReset() async throws {
     try await withServices(limit: 40) { _, services, connect in
       var streams: [TCPStream] = []

@@ -67,20 +67,23 @@ final class IperfDesk {
       unsafe span.withUnsafeBytes { bytes in unsafe role.text += bytes }
       return span.byteCount
     }
+    // Until there is nothing: an end that came with the last bytes is not told again.
+    var rest = ServedConnection.Verdict.waits
     switch outcome {
-    case .bytes, .wouldBlock: break
+    case .bytes: rest = .hasMore
+    case .wouldBlock: break
     case .endOfStream: return leave(role, role.test?.phase == .done ? .isDone : .failed)
     case .failed: return leave(role, .failed)
     }
     if role.test == nil {
-      guard role.text.count == Self.cookieBytes else { return .waits }
+      guard role.text.count == Self.cookieBytes else { return rest }
       meet(connection, role, slot: slot)
       return .hasMore
     }
     guard let test = role.test else { return .waits }
     while true {
       switch proceed(role, test, connection.stream) {
-      case .waits: return role.text.count >= Self.textLimit ? leave(role, .failed) : .waits
+      case .waits: return role.text.count >= Self.textLimit ? leave(role, .failed) : rest
       case .hasMore: continue
       case .isDone: return leave(role, .isDone)
       case .failed: return leave(role, .failed)

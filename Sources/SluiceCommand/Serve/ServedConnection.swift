@@ -43,36 +43,43 @@ struct ServedConnection {
   private func echo(_ counters: borrowing ServiceCounters) -> Verdict {
     var isFull = false
     var hasFailed = false
-    let outcome = stream.tryConsume(atMost: Self.budget) { span in
+    let verdict = consume(counters, until: { isFull || hasFailed }) { span in
       let written = unsafe span.withUnsafeBytes { unsafe stream.tryWrite($0) }
       switch written {
-      case .bytes(let count): return count
+      case .bytes(let count):
+        counters.bytesGiven.increment(by: UInt64(count))
+        // Less than all: space that comes back is told.
+        isFull = count < span.byteCount
+        return count
       case .wouldBlock: isFull = true
       case .failed: hasFailed = true
       }
       return 0
     }
-    switch outcome {
-    case .bytes(let count):
-      counters.bytesTaken.increment(by: UInt64(count))
-      counters.bytesGiven.increment(by: UInt64(count))
-      if hasFailed { return .failed }
-      return isFull ? .waits : count < Self.budget ? .waits : .hasMore
-    case .endOfStream: return .isDone
-    case .wouldBlock: return .waits
-    case .failed: return .failed
-    }
+    return hasFailed ? .failed : verdict
   }
 
   func sink(_ counters: borrowing ServiceCounters) -> Verdict {
-    switch stream.tryConsume(atMost: Self.budget, { $0.byteCount }) {
-    case .bytes(let count):
-      counters.bytesTaken.increment(by: UInt64(count))
-      return count < Self.budget ? .waits : .hasMore
-    case .endOfStream: return .isDone
-    case .wouldBlock: return .waits
-    case .failed: return .failed
+    consume(counters, until: { false }) { $0.byteCount }
+  }
+
+  /// To where a read would wait, or the end: both may have come with the bytes, and are not told again.
+  private func consume(
+    _ counters: borrowing ServiceCounters, until isStopped: () -> Bool, _ body: (RawSpan) -> Int
+  ) -> Verdict {
+    var left = Self.budget
+    while left > 0 {
+      switch stream.tryConsume(atMost: left, body) {
+      case .bytes(let count):
+        counters.bytesTaken.increment(by: UInt64(count))
+        left -= count
+        if isStopped() { return .waits }
+      case .endOfStream: return .isDone
+      case .wouldBlock: return .waits
+      case .failed: return .failed
+      }
     }
+    return .hasMore
   }
 
   /// The same bytes again and again, which what is sent refers to.
