@@ -97,7 +97,7 @@ enum SocketInput {
     guard unsafe !sockets.pointer.pointee.run.items.isEmpty else { return }
     var items = ItemList()
     guard let (connection, key, hash) = unsafe sockets.pointer.pointee.run.end(&items) else { return }
-    if items.count > 1, connection.home == cx.index {
+    if items.count > 1, !cx.steers || connection.home == cx.index {
       // Free: one entry for all. Else each goes to whoever is inside, and counts.
       let isTaken = connection.gate.enterIfFree(&cx) { cx in
         connection.takeUp(cx)
