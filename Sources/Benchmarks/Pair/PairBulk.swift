@@ -16,7 +16,7 @@ enum PairBulk {
   /// A full segment's text: 1500 bytes less IPv4's and TCP's headers and the time stamps.
   static var segment: Int { 1448 }
   /// Every byte is compared before the clock runs; then congestion control has opened up as well.
-  private static var warm: Int { 16 << 20 }
+  private static var warm: Int { 4 << 20 }
 
   private static func round(
     _ name: String, _ options: BenchmarkOptions, _ offloads: DeviceOffloads = []
