@@ -22,8 +22,8 @@ static uint32_t interest(int writable, int edge) {
   return EPOLLIN | (writable ? EPOLLOUT : 0) | (edge ? EPOLLET : 0);
 }
 
-int sluice_epoll_add(int epoll, int descriptor, uint32_t token, int writable) {
-  return control(epoll, EPOLL_CTL_ADD, descriptor, interest(writable, !writable), token);
+int sluice_epoll_add(int epoll, int descriptor, uint32_t token, int edge) {
+  return control(epoll, EPOLL_CTL_ADD, descriptor, interest(0, edge), token);
 }
 
 int sluice_epoll_change(int epoll, int descriptor, uint32_t token, int writable, int edge) {

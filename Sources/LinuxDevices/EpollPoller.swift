@@ -30,7 +30,7 @@ public final class EpollPoller: DevicePoller, @unchecked Sendable {
 
   /// Watches for being readable.
   public func watch(descriptor: Int32, token: UInt32) throws {
-    let result = sluice_epoll_add(epoll, descriptor, token, 0)
+    let result = sluice_epoll_add(epoll, descriptor, token, 1)
     guard result == 0 else { throw PollerError(errno: -result) }
     watched[token] = Watched(descriptor: descriptor)
   }

@@ -74,9 +74,8 @@ int sluice_packet_join_fanout(int socket, int group);
 // --- epoll
 
 int sluice_epoll_create(void);
-/// Watches for being readable, and for room if `writable`; with `edge` only changes are told. 0 or a
-/// negative errno.
-int sluice_epoll_add(int epoll, int descriptor, uint32_t token, int writable);
+/// Watches for being readable; with `edge` only changes are told. 0 or a negative errno.
+int sluice_epoll_add(int epoll, int descriptor, uint32_t token, int edge);
 int sluice_epoll_change(int epoll, int descriptor, uint32_t token, int writable, int edge);
 int sluice_epoll_remove(int epoll, int descriptor);
 
