@@ -155,9 +155,10 @@ final class IperfDesk {
     _ counters: borrowing ServiceCounters
   ) -> ServedConnection.Verdict {
     let before = counters.bytesTaken.value &+ counters.bytesGiven.value
+    var place = 0  // nobody looks at what it is
     let verdict =
       stream.test.isReverse
-      ? (stream.test.phase == .running ? connection.fill(constants.source, counters) : .waits)
+      ? (stream.test.phase == .running ? connection.fill(constants.source, from: &place, counters) : .waits)
       : connection.sink(counters)
     stream.bytes += Int(
       truncatingIfNeeded: counters.bytesTaken.value &+ counters.bytesGiven.value &- before)

@@ -11,6 +11,8 @@ struct ServedConnection {
   let role: IperfDesk.Role?
   /// It is among those that have something to do.
   var isQueued = false
+  /// How far it is in what it sends again and again.
+  var place = 0
 
   /// What is to be done with it now.
   enum Verdict {
@@ -27,13 +29,15 @@ struct ServedConnection {
   /// Bytes each way that a connection may have before the others have their turn.
   private static var budget: Int { 1 << 20 }
 
-  /// Goes on as far as it can. Never waits.
-  func advance(_ constants: ServiceConstants, _ counters: borrowing ServiceCounters) -> Verdict {
+  /// Goes on as far as it can, from `place` on if it only sends. Never waits.
+  func advance(
+    _ constants: ServiceConstants, _ counters: borrowing ServiceCounters, from place: inout Int
+  ) -> Verdict {
     switch service {
     case .echo: echo(counters)
     case .sink: sink(counters)
-    case .source: fill(constants.source, counters)
-    case .chargen: fill(constants.lines, counters)
+    case .source: fill(constants.source, from: &place, counters)
+    case .chargen: fill(constants.lines, from: &place, counters)
     case .iperf: preconditionFailure("the desk goes on with those")
     }
   }
@@ -82,15 +86,19 @@ struct ServedConnection {
     return .hasMore
   }
 
-  /// The same bytes again and again, which what is sent refers to.
-  func fill(_ bytes: SharedBytes, _ counters: borrowing ServiceCounters) -> Verdict {
+  /// The same bytes again and again, which what is sent refers to, from `place` on.
+  func fill(
+    _ bytes: SharedBytes, from place: inout Int, _ counters: borrowing ServiceCounters
+  ) -> Verdict {
     var left = Self.budget
     while left > 0 {
-      switch stream.tryWrite(bytes, count: bytes.count) {
+      let wanted = bytes.count - place
+      switch stream.tryWrite(bytes, from: place, count: wanted) {
       case .bytes(let count):
         counters.bytesGiven.increment(by: UInt64(count))
         left -= count
-        if count < bytes.count { return .waits }
+        place = count < wanted ? place + count : 0
+        if count < wanted { return .waits }
       case .wouldBlock: return .waits
       case .failed: return .failed
       }

@@ -79,12 +79,14 @@ final class ServiceLoop: @unchecked Sendable {  // the driving thread's, but for
     for slot in turn {
       guard let connection = served[slot], connection.isQueued, let constants else { continue }
       served[slot]?.isQueued = false
+      var place = connection.place
       let verdict =
         if let role = connection.role {
           desk.advance(connection, role, slot: slot, constants, counters)
         } else {
-          connection.advance(constants, counters)
+          connection.advance(constants, counters, from: &place)
         }
+      served[slot]?.place = place
       switch verdict {
       case .waits: break
       case .hasMore: enqueue(slot)
