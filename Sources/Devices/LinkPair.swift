@@ -40,7 +40,7 @@ public final class LinkPair: Sendable {
 }
 
 /// One end of a ``LinkPair``.
-@safe public final class LinkEnd: Device, @unchecked Sendable {  // constant; what it refers to is shared by itself
+@safe public final class LinkEnd: Device, @unchecked Sendable {  // constant; what it refers to sees to itself
   /// The name that users see.
   public let name: String
   /// The kind of link.
