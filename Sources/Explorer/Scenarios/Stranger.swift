@@ -49,18 +49,23 @@
       world.link.right.flush(queue: context)
     }
 
-    /// What came for it since it last looked.
-    func received() -> [TCPHeader] {
-      var headers: [TCPHeader] = []
+    /// What came for it since anybody last looked; what came for others is lost.
+    func received() -> [TCPHeader] { Stranger.received([self])[0] }
+
+    /// What came for each of several at the same link since anybody last looked.
+    static func received(_ strangers: [Stranger]) -> [[TCPHeader]] {
+      let world = strangers[0].world
+      var headers = strangers.map { _ in [TCPHeader]() }
       for queue in 0..<world.contexts.count {
         var batch = PacketQueue()
         _ = world.link.right.receive(
-          queue: queue, limit: 64, pool: pool.ref, now: Instant(milliseconds: 0), into: &batch)
+          queue: queue, limit: 64, pool: strangers[0].pool.ref, now: Instant(milliseconds: 0), into: &batch)
         while var packet = batch.popFirst() {
           packet.trimFront(IPv4Header.fixedByteCount)
-          guard let (header, _) = try? TCPHeader.parse(packet.bytes), header.destinationPort == key.remotePort
+          guard let (header, _) = try? TCPHeader.parse(packet.bytes),
+            let place = strangers.firstIndex(where: { $0.key.remotePort == header.destinationPort })
           else { continue }
-          headers.append(header)
+          headers[place].append(header)
         }
       }
       return headers

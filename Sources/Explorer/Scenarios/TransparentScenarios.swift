@@ -121,13 +121,12 @@
           let taker = Taker(world)
           let peers = [Stranger(world, to: 7, home: 0), Stranger(world, to: 9, home: 1)]
           world.concurrently([
-            ("peer 0", { peers[0].send(.syn, at: 1) }), ("peer 1", { peers[1].send(.syn, at: 1) }),
+            ("peer 0", { peers[0].send(.syn, at: 0) }), ("peer 1", { peers[1].send(.syn, at: 1) }),
             ("closer", { taker.close() }),
           ])
           world.settle()
           run.require(world.sockets.requestsHeld == 0, "AQ-CLOSE: a request is held that nobody will decide")
-          for peer in peers {
-            let answers = peer.received()
+          for answers in Stranger.received(peers) {
             run.require(
               answers.count == 1 && answers[0].flags.contains(.rst),
               "AQ-CLOSE: a SYN had \(answers.count) answers")
