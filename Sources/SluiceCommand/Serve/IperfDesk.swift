@@ -31,10 +31,14 @@ final class IperfDesk {
     /// Of one that carries bytes.
     fileprivate var stream: Stream?
   }
+  /// A stream refers to its test, and the test to what its streams count.
   fileprivate final class Stream {
     let test: Test
-    var bytes = 0
+    let tally = Tally()
     init(_ test: Test) { self.test = test }
+  }
+  fileprivate final class Tally {
+    var bytes = 0
   }
   fileprivate final class Test {
     enum Phase { case parameters, streams, running, results, done }
@@ -42,7 +46,7 @@ final class IperfDesk {
     var phase = Phase.parameters
     var wanted = 1
     var isReverse = false
-    var streams: [(stream: Stream, slot: Int)] = []
+    var streams: [(tally: Tally, slot: Int)] = []
     /// Of the connection that says what is done.
     let slot: Int
     init(_ cookie: [UInt8], slot: Int) { (self.cookie, self.slot) = (cookie, slot) }
@@ -145,7 +149,7 @@ final class IperfDesk {
     }
     let stream = Stream(test)
     role.stream = stream
-    test.streams.append((stream, slot))
+    test.streams.append((stream.tally, slot))
     // Whoever asked for the streams sees to it that the test begins.
     roused.append(test.slot)
   }
@@ -160,7 +164,7 @@ final class IperfDesk {
       stream.test.isReverse
       ? (stream.test.phase == .running ? connection.fill(constants.source, from: &place, counters) : .waits)
       : connection.sink(counters)
-    stream.bytes += Int(
+    stream.tally.bytes += Int(
       truncatingIfNeeded: counters.bytesTaken.value &+ counters.bytesGiven.value &- before)
     return verdict
   }
@@ -205,7 +209,7 @@ final class IperfDesk {
           .object {
             // The client numbers them so: the second is 3.
             $0["id"] = .number(number == 0 ? 1 : number + 2)
-            $0["bytes"] = .number(entry.stream.bytes)
+            $0["bytes"] = .number(entry.tally.bytes)
             for name in ["retransmits", "errors", "packets"] { $0[name] = .number(0) }
             $0["jitter"] = .real(0)
           }
