@@ -64,7 +64,7 @@ import Testing
 }
 
 /// The services on the loopback interface of a stack, on the threads of its contexts.
-@Suite(.timeLimit(.minutes(1))) struct StreamServiceTests {
+@Suite(.timeLimit(.minutes(5))) struct StreamServiceTests {
   private func withServices(
     limit: Int = 100,
     _ body: (Stack, StreamServices, _ connect: (UInt16) async throws -> TCPStream) async throws -> Void

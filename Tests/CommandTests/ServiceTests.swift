@@ -5,7 +5,7 @@ import Testing
 @testable import SluiceCommand
 
 /// The services on the loopback interface of a stack.
-@Suite(.timeLimit(.minutes(1))) struct ServiceTests {
+@Suite(.timeLimit(.minutes(5))) struct ServiceTests {
   private func withServices(
     limit: Int = 100, _ body: (Stack, ServiceHost) async throws -> Void
   ) async throws {

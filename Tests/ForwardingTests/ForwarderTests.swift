@@ -6,7 +6,7 @@ import Testing
 import Wire
 
 /// Forwards to services on the loopback interface of a stack, whose clients are this machine's own sockets.
-@Suite(.timeLimit(.minutes(1))) struct ForwarderTests {
+@Suite(.timeLimit(.minutes(5))) struct ForwarderTests {
   private static let guest = SocketAddress("127.0.0.1:7")!
 
   /// A stack that forwards a port of 127.0.0.1 to its own port 7; nothing is left of it afterwards.

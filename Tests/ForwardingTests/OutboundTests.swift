@@ -9,7 +9,7 @@ import Wire
 @testable import Forwarding
 
 /// A guest behind a gateway, both stacks in memory, and servers of this machine, which the gateway's address leads to.
-@Suite(.timeLimit(.minutes(1))) struct OutboundTests {
+@Suite(.timeLimit(.minutes(5))) struct OutboundTests {
   private static let gateway = IPAddress("10.0.2.2")!
   private static let nameServer = IPAddress("10.0.2.3")!
 

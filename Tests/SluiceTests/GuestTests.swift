@@ -3,7 +3,7 @@ import Sockets
 import Testing
 
 /// Programs that enter their connections themselves (DESIGN section 2).
-@Suite(.timeLimit(.minutes(1))) struct GuestTests {
+@Suite(.timeLimit(.minutes(5))) struct GuestTests {
   /// What is written is with the device when the call returns, and no context has run.
   @Test func aProgramSendsByItself() throws {
     let world = try World { $0.entry = .enterFree }

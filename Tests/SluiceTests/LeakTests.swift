@@ -5,7 +5,7 @@ import Glibc
 import Sluice
 import Testing
 
-@Suite(.timeLimit(.minutes(1))) struct LeakTests {
+@Suite(.timeLimit(.minutes(5))) struct LeakTests {
   /// RS-LEAK: a stack that ran, worked and ended has given its descriptors and threads back. In a process of its
   /// own, where nobody else opens any.
   @Test func RS_LEAK_descriptorsAndThreadsComeBack() async {

@@ -4,7 +4,7 @@ import Sluice
 import Testing
 
 /// Two stacks on a serial line: served at the serial level, and TCP and UDP as on any link.
-@Suite(.timeLimit(.minutes(1))) struct SerialStackTests {
+@Suite(.timeLimit(.minutes(5))) struct SerialStackTests {
   private func stack(_ device: SerialDevice, _ address: String) throws -> Stack {
     var configuration = StackConfiguration()
     configuration.interfaces = [StackInterface(device, addresses: [IPPrefix(address)!])]

@@ -4,7 +4,7 @@ import Sluice
 import Testing
 
 /// Stacks whose contexts run on threads of their own, used by blocked threads and by tasks.
-@Suite(.timeLimit(.minutes(1))) struct ThreadTests {
+@Suite(.timeLimit(.minutes(5))) struct ThreadTests {
   /// Two running stacks on a wire, or twice the same one on loopback.
   struct Running {
     let client: Stack
