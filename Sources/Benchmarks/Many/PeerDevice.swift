@@ -8,7 +8,7 @@ import Wire
 /// told to, and closes it when it is asked. What they say follows from what they hear, so that only the stack under
 /// measure has any memory of them. Their segments carry a segment size, a window scale and SACK, no time stamps.
 @safe
-final class PeerDevice: Device, @unchecked Sendable {  // the thread that steps the stack
+final class PeerDevice: Device, @unchecked Sendable {  // touched by the thread that steps the stack alone
   let name = "peers0"
   let mtu = 1500
   let linkLayer = LinkLayer.ip
@@ -102,7 +102,7 @@ final class PeerDevice: Device, @unchecked Sendable {  // the thread that steps 
 
   // MARK: Segments
 
-  /// A SYN that answers is acknowledged, and so is a FIN.
+  /// A SYN that answers is acknowledged, and so is a FIN. What is no segment of TCP is not for these peers.
   private func hear(_ bytes: RawSpan) {
     guard let view = try? IPv4View(bytes), let segment = try? TCPView(view.payload) else { return }
     let flags = segment.flags

@@ -152,7 +152,7 @@ enum Scale {
 }
 
 /// What one thread does.
-private final class Lane: @unchecked Sendable {  // made, then its thread's, then looked at
+private final class Lane: @unchecked Sendable {  // its maker's until the thread starts, and after the join
   private let lane: SteppedLane
   private let ends: (StreamSocket, StreamSocket)
   private let limit: Int

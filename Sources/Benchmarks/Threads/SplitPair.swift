@@ -90,7 +90,7 @@ enum SplitPair {
 }
 
 /// A stack of one context and its program.
-private final class End: @unchecked Sendable {  // one thread at a time steps it
+private final class End: @unchecked Sendable {  // its thread steps it, who made it before and after
   let stack: Stack
   private let scheduler = ManualScheduler(clock: VirtualClock())
 

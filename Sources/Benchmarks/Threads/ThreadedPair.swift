@@ -135,6 +135,9 @@ extension ThreadedLoad {
   }
 }
 
+// The threads of all loads end when their connections do: the stacks are shut down under them, and whatever is thrown then
+// (`try?`) says no more than that. What is not as it must be before that is told by `wrong`, or by nothing being done.
+
 private struct Exchange: ThreadedLoad {
   private let tally = Tally()
   var done: UInt64 { tally.units.value }
