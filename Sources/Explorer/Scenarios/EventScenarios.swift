@@ -292,6 +292,28 @@
           server.abort()
         }
       },
+      Scenario(
+        id: "SO-NOFAIL", title: "a write that meets shutdown and close, and a peer that never closes",
+        mutations: ["refusedChainEndsNothing"]
+      ) { run in
+        SocketWorld.explore(run, changing: { $0.tcp.finWait2 = .milliseconds(10) }) { world in
+          let (client, server) = world.connection()
+          world.concurrently([
+            ("writer", { _ = client.writeNow([1]) }),
+            (
+              "closer",
+              {
+                client.shutdownSend()
+                client.close()
+              }
+            ),
+          ])
+          world.run(milliseconds: 50)
+          let left = world.sockets.inventory(limit: 4).connections.count
+          run.require(left == 1, "SO-NOFAIL: who has closed is still there")
+          server.abort()
+        }
+      },
     ]
   }
 

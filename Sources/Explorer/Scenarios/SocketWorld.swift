@@ -119,6 +119,8 @@
 
     /// Lets the context do what there is to do.
     func settle() { scheduler.settle() }
+    /// Lets time pass, and what is due in it happen; not while threads run.
+    func run(milliseconds: UInt64) { scheduler.run(milliseconds: milliseconds) }
 
     // MARK: Threads
 

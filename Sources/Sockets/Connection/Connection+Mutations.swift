@@ -12,6 +12,8 @@
     static let timerCancelledAway = Mutation("timerCancelledAway")
     /// What is due is taken to be due whenever the timer fires (TM-STALE).
     static let timerBelieved = Mutation("timerBelieved")
+    /// A close waits for bytes on their way that are refused, and is forgotten.
+    static let refusedChainEndsNothing = Mutation("refusedChainEndsNothing")
     /// A connection moves although segments are on their way to it (PCB-MOVE).
     static let moveIgnoresUnderWay = Mutation("moveIgnoresUnderWay")
   }

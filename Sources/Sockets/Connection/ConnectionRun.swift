@@ -282,9 +282,14 @@ extension ConnectionRef {
   fileprivate func enqueue(_ chain: consuming ByteChain, _ code: UInt16, _ cx: inout SoftInterrupt) {
     let bytes = chain.count
     unsafe owned.pointee.enqueued &+= UInt64(bytes)
-    // After our FIN nothing is taken (P3): shutdown came between the write and this.
-    guard unsafe !owned.pointee.isDropped, unsafe owned.pointee.engine.canEnqueue else {
-      return refuse(chain, SocketContextRef(cx))
+    guard unsafe !owned.pointee.isDropped else { return refuse(chain, SocketContextRef(cx)) }
+    guard unsafe owned.pointee.engine.canEnqueue else {
+      // After our FIN nothing is taken (P3): shutdown came between the write and this. A close may wait for it though.
+      refuse(chain, SocketContextRef(cx))
+      #if Explore
+        if Mutation.refusedChainEndsNothing.isOn { return }
+      #endif
+      return endSending([], &cx)
     }
     takeOver(chain)
     SocketContextRef(cx).withInternet { followRoute($0) }

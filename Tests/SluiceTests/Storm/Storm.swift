@@ -7,6 +7,7 @@ import Testing
 import Timing
 
 @testable import Sluice
+@testable import Sockets
 
 /// Threads that do at random what programs do to sockets, on two stacks with a wire between them. Every byte that
 /// is read is checked; whoever waits for what is there is found; and in the end nothing is left.
@@ -183,7 +184,8 @@ final class Storm: Sendable {
     }
     while remains() != before, RealClock().now() < limit { Self.pause(milliseconds: 20) }
     let after = remains()
-    #expect(after == before, "L9: counts at rest", sourceLocation: location)
+    let left = stacks.flatMap(\.layer.descriptions)
+    #expect(after == before, "L9: counts at rest: \(left)", sourceLocation: location)
   }
 
   private func report() {
@@ -201,6 +203,36 @@ final class Storm: Sendable {
     let parker = Parker()
     let until = RealClock().now().nanoseconds + milliseconds * 1_000_000
     withApplication { held in _ = parker.park(untilNanoseconds: until, &held) }
+  }
+}
+
+extension SocketLayer {
+  /// The connections that can be found, with what is needed to find out why.
+  fileprivate var descriptions: [String] {
+    var all: [String] = []
+    contexts.grace.withPin {
+      for index in 0..<contexts.count {
+        shard(index).forEach { all.append($0.description(on: self)) }
+      }
+    }
+    return all
+  }
+}
+
+extension ConnectionRef {
+  /// Nobody is inside any more: at worst a look that races, where all is lost already.
+  fileprivate func description(on layer: SocketLayer) -> String {
+    let (key, status, home) = (unsafe shared.pointee.key, status, home)
+    let (references, submitted) = unsafe (
+      shared.pointee.references.load(), shared.pointee.submitted.load()
+    )
+    let owned = withOwnedAtRest(layer) { owned in
+      "\(owned.engine.state), enqueued \(owned.enqueued), deferred \(owned.deferred.rawValue), "
+        + "orphan \(owned.isOrphan), dropped \(owned.isDropped), held \(owned.isHeld), "
+        + "armed \(String(describing: owned.armed)), due \(String(describing: owned.engine.nextDeadline))"
+    }
+    return "\(key.local) to \(key.remote) at \(home): status \(status.rawValue), references \(references), "
+      + "submitted \(submitted), unread \(available), rests \(isAtRest), \(owned)"
   }
 }
 
