@@ -1,14 +1,18 @@
 // The client of Benchmarks/compare: the kernel's own TCP against a server with echo at 7007, sink at 7009 and source at
 // 7019. One measurement a run, as a line of JSON.
 //
-//   client HOST up|down|exchange|connect [-t SECONDS] [-n CONNECTIONS] [-p SERVER_PID] [-c CPU] [-o OFFSET] [-k CONTROL]
+//   client HOST up|down|exchange|connect|idle [-t SECONDS] [-n CONNECTIONS] [-p SERVER_PID] [-c CPU] [-o OFFSET]
+//          [-k CONTROL] [-d DESTINATIONS]
 //
 //   up        one connection sends to the sink; ends when the server has everything
 //   down      one connection reads from the source
 //   exchange  a byte there and back on each of n connections, one at a time on each
 //   connect   n at a time: connect, a byte there and back, close; from 100 addresses in turn, HOST's network's .101 on,
 //             so that TIME-WAIT does not use the ports up
+//   idle      n connections, a byte there and back on each, and nothing more until standard input ends
 //
+// -d: connect goes to so many addresses in turn, HOST on, from whatever address the system takes: for networks that
+// translate the addresses of those behind them.
 // -p adds the processor seconds of the server, user and system. OFFSET is added to the ports.
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -29,7 +33,7 @@ enum { echo_port = 7007, sink_port = 7009, source_port = 7019, sample_limit = 1 
 
 static struct sockaddr_in server;
 static double seconds = 3;
-static int connections = 1, server_pid, port_offset;
+static int connections = 1, server_pid, port_offset, destinations;
 static const char *control;
 static char bytes[1 << 17];
 
@@ -201,11 +205,15 @@ static void start(int epoll) {
   static unsigned turn;
   struct sockaddr_in address = server, from = server;
   int socket = make_socket(SOCK_NONBLOCK), one = 1;
-  // The port is chosen with the whole 4-tuple in view, at connect.
-  setsockopt(socket, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
-  from.sin_port = 0;
-  from.sin_addr.s_addr = htonl((ntohl(server.sin_addr.s_addr) & ~255u) | (101 + turn++ % 100));
-  if (bind(socket, (struct sockaddr *)&from, sizeof from) != 0) give_up("an address to connect from");
+  if (destinations > 0) {
+    address.sin_addr.s_addr = htonl(ntohl(server.sin_addr.s_addr) + turn++ % (unsigned)destinations);
+  } else {
+    // The port is chosen with the whole 4-tuple in view, at connect.
+    setsockopt(socket, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
+    from.sin_port = 0;
+    from.sin_addr.s_addr = htonl((ntohl(server.sin_addr.s_addr) & ~255u) | (101 + turn++ % 100));
+    if (bind(socket, (struct sockaddr *)&from, sizeof from) != 0) give_up("an address to connect from");
+  }
   address.sin_port = htons((uint16_t)(echo_port + port_offset));
   if (connect(socket, (struct sockaddr *)&address, sizeof address) != 0 && errno != EINPROGRESS) give_up("connect");
   watch(epoll, EPOLL_CTL_ADD, socket, EPOLLOUT);
@@ -240,6 +248,21 @@ static void connect_many(void) {
   tell("connect", since, time, done, NULL, 0);
 }
 
+static void idle(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+  }
+  for (int i = 0; i < connections; i++) {
+    int socket = connect_to(echo_port);
+    if (write(socket, bytes, 1) != 1 || read(socket, bytes, 1) != 1) give_up("exchange");
+  }
+  printf("{\"mode\": \"idle\", \"connections\": %d}\n", connections);
+  fflush(stdout);
+  while (read(0, bytes, sizeof bytes) > 0) {}
+}
+
 int main(int count, char **words) {
   if (count < 3) return 2;
   server.sin_family = AF_INET;
@@ -251,6 +274,7 @@ int main(int count, char **words) {
       case 'p': server_pid = atoi(words[i + 1]); break;
       case 'o': port_offset = atoi(words[i + 1]); break;
       case 'k': control = words[i + 1]; break;
+      case 'd': destinations = atoi(words[i + 1]); break;
       case 'c': {
         cpu_set_t set;
         CPU_ZERO(&set);
@@ -267,6 +291,7 @@ int main(int count, char **words) {
   else if (strcmp(words[2], "exchange") == 0 && connections == 1) exchange_one();
   else if (strcmp(words[2], "exchange") == 0) exchange_many();
   else if (strcmp(words[2], "connect") == 0) connect_many();
+  else if (strcmp(words[2], "idle") == 0) idle();
   else return 2;
   return 0;
 }

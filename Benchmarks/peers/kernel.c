@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -53,6 +54,11 @@ static int serve(int socket) {
 int main(void) {
   int epoll = epoll_create1(EPOLL_CLOEXEC), one = 1;
   struct epoll_event events[256];
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+    limit.rlim_cur = limit.rlim_max < descriptor_limit ? limit.rlim_max : descriptor_limit;
+    setrlimit(RLIMIT_NOFILE, &limit);
+  }
   for (int kind = 0; kind < services; kind++) watch(epoll, listeners[kind] = listen_at(ports[kind]), EPOLLIN);
   while (1) {
     int count = epoll_wait(epoll, events, 256, -1);
