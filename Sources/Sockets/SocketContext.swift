@@ -70,6 +70,8 @@ struct SocketContext: ~Copyable {
   let transparent: UnsafeMutablePointer<TransparentState>?
   /// (o) this context: SYNs for others that wait for a verdict.
   var heldSyns = HeldSyns()
+  /// (o) this context.
+  var routes = RouteCache()
 }
 
 /// A handle to the running context's part.
@@ -125,12 +127,14 @@ struct SocketContextRef {
       header, from: key.localAddress, to: key.remoteAddress, order: optionOrder, protection, into: &packet)
     if outgoing.flags.contains(.rst) { counters.resetsSent.increment() }
     counters.segmentsSent.increment()
+    // Not of a link-local peer: that one is asked for by its link.
+    let route = key.remoteAddress.isLinkLocal ? nil : route(to: key.remoteAddress, from: key.localAddress)
     var segment: Packet? = packet
     withInternet { internet in
       guard let packet = segment.take() else { return }
       _ = internet.send(
         packet, from: key.localAddress, to: key.remoteAddress, protocol: .tcp, hopLimit: marks.hopLimit,
-        trafficClass: marks.trafficClass, mayFragment: marks.mayFragment, &cx)
+        trafficClass: marks.trafficClass, mayFragment: marks.mayFragment, route: route, &cx)
     }
   }
 

@@ -128,14 +128,16 @@ extension SocketLayer {
     guard name.address.isUnspecified || internet.isOwn(name.address) else {
       return .failure(.addressNotAvailable)
     }
-    for port in name.port != 0 ? [name.port] : ports.anyOrder() {
+    let ignoresConnections = isNamed || `protocol` != .tcp || options.contains(.reuseAddress)
+    func key(_ port: UInt16) -> BindingKey? {
       let key = BindingKey(name, port: port, protocol: `protocol`, options)
       let use = PortUse(owner: 0, key: key, options: options, isListening: isListening)
-      guard bindings.mayClaim(use, instead: owner) else { continue }
-      let ignoresConnections = isNamed || `protocol` != .tcp || options.contains(.reuseAddress)
-      if ignoresConnections || !hasConnections(key) { return .success(key) }
+      guard bindings.mayClaim(use, instead: owner) else { return nil }
+      return ignoresConnections || !hasConnections(key) ? key : nil
     }
-    return .failure(.addressInUse)
+    if name.port != 0 { return key(name.port).map { .success($0) } ?? .failure(.addressInUse) }
+    let free = ports.firstOfAny { key($0) != nil }
+    return free.flatMap { key($0) }.map { .success($0) } ?? .failure(.addressInUse)
   }
 
   /// Whether connections, in whatever state, have such a name. Takes time in proportion to all connections.
@@ -218,7 +220,8 @@ extension SocketLayer {
     case .failure(let error): return .failure(error)
     case .success(let chosen): flow = chosen
     }
-    let opening = opening(flow.key, configuration.tcp, StreamShape(), limits, now: now)
+    let opening = opening(
+      flow.key, configuration.tcp, StreamShape(), limits, mtu: sockets.mtu(flow.key), now: now)
     let engine = TCPConnection.active(
       iss: opening.iss, timestampOffset: opening.timestampOffset, configuration: opening.configuration,
       now: now)
@@ -248,7 +251,11 @@ extension SocketLayer {
       return .failure(.invalidAddress)
     }
     let hint = local.flatMap { $0.address.isUnspecified ? nil : $0.address }
-    guard let route = internet.route(to: remote.address, sourceHint: hint, zone: remote.zone) else {
+    let route =
+      remote.zone == 0
+      ? sockets.route(to: remote.address, from: hint)
+      : internet.route(to: remote.address, sourceHint: hint, zone: remote.zone)
+    guard let route else {
       return .failure(hint == nil ? .networkUnreachable : .addressNotAvailable)
     }
     var key = FlowKey(
@@ -263,11 +270,12 @@ extension SocketLayer {
 
   /// What the engine of a connection that opens now begins with.
   func opening(
-    _ key: FlowKey, _ wanted: TCPConfiguration, _ shape: StreamShape, _ limits: BufferLimits, now: Instant
+    _ key: FlowKey, _ wanted: TCPConfiguration, _ shape: StreamShape, _ limits: BufferLimits, mtu: Int?,
+    now: Instant
   ) -> (iss: SequenceNumber, timestampOffset: UInt32, configuration: TCPConfiguration) {
     (
       initialSequence(key, now: now), timestampOffset(key),
-      configuration(for: key, wanted, shape, limits: limits)
+      configuration(for: key, wanted, shape, limits: limits, mtu: mtu)
     )
   }
 

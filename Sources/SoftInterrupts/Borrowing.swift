@@ -105,7 +105,7 @@ extension ContextRunner {
       }
       if slept { Spin.slept(limit: limit) }
       // What is due is no event of anybody's.
-      if unsafe due <= state.pointee.timeSource.now().nanoseconds { _ = pass(&root) }
+      if unsafe due <= state.pointee.time.now().nanoseconds { _ = pass(&root) }
     }
     let delivered = unsafe state.pointee.core.wakes.delivered.value
     unsafe state.pointee.isBorrowerAlone =

@@ -71,6 +71,16 @@ public struct LevelCounters: ~Copyable, Sendable {
       }
     }
   }
+  /// One more of a level. The context only.
+  @inline(__always) func increment(_ level: Level) {
+    switch level {
+    case .clock: clock.increment()
+    case .net: net.increment()
+    case .serial: serial.increment()
+    case .bio: bio.increment()
+    case .general: general.increment()
+    }
+  }
   /// All levels together.
   public var total: UInt64 {
     clock.value &+ net.value &+ serial.value &+ bio.value &+ general.value

@@ -78,12 +78,12 @@ extension ContextRunner {
     let limit = unsafe missed == state.pointee.missedBorrows ? state.pointee.spinLimit : 0
     unsafe state.pointee.missedBorrows = missed
     if spin(limit: limit, until: { false }) { return poll() }
-    let now = unsafe state.pointee.timeSource.now()
+    let now = unsafe state.pointee.time.now()
     let deadline = sleepDeadline(now)
     unsafe state.pointee.counters.sleeps.increment()
     // What is constant: once the context is idle, all else may be a borrower's.
     let poller = unsafe state.pointee.poller
-    let clock = unsafe state.pointee.timeSource
+    let clock = unsafe state.pointee.time
     var known = port.borrows
     root.goOffline()
     defer { root.goOnline() }

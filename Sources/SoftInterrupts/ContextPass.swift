@@ -17,8 +17,8 @@ struct ContextRunner: @unchecked Sendable {  // the state behind it is touched b
 
   /// Runs every level once. True: work is left, run again without sleeping.
   func pass(_ root: inout ContextRoot) -> Bool {
-    let counters = unsafe state.pointee.counters
-    counters.entries.increment()
+    let state = unsafe state
+    unsafe state.pointee.counterSet._withUnsafeGuaranteedRef { $0.entries.increment() }
     let began = refreshNow()
     let isMoreLeft = root.withSoftInterrupt { (cx: inout SoftInterrupt) -> Bool in
       distribute()
@@ -31,72 +31,95 @@ struct ContextRunner: @unchecked Sendable {  // the state behind it is touched b
     }
     root.deliverWakeups()
     root.quiescent()
-    reclaim(&root)
+    if unsafe !state.pointee.limbo.isEmpty { reclaim(&root) }
     scheduleHousekeeping()
     publish(began)
-    counters.exits.increment()
     return isMoreLeft
   }
 
   /// Sorts what was posted by level, oldest first.
   private func distribute() {
+    let state = unsafe state
+    guard unsafe state.pointee.core.port.hasWork else { return }
     var posted = unsafe state.pointee.core.port.takeAll()
     while let item = posted.popFirst() {
       if item.kind == Handlers.Kind.receiveSignal {
         #if Explore
           if Mutation.signalTakenWithoutReceiving.isOn { continue }
         #endif
-        if unsafe state.pointee.sources[Int(item.value)].hasDescriptor {
-          unsafe state.pointee.sources[Int(item.value)].signal.settle()
+        let number = Int(item.value)
+        if unsafe state.pointee.sources[number].hasDescriptor {
+          unsafe state.pointee.sources[number].port._withUnsafeGuaranteedRef { $0.signal.settle() }
         }
         // At once, so that this pass receives: a source that became pending later would wait for the next.
-        unsafe state.pointee.sources[Int(item.value)].isPending = true
+        unsafe state.pointee.sources.setPending(number, true)
         continue
       }
       if item.kind == Handlers.Kind.steeringSignal {
-        unsafe state.pointee.incoming[Int(item.value)].isPending = true
+        let number = Int(item.value)
+        if unsafe !state.pointee.incoming[number].isPending {
+          unsafe state.pointee.incoming[number].isPending = true
+          unsafe state.pointee.pendingLanes += 1
+        }
         continue
       }
-      guard let entry = unsafe state.pointee.handlers.items[Int(item.kind.rawValue)] else {
+      let level = unsafe state.pointee.handlers._withUnsafeGuaranteedRef { $0.level(of: item.kind) }
+      guard let level else {
         preconditionFailure("PCB-POST: an item of a kind that nobody registered")
       }
-      unsafe state.pointee.queues[entry.level].append(item)
+      unsafe state.pointee.queues.of(level).pointee.append(item)
     }
   }
 
+  /// A level with nothing to do costs a load or two.
   private func runLevels(_ cx: inout SoftInterrupt) {
-    let budgets = unsafe state.pointee.budgets
-    var clock = Allowance(budgets.clock)
+    let state = unsafe state
+    var clock = unsafe Allowance(state.pointee.budgets.clock)
     runClock(&clock, &cx)
-    runMiddle(budgets, &clock, &cx)
-    for level in [Level.bio, .general] {
-      var left = Allowance(budgets[level])
-      runQueue(level, limit: left.items, &left, &cx)
-      noteEnd(level, left)
-      runClock(&clock, &cx)
-    }
+    runMiddle(&clock, &cx)
+    if hasWork(.bio) { runLow(.bio, &clock, &cx) }
+    if hasWork(.general) { runLow(.general, &clock, &cx) }
     if clock.isSpent, unsafe state.pointee.wheel.isBehind { noteEnd(.clock) }
     if !hasWakeRoom { unsafe state.pointee.counters.wakeRoomEnds.increment() }
   }
 
-  /// Net and serial are equals: they take turns, and who begins alternates from pass to pass.
-  private func runMiddle(_ budgets: LevelBudgets, _ clock: inout Allowance, _ cx: inout SoftInterrupt) {
+  private func runLow(_ level: Level, _ clock: inout Allowance, _ cx: inout SoftInterrupt) {
+    var left = unsafe Allowance(state.pointee.budgets[level])
+    runQueue(level, limit: left.items, &left, &cx)
+    noteEnd(level, left)
+    runClock(&clock, &cx)
+  }
+
+  /// Net and serial are equals: they take turns, and who begins alternates from pass to pass. Neither gets work while the
+  /// other one runs that it did not have, so one alone takes all turns.
+  private func runMiddle(_ clock: inout Allowance, _ cx: inout SoftInterrupt) {
+    let state = unsafe state
     let isSerialFirst = unsafe state.pointee.isSerialFirst
     unsafe state.pointee.isSerialFirst = !isSerialFirst
-    let (first, second) = isSerialFirst ? (Level.serial, Level.net) : (.net, .serial)
-    var (firstLeft, secondLeft) = (Allowance(budgets[first]), Allowance(budgets[second]))
-    var goesOn = true
-    while goesOn {
-      goesOn = takeTurn(first, limit: budgets.turn, &firstLeft, &cx)
-      if goesOn { runClock(&clock, &cx) }
-      if takeTurn(second, limit: budgets.turn, &secondLeft, &cx) {
-        goesOn = true
-        runClock(&clock, &cx)
+    let turn = unsafe state.pointee.budgets.turn
+    let (hasNet, hasSerial) = (hasWork(.net), hasWork(.serial))
+    if hasNet, hasSerial {
+      let (first, second) = isSerialFirst ? (Level.serial, Level.net) : (.net, .serial)
+      var firstLeft = unsafe Allowance(state.pointee.budgets[first])
+      var secondLeft = unsafe Allowance(state.pointee.budgets[second])
+      var goesOn = true
+      while goesOn {
+        goesOn = takeTurn(first, limit: turn, &firstLeft, &cx)
+        if goesOn { runClock(&clock, &cx) }
+        if takeTurn(second, limit: turn, &secondLeft, &cx) {
+          goesOn = true
+          runClock(&clock, &cx)
+        }
       }
+      noteEnd(first, firstLeft)
+      noteEnd(second, secondLeft)
+    } else if hasNet || hasSerial {
+      let level = hasNet ? Level.net : .serial
+      var left = unsafe Allowance(state.pointee.budgets[level])
+      while takeTurn(level, limit: turn, &left, &cx) { runClock(&clock, &cx) }
+      noteEnd(level, left)
     }
     raiseLanes()
-    noteEnd(first, firstLeft)
-    noteEnd(second, secondLeft)
   }
 
   /// Some frames of one queue, then some of what was posted. False: there was nothing, or the budget is spent.
@@ -114,6 +137,7 @@ struct ContextRunner: @unchecked Sendable {  // the state behind it is touched b
   /// Expired timers, one at a time: a handler may arm and cancel. Looked at after each turn too, so that a timer
   /// waits for one turn at most (TM-LATE).
   private func runClock(_ left: inout Allowance, _ cx: inout SoftInterrupt) {
+    let state = unsafe state
     #if Explore
       if Mutation.timersStarvedByReceive.isOn, hasWork(.net) { return }
     #endif
@@ -121,11 +145,9 @@ struct ContextRunner: @unchecked Sendable {  // the state behind it is touched b
     while !left.isSpent, hasWakeRoom {
       let now = unsafe state.pointee.now
       guard let timer = unsafe state.pointee.wheel.popExpired(at: now, moves: &left.items) else { return }
-      guard let fire = unsafe state.pointee.handlers.timers[Int(timer.kind)] else {
-        preconditionFailure("TM-OWNER: a timer of a kind that nobody registered")
-      }
-      unsafe state.pointee.counters.timersFired.increment()
-      fire(timer, &cx)
+      unsafe state.pointee.counterSet._withUnsafeGuaranteedRef { $0.timersFired.increment() }
+      let isFired = unsafe state.pointee.handlers._withUnsafeGuaranteedRef { $0.fire(timer, &cx) }
+      precondition(isFired, "TM-OWNER: a timer of a kind that nobody registered")
       left.items -= 1
       count += 1
       if count % Self.itemsPerLook == 0 { spendTime(of: &left) }
@@ -134,18 +156,19 @@ struct ContextRunner: @unchecked Sendable {  // the state behind it is touched b
 
   /// Posted items, oldest first. What handlers post to this context meanwhile comes in the next pass.
   private func runQueue(_ level: Level, limit: Int, _ left: inout Allowance, _ cx: inout SoftInterrupt) {
-    if unsafe state.pointee.queues.isEmpty(level) { return }
+    let state = unsafe state
+    let queue = unsafe state.pointee.queues.of(level)
+    if unsafe queue.pointee.isEmpty { return }
     var count = 0
     while count < limit, !left.isSpent, hasWakeRoom {
-      guard let item = unsafe state.pointee.queues[level].popFirst() else { break }
-      guard let entry = unsafe state.pointee.handlers.items[Int(item.kind.rawValue)] else { continue }
-      unsafe state.pointee.counters.items[level].increment()
-      entry.run(item, &cx)
+      guard let item = unsafe queue.pointee.popFirst() else { break }
+      unsafe state.pointee.counterSet._withUnsafeGuaranteedRef { $0.items.increment(level) }
+      guard unsafe state.pointee.handlers._withUnsafeGuaranteedRef({ $0.run(item, &cx) }) else { continue }
       left.items -= 1
       count += 1
       if count % Self.itemsPerLook == 0 { spendTime(of: &left) }
     }
-    if count > 0 { spendTime(of: &left) }
+    if count % Self.itemsPerLook != 0 { spendTime(of: &left) }
   }
 
   // MARK: Budgets
@@ -157,7 +180,7 @@ struct ContextRunner: @unchecked Sendable {  // the state behind it is touched b
   }
 
   @discardableResult func refreshNow() -> Instant {
-    let now = unsafe state.pointee.timeSource.now()
+    let now = unsafe state.pointee.time.now()
     unsafe state.pointee.now = now
     unsafe state.pointee.transmitBatch.pointee.now = now
     return now
@@ -170,49 +193,38 @@ struct ContextRunner: @unchecked Sendable {  // the state behind it is touched b
     if left.isSpent, hasWork(level) { noteEnd(level) }
   }
   /// What the level leaves stays pending (keeps RX-BUDGET), and the pass says that there is more.
-  private func noteEnd(_ level: Level) { unsafe state.pointee.counters.budgetEnds[level].increment() }
+  private func noteEnd(_ level: Level) { unsafe state.pointee.counters.budgetEnds.increment(level) }
 
   // MARK: What there is to do
 
   /// Whether a level has something that no later event will tell of.
-  func hasWork(_ level: Level) -> Bool {
-    switch level {
+  @inline(__always) func hasWork(_ level: Level) -> Bool {
+    let state = unsafe state
+    return switch level {
     case .clock: unsafe state.pointee.wheel.isBehind
-    case .bio, .general: unsafe !state.pointee.queues.isEmpty(level)
+    case .bio, .general: unsafe !state.pointee.queues.of(level).pointee.isEmpty
     case .net:
-      unsafe !state.pointee.queues.isEmpty(level) || hasPendingSource(level) || hasPendingLane
-    case .serial: unsafe !state.pointee.queues.isEmpty(level) || hasPendingSource(level)
+      unsafe !state.pointee.queues.of(level).pointee.isEmpty || state.pointee.sources.hasPending(level)
+        || state.pointee.pendingLanes != 0
+    case .serial:
+      unsafe !state.pointee.queues.of(level).pointee.isEmpty || state.pointee.sources.hasPending(level)
     }
-  }
-  // By index: an element that is lent to a closure is copied, and counted.
-  private func hasPendingSource(_ level: Level) -> Bool {
-    let count = unsafe state.pointee.sources.count
-    for number in 0..<count {
-      if unsafe state.pointee.sources[number].isPending, unsafe state.pointee.sources[number].level == level {
-        return true
-      }
-    }
-    return false
-  }
-  private var hasPendingLane: Bool {
-    let count = unsafe state.pointee.incoming.count
-    for number in 0..<count {
-      if unsafe state.pointee.incoming[number].isPending { return true }
-    }
-    return false
   }
   var hasWorkLeft: Bool {
     hasWork(.clock) || hasWork(.net) || hasWork(.serial) || hasWork(.bio) || hasWork(.general)
   }
 
+  /// The end of a pass, for statistics.
   private func publish(_ began: Instant) {
-    let counters = unsafe state.pointee.counters
-    counters.timersArmed.set(UInt64(unsafe state.pointee.wheel.armedCount))
-    counters.slotsInLimbo.set(UInt64(unsafe state.pointee.limbo.count))
-    counters.worstTimerLateness.set(
-      UInt64(clamping: unsafe state.pointee.wheel.lateness.maximum.count))
-    let length = UInt64(clamping: (unsafe state.pointee.now - began).count)
-    if length > counters.longestPass.value { counters.longestPass.set(length) }
+    let state = unsafe state
+    unsafe state.pointee.counterSet._withUnsafeGuaranteedRef { counters in
+      unsafe counters.timersArmed.set(UInt64(state.pointee.wheel.armedCount))
+      unsafe counters.slotsInLimbo.set(UInt64(state.pointee.limbo.count))
+      unsafe counters.worstTimerLateness.set(UInt64(clamping: state.pointee.wheel.lateness.maximum.count))
+      let length = unsafe UInt64(clamping: (state.pointee.now - began).count)
+      if length > counters.longestPass.value { counters.longestPass.set(length) }
+      counters.exits.increment()
+    }
   }
 }
 
@@ -227,37 +239,20 @@ struct Allowance {
 }
 
 /// Posted work by level. Work of the clock is the wheel: what is posted for it runs at net.
+@safe
 struct RunQueues: ~Copyable {
-  private var net = ItemList()
-  private var serial = ItemList()
-  private var bio = ItemList()
-  private var general = ItemList()
+  private let lists: UnsafeMutablePointer<ItemList>
 
-  @inline(__always) func isEmpty(_ level: Level) -> Bool {
-    switch level {
-    case .clock, .net: net.isEmpty
-    case .serial: serial.isEmpty
-    case .bio: bio.isEmpty
-    case .general: general.isEmpty
-    }
+  init() {
+    unsafe lists = .allocate(capacity: Level.allCases.count)
+    for number in 0..<Level.allCases.count { unsafe (lists + number).initialize(to: ItemList()) }
+  }
+  deinit {
+    unsafe lists.deinitialize(count: Level.allCases.count)
+    unsafe lists.deallocate()
   }
 
-  subscript(level: Level) -> ItemList {
-    _read {
-      switch level {
-      case .clock, .net: yield net
-      case .serial: yield serial
-      case .bio: yield bio
-      case .general: yield general
-      }
-    }
-    _modify {
-      switch level {
-      case .clock, .net: yield &net
-      case .serial: yield &serial
-      case .bio: yield &bio
-      case .general: yield &general
-      }
-    }
+  @inline(__always) func of(_ level: Level) -> UnsafeMutablePointer<ItemList> {
+    unsafe lists + (level == .clock ? Level.net : level).rawValue
   }
 }

@@ -9,24 +9,34 @@ extension ContextRunner {
   /// Frames of one pending queue: the queues of a level follow one another, turn by turn.
   func receive(_ level: Level, limit: Int, _ left: inout Allowance, _ cx: inout SoftInterrupt) {
     guard let number = nextPending(level) else { return }
-    let source = unsafe state.pointee.sources[number]
-    let isSignalled = !source.hasDescriptor
-    if isSignalled { source.signal.beginDrain() }
+    let state = unsafe state
+    let isSignalled = unsafe !state.pointee.sources[number].hasDescriptor
+    let port = unsafe state.pointee.sources[number].port
     var batch = PacketQueue()
-    let outcome = source.device.receive(
-      queue: source.queue, limit: max(1, min(limit, left.items)), pool: unsafe state.pointee.pool,
-      now: unsafe state.pointee.now, into: &batch)
-    let count = batch.count
-    unsafe state.pointee.counters.framesReceived.increment(by: UInt64(count))
-    if count > 0 { unsafe state.pointee.handlers.receive(&batch, source.interface, &cx) }
+    var count = 0
+    let outcome = unsafe port._withUnsafeGuaranteedRef { port in
+      if isSignalled { port.signal.beginDrain() }
+      let outcome = port.device.receive(
+        queue: port.queue, limit: max(1, min(limit, left.items)), pool: unsafe state.pointee.pool,
+        now: unsafe state.pointee.now, into: &batch)
+      count = batch.count
+      if count > 0 {
+        unsafe state.pointee.counterSet._withUnsafeGuaranteedRef {
+          $0.framesReceived.increment(by: UInt64(count))
+        }
+        unsafe state.pointee.handlers._withUnsafeGuaranteedRef { $0.receive(&batch, port.interface, &cx) }
+      }
+      return outcome
+    }
     switch outcome {
     case .drained:
       // Raised while draining: once more (R5). A descriptor tells again, as it was read empty.
-      unsafe state.pointee.sources[number].isPending = isSignalled && !source.signal.endDrain()
+      let isRaised = unsafe isSignalled && !port._withUnsafeGuaranteedRef { $0.signal.endDrain() }
+      unsafe state.pointee.sources.setPending(number, isRaised)
     case .more:
-      unsafe state.pointee.sources[number].isPending = true
+      unsafe state.pointee.sources.setPending(number, true)
     case .failed:
-      unsafe state.pointee.sources[number].isPending = false
+      unsafe state.pointee.sources.setPending(number, false)
       unsafe state.pointee.sources[number].hasFailed = true
     }
     left.items -= max(1, count)
@@ -35,10 +45,12 @@ extension ContextRunner {
 
   /// The pending queue of a level that was served longest ago.
   private func nextPending(_ level: Level) -> Int? {
+    guard unsafe state.pointee.sources.hasPending(level) else { return nil }
     let count = unsafe state.pointee.sources.count
-    let start = unsafe state.pointee.nextSource
-    for step in 0..<count {
-      let number = (start + step) % count
+    var number = unsafe state.pointee.nextSource
+    for _ in 0..<count {
+      if number >= count { number = 0 }
+      defer { number += 1 }
       guard unsafe state.pointee.sources[number].isPending,
         unsafe state.pointee.sources[number].level == level
       else { continue }
@@ -62,11 +74,8 @@ extension ContextRunner {
   }
   /// Frees a retired slot that no reader can hold any more, as its kind asks for.
   func free(_ item: ItemRef) {
-    if let reclaim = unsafe state.pointee.handlers.reclaims[Int(item.kind.rawValue)] {
-      reclaim(item)
-    } else {
-      SlotPoolRef.of(item)?.giveBack(item)
-    }
+    if unsafe state.pointee.handlers._withUnsafeGuaranteedRef({ $0.reclaim(item) }) { return }
+    SlotPoolRef.of(item)?.giveBack(item)
   }
 
   func markReady(_ event: PollEvent) {
@@ -77,7 +86,7 @@ extension ContextRunner {
     let number = Int(event.token)
     if event.hasFailed { unsafe state.pointee.poller?.tellOnce(token: event.token) }
     if event.isReadable, unsafe !state.pointee.sources[number].hasFailed {
-      unsafe state.pointee.sources[number].isPending = true
+      unsafe state.pointee.sources.setPending(number, true)
     }
     if event.isWritable { unsafe state.pointee.sources[number].transmit.roomAppeared() }
   }

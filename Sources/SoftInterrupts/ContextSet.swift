@@ -27,9 +27,13 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
 
   private let states: UnsafeMutablePointer<ContextState>
   private let batches: UnsafeMutablePointer<TransmitBatch>
-  private var cores: [ContextCoreRef] = []
+  private let cores: UnsafeMutablePointer<ContextCoreRef>
   private let pools: UnsafeMutablePointer<PacketPool>
   private var counterSets: [ContextCounters] = []
+  /// How many cores were made: all, unless the initialiser throws.
+  private var made = 0
+  /// The contexts' handlers, once they have started.
+  private var table = HandlerTable(Handlers())
   private var pollers: [(any DevicePoller)?] = []
   private var signals: [ReceiveSignalRef] = []
   private var queues: [(interface: Int, queue: TransmitQueueRef)] = []
@@ -52,27 +56,35 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
     unsafe states = .allocate(capacity: coreCount)
     unsafe batches = .allocate(capacity: coreCount)
     unsafe pools = .allocate(capacity: coreCount)
+    unsafe cores = .allocate(capacity: coreCount)
     for index in 0..<coreCount {
       let poller = index < count ? try configuration.makePoller?(index) : nil
       let core = try ContextCoreRef.make(
         index: index, host: index % count, kick: poller == nil ? .counted : .descriptor,
         wakeCapacity: min(max(configuration.wakeCapacity, 512), 65536), domain: grace)
+      if let poller, let descriptor = core.port.descriptor {
+        do {
+          try poller.watch(descriptor: descriptor, token: Self.portToken)
+        } catch {
+          core.destroy()
+          throw error
+        }
+      }
       unsafe (pools + index).initialize(to: PacketPool(limit: configuration.packetLimit, home: core))
       let counters = ContextCounters()
-      if let poller, let descriptor = core.port.descriptor {
-        try poller.watch(descriptor: descriptor, token: Self.portToken)
-      }
       unsafe (batches + index).initialize(to: TransmitBatch())
       unsafe batches[index].pool = pools[index].ref
       unsafe (states + index).initialize(
         to: ContextState(
-          core: core, handlers: Handlers(), timeSource: timeSource, poller: poller, pool: pools[index].ref,
-          grace: grace, counters: counters, budgets: budgets, now: timeSource.now(),
+          core: core, handlers: .passUnretained(table), time: TimeReader(timeSource), poller: poller,
+          pool: pools[index].ref, grace: grace, counterSet: .passUnretained(counters), budgets: budgets,
+          now: timeSource.now(),
           wheel: TimingWheel(now: timeSource.now()), spinLimit: spinLimit,
           housekeeping: Housekeeping(patience: configuration.gracePatience), transmitBatch: batches + index))
       unsafe core.attach(UnsafeMutableRawPointer(states + index), .softInterrupts)
       unsafe core.attach(UnsafeMutableRawPointer(batches + index), .devices)
-      cores.append(core)
+      unsafe (cores + index).initialize(to: core)
+      made += 1
       counterSets.append(counters)
       pollers.append(poller)
     }
@@ -111,17 +123,20 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
   }
 
   /// Where to post work for context `index`; not for a guest.
-  public func port(_ index: Int) -> ContextPortRef { cores[index].port }
+  public func port(_ index: Int) -> ContextPortRef { core(index).port }
   /// The counters of context or guest `index`.
   public func counters(_ index: Int) -> ContextCounters { counterSets[index] }
   /// The gate and wake-up counters of context or guest `index`.
-  public func core(_ index: Int) -> ContextCoreRef { cores[index] }
+  public func core(_ index: Int) -> ContextCoreRef {
+    precondition(index >= 0 && index < coreCount, "a context that there is not")
+    return unsafe cores[index]
+  }
   /// The packet pool of context or guest `index`; only its counters may be read from outside.
   public func pool(_ index: Int) -> PacketPoolRef { unsafe pools[index].ref }
 
   /// Gives a higher layer's private state to context or guest `index`. Before the start.
   public func attach(_ state: UnsafeMutableRawPointer, _ slot: AttachmentSlot, to index: Int) {
-    unsafe cores[index].attach(state, slot)
+    unsafe core(index).attach(state, slot)
   }
 
   /// Adds a device as interface `interface`: queue i belongs to context i modulo the number of contexts; a
@@ -146,11 +161,10 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
         try pollers[home]?.watch(descriptor: descriptor, token: UInt32(number))
       }
       unsafe states[home].sources.append(
-        ReceiveSource(
+        ReceivePort(
           device: device, queue: queue, hasDescriptor: device.descriptor(queue: queue) != nil,
-          interface: interface,
-          level: level ?? (device.isSerialLine ? .serial : .net), signal: signal, transmit: transmit
-        ))
+          interface: interface, signal: signal),
+        level: level ?? (device.isSerialLine ? .serial : .net), transmit: transmit)
       unsafe states[home].sourceSignals.append(signal)
       signals.append(signal)
       queues.append((interface, transmit))
@@ -175,9 +189,9 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
 
   func freezeHandlers() {
     isStarted = true
-    for index in 0..<count {
-      unsafe states[index].handlers = handlers
-    }
+    table = HandlerTable(handlers)
+    // Guests too: what they retire is freed by them.
+    for index in 0..<coreCount { unsafe states[index].handlers = .passUnretained(table) }
   }
   func runner(_ index: Int) -> ContextRunner { unsafe ContextRunner(state: states + index) }
 
@@ -186,7 +200,7 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
     precondition(!isStarted, "a context set starts once")
     freezeHandlers()
     for index in 0..<count {
-      if unsafe !states[index].sources.contains(where: \.hasDescriptor) { port(index).sleepWithoutPoller() }
+      if unsafe !states[index].sources.hasDescriptors { port(index).sleepWithoutPoller() }
       let runner = runner(index)
       threads.append(try WorkerThread(name: "sluice-\(index)") { runner.loop() })
     }
@@ -197,7 +211,7 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
 
   /// Stops the threads and waits for them: each finishes its pass. Application context, nothing held.
   public func stop() {
-    for index in count..<coreCount { cores[index].closeToGuests() }
+    for index in count..<coreCount { core(index).closeToGuests() }
     for index in 0..<threads.count {
       perform(on: index) { cx in unsafe cx.state.pointee.isStopping = true }
     }
@@ -234,7 +248,7 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
   }
 
   deinit {
-    for index in 0..<coreCount {
+    for index in 0..<made {
       dropPosted(index) { _ in }  // the layer whose it was is gone
       unsafe (states + index).deinitialize(count: 1)
       unsafe (batches + index).deinitialize(count: 1)
@@ -242,8 +256,9 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
     for (_, queue) in queues { queue.destroy() }
     for signal in signals { signal.destroy() }
     for lane in lanes { lane.destroy() }
-    unsafe pools.deinitialize(count: coreCount)
-    for core in cores { core.destroy() }
+    unsafe pools.deinitialize(count: made)
+    for index in 0..<made { unsafe cores[index].destroy() }
+    unsafe cores.deallocate()
     unsafe pools.deallocate()
     unsafe states.deallocate()
     unsafe batches.deallocate()

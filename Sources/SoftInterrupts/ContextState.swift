@@ -8,21 +8,24 @@ import Timing
 @safe
 struct ContextState: ~Copyable {
   let core: ContextCoreRef
-  var handlers: Handlers
-  let timeSource: any TimeSource
+  /// (c) once the contexts have started; the set keeps it.
+  var handlers: Unmanaged<HandlerTable>
+  /// The set keeps the clock.
+  let time: TimeReader
   let poller: (any DevicePoller)?
   let pool: PacketPoolRef
   let grace: GraceDomain
-  let counters: ContextCounters
+  /// The set keeps them.
+  let counterSet: Unmanaged<ContextCounters>
   let budgets: LevelBudgets
   /// Stamped at the start of a pass and after every few items.
   var now: Instant
   var wheel: TimingWheel
-  var queues = RunQueues()
+  let queues = RunQueues()
   /// Who begins the turns of the next pass.
   var isSerialFirst = false
   /// Receive queues; the token or tag of a signal is the index.
-  var sources: [ReceiveSource] = []
+  var sources = ReceiveSources()
   /// (c) once the context runs: the signals of the sources, for who does not drive it.
   var sourceSignals: [ReceiveSignalRef] = []
   /// Where to look for the next pending one.
@@ -37,6 +40,8 @@ struct ContextState: ~Copyable {
   var outgoing: [SteeringLaneRef?] = []
   /// By source, this context itself left out; the value of a signal is the index.
   var incoming: [IncomingLane] = []
+  /// How many of them are pending.
+  var pendingLanes = 0
   /// Where to look for the next pending one.
   var nextLane = 0
   var limbo = LimboList()
@@ -50,22 +55,9 @@ struct ContextState: ~Copyable {
   var isResidentDue = false
 }
 
-/// One receive queue that this context serves.
-struct ReceiveSource {
-  let device: any Device
-  let queue: Int
-  /// The poller tells of frames; else the device raises the signal.
-  let hasDescriptor: Bool
-  let interface: Int
-  let level: Level
-  let signal: ReceiveSignalRef
-  let transmit: TransmitQueueRef
-  /// More may be in the device: poll it in the next pass.
-  var isPending = false
-  var isWatchedForRoom = false
-  /// Packets that the transmit queue had sent when its watchdog was armed; nil while it is not.
-  var watchedFrom: UInt64?
-  var hasFailed = false
+extension ContextState {
+  /// For who looks now and then: a pass uses them where they are.
+  var counters: ContextCounters { unsafe counterSet.takeUnretainedValue() }
 }
 
 extension SoftInterrupt {

@@ -39,13 +39,15 @@ public struct Handlers: Sendable {
   /// Timers that the contexts themselves know; users number theirs from 8 on.
   enum Timer { static let transmitWatchdog: UInt8 = 1 }
 
+  /// Kinds are below this.
+  static var kinds: Int { 32 }
   struct Entry: Sendable {
     var level: Level
     var run: ItemHandler
   }
-  private(set) var items: [Entry?] = Array(repeating: nil, count: 32)
-  private(set) var timers: [TimerHandler?] = Array(repeating: nil, count: 32)
-  private(set) var reclaims: [ReclaimHandler?] = Array(repeating: nil, count: 32)
+  private(set) var items: [Entry?] = Array(repeating: nil, count: kinds)
+  private(set) var timers: [TimerHandler?] = Array(repeating: nil, count: kinds)
+  private(set) var reclaims: [ReclaimHandler?] = Array(repeating: nil, count: kinds)
   private(set) var steered: SteeredHandler = { batch, _ in while batch.popFirst() != nil {} }
   private(set) var receive: ReceiveHandler = { batch, _, _ in while batch.popFirst() != nil {} }
 

@@ -5,7 +5,9 @@ public import Timing
 /// time. The code that runs is the code that runs on threads.
 public final class ManualScheduler {
   private let clock: VirtualClock
+  /// They keep what the runners run.
   private var sets: [ContextSet] = []
+  private var runners: [ContextRunner] = []
   /// A pass that always finds more is a loop; no honest test needs as many.
   private static var passLimit: Int { 10_000_000 }
 
@@ -16,19 +18,14 @@ public final class ManualScheduler {
   public func add(_ set: ContextSet) {
     set.freezeHandlers()
     sets.append(set)
+    for index in 0..<set.count { runners.append(set.runner(index)) }
   }
 
   /// One pass of one context. True: it has work left.
   @discardableResult
   public func step(_ set: ContextSet, context index: Int) -> Bool {
     let runner = set.runner(index)
-    return withContextRoot(set.core(index)) { root in
-      // Between its steps a context counts as quiescent, as one that sleeps does.
-      root.goOnline()
-      let isMoreLeft = runner.pass(&root)
-      root.goOffline()
-      return isMoreLeft
-    } || runner.hasPosted
+    return runner.step() || runner.hasPosted
   }
 
   /// Passes over all contexts in turn until none has work at this instant. Returns the number of passes.
@@ -36,15 +33,13 @@ public final class ManualScheduler {
   public func settle() -> Int {
     var passes = 0
     // Neither changes meanwhile; each look at a variable of a class is checked for exclusive access.
-    let (sets, clock) = (sets, clock)
+    let (runners, clock) = (runners, clock)
     while true {
       var isBusy = false
-      for set in sets {
-        for index in 0..<set.count where set.runner(index).hasWork(at: clock.now()) {
-          step(set, context: index)
-          passes += 1
-          isBusy = true
-        }
+      for runner in runners where runner.hasWork(at: clock) {
+        runner.step()
+        passes += 1
+        isBusy = true
       }
       if !isBusy { return passes }
       precondition(passes < Self.passLimit, "RX-BUDGET: the contexts never come to rest")
@@ -54,11 +49,9 @@ public final class ManualScheduler {
   /// The earliest deadline of any context, or nil when nothing is armed.
   public var nextDeadline: Instant? {
     var earliest: Instant?
-    for set in sets {
-      for index in 0..<set.count {
-        guard let deadline = set.runner(index).nextDeadline else { continue }
-        earliest = earliest.map { min($0, deadline) } ?? deadline
-      }
+    for runner in runners {
+      guard let deadline = runner.nextDeadline else { continue }
+      earliest = earliest.map { min($0, deadline) } ?? deadline
     }
     return earliest
   }
@@ -94,10 +87,21 @@ extension ContextRunner {
   var hasPosted: Bool { unsafe state.pointee.core.port.hasWork }
   var nextDeadline: Instant? { unsafe state.pointee.wheel.nextDeadline }
 
-  /// Whether a pass at `now` would find something to do.
-  func hasWork(at now: Instant) -> Bool {
+  /// One pass. True: it has work left.
+  @discardableResult func step() -> Bool {
+    withContextRoot(unsafe state.pointee.core) { root in
+      // Between its steps a context counts as quiescent, as one that sleeps does.
+      root.goOnline()
+      let isMoreLeft = pass(&root)
+      root.goOffline()
+      return isMoreLeft
+    }
+  }
+
+  /// Whether a pass now would find something to do.
+  func hasWork(at clock: VirtualClock) -> Bool {
     if hasPosted { return true }
-    if unsafe state.pointee.wheel.isDue(by: now) { return true }
+    if unsafe state.pointee.wheel.isDue(by: clock.now()) { return true }
     if unsafe !state.pointee.limbo.isEmpty { return true }
     return hasWork(.net) || hasWork(.serial) || hasWork(.bio) || hasWork(.general)
   }

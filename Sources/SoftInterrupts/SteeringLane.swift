@@ -128,6 +128,7 @@ extension SoftInterrupt {
 extension ContextRunner {
   /// Packets of one pending lane: lanes follow one another, turn by turn.
   func receiveSteered(limit: Int, _ left: inout Allowance, _ cx: inout SoftInterrupt) {
+    guard unsafe state.pointee.pendingLanes != 0 else { return }
     let count = unsafe state.pointee.incoming.count
     let start = unsafe state.pointee.nextLane
     for step in 0..<count {
@@ -136,10 +137,11 @@ extension ContextRunner {
       unsafe state.pointee.nextLane = number + 1
       let lane = unsafe state.pointee.incoming[number].lane
       var batch = PacketQueue()
-      unsafe state.pointee.incoming[number].isPending = lane.take(
-        limit: max(1, min(limit, left.items)), into: &batch)
+      let isMore = lane.take(limit: max(1, min(limit, left.items)), into: &batch)
+      unsafe state.pointee.incoming[number].isPending = isMore
+      if !isMore { unsafe state.pointee.pendingLanes -= 1 }
       let taken = batch.count
-      if taken > 0 { unsafe state.pointee.handlers.steered(&batch, &cx) }
+      if taken > 0 { unsafe state.pointee.handlers._withUnsafeGuaranteedRef { $0.steered(&batch, &cx) } }
       lane.finish(taken)
       left.items -= max(1, taken)
       spendTime(of: &left)
@@ -149,6 +151,7 @@ extension ContextRunner {
 
   /// The end of the receive levels: each target is told, once.
   func raiseLanes() {
+    if unsafe state.pointee.outgoing.isEmpty { return }
     for target in unsafe state.pointee.outgoing.indices { unsafe state.pointee.outgoing[target]?.raise() }
   }
 }

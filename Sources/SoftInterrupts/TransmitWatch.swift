@@ -8,11 +8,12 @@ import Timing
 
 extension ContextRunner {
   func watchTransmitQueues(_ cx: inout SoftInterrupt) {
-    let poller = unsafe state.pointee.poller
-    for number in unsafe state.pointee.sources.indices {
+    for number in unsafe 0..<state.pointee.sources.count {
       let queue = unsafe state.pointee.sources[number].transmit
-      if let poller, unsafe queue.isStopped != state.pointee.sources[number].isWatchedForRoom {
-        watchForRoom(number, queue.isStopped, poller)
+      if unsafe state.pointee.sources[number].hasDescriptor,
+        unsafe queue.isStopped != state.pointee.sources[number].isWatchedForRoom
+      {
+        watchForRoom(number, queue.isStopped)
       }
       if unsafe queue.isWaiting != (state.pointee.sources[number].watchedFrom != nil) {
         watchProgress(number, queue, &cx)
@@ -21,9 +22,8 @@ extension ContextRunner {
   }
 
   /// A stopped queue of a device with a descriptor restarts when there is room to write (X9).
-  private func watchForRoom(_ number: Int, _ isStopped: Bool, _ poller: any DevicePoller) {
-    let source = unsafe state.pointee.sources[number]
-    guard source.hasDescriptor else { return }
+  private func watchForRoom(_ number: Int, _ isStopped: Bool) {
+    guard let poller = unsafe state.pointee.poller else { return }
     unsafe state.pointee.sources[number].isWatchedForRoom = isStopped
     poller.watchWritable(token: UInt32(number), isStopped)
   }
@@ -45,7 +45,8 @@ extension SoftInterrupt {
   /// Packets have waited for the whole time. Did any leave?
   mutating func transmitWatchdogFired(_ timer: TimerRef) {
     guard let queue = TransmitQueueRef.of(watchdog: timer) else { return }
-    let number = unsafe state.pointee.sources.firstIndex { $0.transmit == queue }
+    let count = unsafe state.pointee.sources.count
+    let number = (0..<count).first { unsafe state.pointee.sources[$0].transmit == queue }
     guard let number, let before = unsafe state.pointee.sources[number].watchedFrom else { return }
     let sent = queue.sent
     // A bug detector, not a cure: it counts, and lets the driver try to recover (X7).

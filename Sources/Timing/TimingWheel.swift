@@ -1,3 +1,5 @@
+import Exclusion
+
 /// A hierarchical timing wheel, private to one context: 4 levels of 256 slots, ticks of one millisecond.
 ///
 /// A deadline is rounded up to a tick, so no timer fires early; it fires less than a millisecond late when
@@ -12,6 +14,7 @@
 ///
 /// Not thread-safe: the context's own thread only (TM-OWNER).
 @safe public struct TimingWheel: ~Copyable {
+  private let lies = InPlace()
   private let heads: UnsafeMutablePointer<UInt>  // first node of each slot's ring, 0: empty
   private let occupied: UnsafeMutablePointer<UInt64>  // 4 words per level
   /// The tick that is being dealt with.
@@ -84,11 +87,15 @@
   ///   - now: the present; an earlier one than before is taken as unchanged.
   ///   - moves: how many timers may still be moved between levels; lowered by those that were.
   public mutating func popExpired(at now: Instant, moves: inout Int) -> TimerRef? {
-    horizon = max(horizon, Self.tick(reachedAt: now))
+    let tick = Self.tick(reachedAt: now)
+    if tick > horizon { horizon = tick }
     if horizon < quietUntil {
       current = horizon
       return nil
     }
+    return popDue(now, &moves)
+  }
+  @inline(never) private mutating func popDue(_ now: Instant, _ moves: inout Int) -> TimerRef? {
     while unsafe heads[dueSlot] == 0 {
       if let slot = cascadingSlot {
         guard cascade(slot, &moves) else { return nil }

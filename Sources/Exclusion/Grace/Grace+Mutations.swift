@@ -5,6 +5,8 @@
     /// A thread looks before others can see that it is inside. (The fence after the compare-and-swap is for weaker
     /// processors than those that are modelled, where it changes nothing.)
     static let pinByPlainStore = Mutation("pinByPlainStore")
+    /// A thread pins without saying which pin was taken: no scan looks at it.
+    static let pinNotAnnounced = Mutation("pinNotAnnounced")
     /// A context looks before others can see that it is awake.
     static let onlineWithoutFence = Mutation("onlineWithoutFence")
     /// The place in the table is filled before the slot is whole: what is found is half an object.

@@ -4,24 +4,31 @@
 ///
 /// A reader's word is 0 while it holds nothing, else the epoch it saw last. A retirer unlinks, then advances the
 /// epoch; when every word is 0 or at least that, nobody can still hold what was unlinked.
+///
+/// Of the pins few are ever used, as a thread begins to look for one where it found one last. A word says which were:
+/// the first to take one sets its bit before it pins, so that a scan which does not find the bit is before the pin, by
+/// the fences that both have anyway.
 @safe public final class GraceDomain: @unchecked Sendable {
   /// How many contexts report.
   public let contexts: Int
   /// How many application threads may be inside at once; one more waits for a place.
   public let pins: Int
-  /// One cache line each: the epoch, what is known to have passed, the readers.
+  /// One cache line each: the epoch, what is known to have passed, the pins that were ever taken, the readers.
   let lines: UnsafeMutableRawPointer
   private let pinWaits = SharedCounter()
 
   static let lineBytes = 64
   static let epochLine = 0
   static let passedLine = 64
-  static let firstReader = 128
+  static let takenLine = 128
+  static let firstReader = 192
   static let offline: UInt64 = 0
 
   /// A domain of contexts numbered from 0, all offline.
+  ///
+  /// - Parameter pins: 1...64.
   public init(contexts: Int, pins: Int = 64) {
-    precondition(contexts >= 0 && pins > 0)
+    precondition(contexts >= 0 && 1...64 ~= pins)
     self.contexts = contexts
     self.pins = pins
     let bytes = Self.firstReader + (contexts + pins) * Self.lineBytes
@@ -38,6 +45,7 @@
   }
   private var epoch: UnsafePointer<AtomicWord> { unsafe atomicWord(lines, Self.epochLine) }
   private var passed: UnsafePointer<AtomicWord> { unsafe atomicWord(lines, Self.passedLine) }
+  private var taken: UnsafePointer<AtomicWord> { unsafe atomicWord(lines, Self.takenLine) }
 
   // MARK: Readers
 
@@ -61,6 +69,11 @@
         let seen = unsafe epoch.pointee.load()
         let word = unsafe reader(contexts + place)
         #if Explore
+          if !Mutation.pinNotAnnounced.isOn { announce(place) }
+        #else
+          announce(place)
+        #endif
+        #if Explore
           if Mutation.pinByPlainStore.isOn, unsafe word.pointee.loadRelaxed() == free {
             unsafe word.pointee.store(seen)
             return Pin(place: place)
@@ -74,6 +87,11 @@
       pinWaits.increment()
       yieldProcessor()
     }
+  }
+  /// The first time that the pin is taken, for ever.
+  @inline(__always) private func announce(_ place: Int) {
+    let bit = 1 as UInt64 &<< UInt64(place)
+    if unsafe taken.pointee.loadRelaxed() & bit == 0 { unsafe taken.pointee.formOr(bit) }
   }
   /// It holds nothing any more.
   public func unpin(_ pin: Pin) { unsafe reader(contexts + pin.place).pointee.store(Self.offline) }
@@ -102,9 +120,15 @@
     // Those who are offline from here on will see what was unlinked before now, and no more.
     var oldest = unsafe self.epoch.pointee.load()
     fullFence()
-    for number in 0..<(contexts + pins) {
+    func look(_ number: Int) {
       let seen = unsafe reader(number).pointee.load()
       if seen != Self.offline && seen < oldest { oldest = seen }
+    }
+    for number in 0..<contexts { look(number) }
+    var places = unsafe taken.pointee.load()
+    while places != 0 {
+      look(contexts + places.trailingZeroBitCount)
+      places &= places &- 1
     }
     var known = unsafe passed.pointee.load()
     while known < oldest { if unsafe passed.pointee.compareExchange(&known, oldest) { break } }

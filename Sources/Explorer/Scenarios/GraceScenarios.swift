@@ -101,7 +101,7 @@
       Scenario(
         id: "PCB-GRACE/pin", title: "one thread looks up pinned while the writer removes and frees",
         search: .exhaustive(preemptions: nil), hasStoreBuffers: true,
-        mutations: ["graceNeverAwaited", "pinByPlainStore"]
+        mutations: ["graceNeverAwaited", "pinByPlainStore", "pinNotAnnounced"]
       ) { run in
         let world = TableWorld(run, contexts: 0)
         let slot = world.insert(7)

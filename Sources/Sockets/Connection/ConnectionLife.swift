@@ -105,8 +105,9 @@ extension ConnectionRef {
       gate.move(to: sockets.withLayer { $0.contexts.port(home) })  // PCB-MOVE: nothing is armed or deferred
       let now = cx.now
       let wanted = unsafe (owned.pointee.engine.configuration, owned.pointee.shape)
+      let mtu = sockets.mtu(flow.key)
       let opening = sockets.withLayer {
-        $0.opening(flow.key, wanted.0, wanted.1, limits, now: now)
+        $0.opening(flow.key, wanted.0, wanted.1, limits, mtu: mtu, now: now)
       }
       unsafe owned.pointee.engine = TCPConnection.active(
         iss: opening.iss, timestampOffset: opening.timestampOffset, configuration: opening.configuration,

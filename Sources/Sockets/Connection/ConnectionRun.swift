@@ -153,7 +153,7 @@ extension ConnectionRef {
     let marks = unsafe owned.pointee.shape.marks
     let sockets = SocketContextRef(cx)
     sockets.withInternet { internet in
-      followRoute(internet)
+      followRoute(internet, sockets)
       while let packet = packets.popFirst() {
         let kind = TrafficClass(rawValue: packet.metadata.trafficClass)
         let outcome = internet.send(
@@ -165,11 +165,13 @@ extension ConnectionRef {
   }
 
   /// Looks the route up where it may have changed, and tells the engine what it takes.
-  private func followRoute(_ internet: InternetLayer) {
+  @inline(__always) private func followRoute(_ internet: InternetLayer, _ sockets: SocketContextRef) {
+    if unsafe owned.pointee.route?.generation != internet.generation { lookForRoute(internet, sockets) }
+  }
+  private func lookForRoute(_ internet: InternetLayer, _ sockets: SocketContextRef) {
     let (shared, owned) = unsafe (shared, owned)
-    guard unsafe owned.pointee.route?.generation != internet.generation else { return }
     let key = unsafe shared.pointee.key
-    let route = internet.route(to: key.remoteAddress, sourceHint: key.localAddress)
+    let route = sockets.route(to: key.remoteAddress, from: key.localAddress)
     unsafe owned.pointee.route = route
     unsafe owned.pointee.offloads = route.map { internet.offloads(of: $0) } ?? []
     guard let route else { return }
@@ -292,7 +294,8 @@ extension ConnectionRef {
       return endSending([], &cx)
     }
     takeOver(chain)
-    SocketContextRef(cx).withInternet { followRoute($0) }
+    let sockets = SocketContextRef(cx)
+    sockets.withInternet { followRoute($0, sockets) }
     let isPushed = code & ConnectionBlock.Chain.more == 0
     let isUrgent = code & ConnectionBlock.Chain.urgent != 0
     let edge: TCPTextEdge =

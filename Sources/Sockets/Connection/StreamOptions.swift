@@ -115,14 +115,14 @@ extension SocketLayer {
     StreamOptions(tcp: configuration.tcp, limits: limits)
   }
 
-  /// How a connection to `key` behaves: segment sizes follow from the route.
+  /// How a connection to `key` behaves: segment sizes follow from what the way to its peer carries, `mtu`; nil: there is
+  /// no way.
   func configuration(
-    for key: FlowKey, _ wanted: TCPConfiguration, _ shape: StreamShape, limits: BufferLimits
+    for key: FlowKey, _ wanted: TCPConfiguration, _ shape: StreamShape, limits: BufferLimits, mtu: Int?
   ) -> TCPConfiguration {
     var tcp = wanted
     let isIPv4 = key.remoteAddress.isIPv4
-    let mtu =
-      internet.route(to: key.remoteAddress, sourceHint: key.localAddress)?.mtu ?? (isIPv4 ? 576 : 1280)
+    let mtu = mtu ?? (isIPv4 ? 576 : 1280)
     tcp.segmentLimit = shape.segmentLimit ?? .max
     tcp.maximumSegment = min(StreamOptions.segment(mtu: mtu, isIPv4: isIPv4), tcp.segmentLimit)
     tcp.peerSegmentDefault = isIPv4 ? 536 : 1220

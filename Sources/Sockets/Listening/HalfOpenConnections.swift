@@ -18,10 +18,11 @@ extension SocketContextRef {
 
   /// How a child of `listener` behaves.
   func configuration(_ key: FlowKey, _ listener: ListenerRef) -> TCPConfiguration {
-    withLayer { layer in
+    let mtu = mtu(key)
+    return withLayer { layer in
       listener.withOptions { options in
         layer.configuration(
-          for: key, options.value.tcp, options.value.shape, limits: options.value.limits)
+          for: key, options.value.tcp, options.value.shape, limits: options.value.limits, mtu: mtu)
       }
     }
   }

@@ -37,11 +37,15 @@ struct EphemeralPorts: Sendable {
     return nil
   }
 
-  /// Every port once, for sockets without a destination.
-  func anyOrder() -> [UInt16] {
+  /// The first port that `isFree`, each looked at once, for a socket without a destination; nil: none is.
+  func firstOfAny(where isFree: (UInt16) -> Bool) -> UInt16? {
     let counter = unsafe counters[0]
     let start = keyedHash(key, unsafe counter.pointee.add(1)) >> 1
-    return (0..<count).map { port(start &+ $0) }
+    for step in 0..<count {
+      let port = port(start &+ step)
+      if isFree(port) { return port }
+    }
+    return nil
   }
 }
 

@@ -214,9 +214,10 @@ enum TransparentInput {
     _ sockets: SocketContextRef, _ cx: inout SoftInterrupt
   ) -> Result<StreamSocket, SocketError> {
     let now = cx.now
+    let mtu = sockets.mtu(key)
     let (configuration, isClosing) = sockets.withLayer {
       (
-        $0.configuration(for: key, options.tcp, options.shape, limits: options.limits),
+        $0.configuration(for: key, options.tcp, options.shape, limits: options.limits, mtu: mtu),
         $0.closing.load() != 0
       )
     }

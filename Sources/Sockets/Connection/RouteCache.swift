@@ -1,0 +1,39 @@
+import Internet
+import Wire
+
+/// Ways that a context looked up lately, by their destination: who opens many connections to one host looks the way up
+/// once. Each is good as long as the tables' generation is the same (keeps RT-GEN).
+struct RouteCache: ~Copyable {
+  private struct Entry {
+    var destination: IPAddress
+    var source: IPAddress?
+    var route: RouteDecision
+  }
+  private static var count: Int { 16 }
+  private var entries = InlineArray<16, Entry?>(repeating: nil)
+
+  /// The way to `destination`, as `internet` says, from `source` if that is not nil.
+  mutating func route(
+    to destination: IPAddress, from source: IPAddress?, _ internet: InternetLayer
+  ) -> RouteDecision? {
+    // Hosts of one network differ in their last bits.
+    let place = Int(truncatingIfNeeded: destination.low ^ destination.low &>> 16) & (Self.count - 1)
+    if let entry = entries[place], entry.destination == destination, entry.source == source,
+      internet.isCurrent(entry.route)
+    {
+      return entry.route
+    }
+    guard let route = internet.route(to: destination, sourceHint: source) else { return nil }
+    entries[place] = Entry(destination: destination, source: source, route: route)
+    return route
+  }
+}
+
+extension SocketContextRef {
+  /// The way to `destination`, from `source` if that is not nil; nil: there is none.
+  func route(to destination: IPAddress, from source: IPAddress?) -> RouteDecision? {
+    withInternet { unsafe pointer.pointee.routes.route(to: destination, from: source, $0) }
+  }
+  /// The largest packet for `key`'s peer; nil: there is no way there.
+  func mtu(_ key: FlowKey) -> Int? { route(to: key.remoteAddress, from: key.localAddress)?.mtu }
+}

@@ -1,0 +1,87 @@
+import Devices
+import Exclusion
+
+/// One receive queue that a context serves: what is constant about it.
+final class ReceivePort: Sendable {
+  let device: any Device
+  let queue: Int
+  /// The poller tells of frames; else the device raises the signal.
+  let hasDescriptor: Bool
+  let interface: Int
+  let signal: ReceiveSignalRef
+
+  init(
+    device: any Device, queue: Int, hasDescriptor: Bool, interface: Int, signal: ReceiveSignalRef
+  ) {
+    (self.device, self.queue, self.hasDescriptor) = (device, queue, hasDescriptor)
+    (self.interface, self.signal) = (interface, signal)
+  }
+}
+
+/// What changes about it, and what is looked at in each pass. Plain: copying it counts nothing.
+@safe
+struct ReceiveSource {
+  /// Kept by the list that it is in.
+  let port: Unmanaged<ReceivePort>
+  let level: Level
+  let hasDescriptor: Bool
+  let transmit: TransmitQueueRef
+  /// More may be in the device: poll it in the next pass.
+  fileprivate(set) var isPending = false
+  var isWatchedForRoom = false
+  /// Packets that the transmit queue had sent when its watchdog was armed; nil while it is not.
+  var watchedFrom: UInt64?
+  var hasFailed = false
+}
+
+/// The receive queues of a context, by number: the token or tag of their signals. The context's own thread's, once it
+/// runs. How many are pending is counted, so that a pass with nothing to receive looks at none.
+@safe
+struct ReceiveSources: ~Copyable {
+  private var first: UnsafeMutablePointer<ReceiveSource>
+  private(set) var count = 0
+  private var capacity = 4
+  private var pending = InlineArray<5, Int>(repeating: 0)
+
+  init() { unsafe first = .allocate(capacity: capacity) }
+  deinit {
+    for number in 0..<count { unsafe first[number].port.release() }
+    unsafe first.deallocate()
+  }
+
+  mutating func append(_ port: ReceivePort, level: Level, transmit: TransmitQueueRef) {
+    if count == capacity {
+      let larger = UnsafeMutablePointer<ReceiveSource>.allocate(capacity: capacity * 2)
+      unsafe larger.moveInitialize(from: first, count: count)
+      unsafe first.deallocate()
+      unsafe first = larger
+      capacity *= 2
+    }
+    unsafe (first + count).initialize(
+      to: ReceiveSource(
+        port: .passRetained(port), level: level, hasDescriptor: port.hasDescriptor, transmit: transmit))
+    count += 1
+  }
+
+  /// The source of this number, which there is.
+  @inline(__always) subscript(number: Int) -> ReceiveSource {
+    _read {
+      precondition(number >= 0 && number < count, "RX-MISSED: a receive queue that the context does not have")
+      yield unsafe first[number]
+    }
+    _modify {
+      precondition(number >= 0 && number < count, "RX-MISSED: a receive queue that the context does not have")
+      yield unsafe &first[number]
+    }
+  }
+
+  /// Whether a poller tells of any.
+  var hasDescriptors: Bool { (0..<count).contains { self[$0].hasDescriptor } }
+
+  @inline(__always) func hasPending(_ level: Level) -> Bool { pending[level.rawValue] != 0 }
+  @inline(__always) mutating func setPending(_ number: Int, _ isPending: Bool) {
+    guard self[number].isPending != isPending else { return }
+    self[number].isPending = isPending
+    pending[self[number].level.rawValue] += isPending ? 1 : -1
+  }
+}
