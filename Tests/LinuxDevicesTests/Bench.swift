@@ -57,6 +57,16 @@ final class Bench {
     device.complete(queue: queue, into: &completed)
   }
 
+  /// Drops what has arrived.
+  func takeAll(queue: Int = 0) {
+    while true {
+      var batch = PacketQueue()
+      let now = RealClock().now()
+      let outcome = device.receive(queue: queue, limit: 64, pool: pool.ref, now: now, into: &batch)
+      if outcome != .more, batch.isEmpty { return }
+    }
+  }
+
   /// The next frame that `isWanted`, others dropped; nil: none in ten seconds.
   func receive(where isWanted: ([UInt8]) -> Bool) -> [UInt8]? {
     let clock = RealClock()
