@@ -52,10 +52,11 @@ public final class LinkPair: Sendable {
   private let outgoing: [PacketRing]
   private let incoming: [PacketRing]
   private let queueCounters: [DeviceCounters]
-  /// The same for who sends, kept by the arrays: taking an object out of an array counts a reference, for every frame.
+  /// The same, kept by the arrays: taking an object out of an array counts a reference, for every frame.
   private let lanes: UnsafeMutablePointer<Lane>
   @safe private struct Lane {
-    let ring: Unmanaged<PacketRing>
+    let outgoing: Unmanaged<PacketRing>
+    let incoming: Unmanaged<PacketRing>
     let counters: Unmanaged<DeviceCounters>
   }
 
@@ -73,7 +74,9 @@ public final class LinkPair: Sendable {
     unsafe lanes = .allocate(capacity: outgoing.count)
     for (queue, ring) in outgoing.enumerated() {
       unsafe (lanes + queue).initialize(
-        to: Lane(ring: .passUnretained(ring), counters: .passUnretained(queueCounters[queue])))
+        to: Lane(
+          outgoing: .passUnretained(ring), incoming: .passUnretained(incoming[queue]),
+          counters: .passUnretained(queueCounters[queue])))
     }
   }
   deinit { unsafe lanes.deallocate() }
@@ -94,8 +97,17 @@ public final class LinkPair: Sendable {
   public func receive(
     queue: Int, limit: Int, pool: PacketPoolRef, now: Instant, into batch: inout PacketQueue
   ) -> ReceiveOutcome {
-    let counters = queueCounters[queue]
-    let ring = incoming[queue]
+    let lane = lane(queue)
+    return unsafe lane.incoming._withUnsafeGuaranteedRef { ring in
+      unsafe lane.counters._withUnsafeGuaranteedRef { counters in
+        receive(from: ring, counters, limit: limit, pool: pool, now: now, into: &batch)
+      }
+    }
+  }
+  @inline(__always) private func receive(
+    from ring: PacketRing, _ counters: DeviceCounters, limit: Int, pool: PacketPoolRef, now: Instant,
+    into batch: inout PacketQueue
+  ) -> ReceiveOutcome {
     var taken = 0
     while taken < limit {
       guard let frame = ring.takeOne() else { return .drained }
@@ -121,13 +133,17 @@ public final class LinkPair: Sendable {
     for ring in incoming { while ring.takeOne() != nil {} }
   }
 
+  @inline(__always) private func lane(_ queue: Int) -> Lane {
+    precondition(queue >= 0 && queue < queueCount, "TX-OWN: a queue that the link does not have")
+    return unsafe lanes[queue]
+  }
+
   /// Puts the packet into the ring, or gives it back with the queue stopped (TX-BUSY).
   public func send(_ packet: consuming Packet, queue: Int) -> Packet? {
-    precondition(queue >= 0 && queue < queueCount, "TX-OWN: a queue that the link does not have")
     let bytes = packet.totalCount
-    let lane = unsafe lanes[queue]
+    let lane = lane(queue)
     let item = packet.intoItem()
-    let back = unsafe lane.ring._withUnsafeGuaranteedRef { ring -> ItemRef? in
+    let back = unsafe lane.outgoing._withUnsafeGuaranteedRef { ring -> ItemRef? in
       guard let back = ring.put(Packet(item: item)) else { return nil }
       return back.intoItem()
     }
@@ -139,7 +155,10 @@ public final class LinkPair: Sendable {
     return nil
   }
   /// Tells the receiver, once for the batch.
-  public func flush(queue: Int) { outgoing[queue].signal() }
+  public func flush(queue: Int) {
+    let lane = lane(queue)
+    unsafe lane.outgoing._withUnsafeGuaranteedRef { $0.signal() }
+  }
   /// Nothing comes back: a sent packet is the receiver's to free.
   public func complete(queue: Int, into completed: inout PacketQueue) {}
 }

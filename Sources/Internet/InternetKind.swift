@@ -28,9 +28,12 @@ extension InternetLayer {
   /// Tells the contexts who runs this target's work. The functions capture nothing.
   static func register(in handlers: inout Handlers) {
     handlers.registerReceive { batch, interface, cx in
-      let layer = cx.internet
-      while let packet = batch.popFirst() { layer.receive(packet, interface: UInt16(interface), &cx) }
-      layer.finishBatch(&cx)
+      // All contexts share it: counting references here would be what they contend for.
+      let layer = unsafe Unmanaged<InternetLayer>.fromOpaque(cx.core.attachment(.internet))
+      unsafe layer._withUnsafeGuaranteedRef { layer in
+        while let packet = batch.popFirst() { layer.receive(packet, interface: UInt16(interface), &cx) }
+        layer.finishBatch(&cx)
+      }
     }
     handlers.register(InternetKind.neighborCache, at: .net) { item, cx in
       unsafe GateRef<NeighborCache>(item.raw).resume(budget: NeighborCache.budget, &cx)

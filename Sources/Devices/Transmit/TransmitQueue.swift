@@ -81,7 +81,7 @@ public struct TransmitQueueRef: Hashable, @unchecked Sendable {
   /// The name of its discipline, as `tc` calls it.
   public var discipline: String { unsafe state.pointee.discipline.name }
   /// The device and queue number that this queue feeds.
-  public var device: any Device { unsafe state.pointee.device }
+  public var device: any Device { unsafe state.pointee.driver.takeUnretainedValue().device }
   /// The queue's number on its device.
   public var queue: Int { unsafe state.pointee.queue }
   /// Whether the driver has said that it has no room.

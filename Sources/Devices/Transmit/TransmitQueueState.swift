@@ -3,6 +3,13 @@ import Exclusion
 import Timing
 import Wire
 
+/// The device of a queue, in a place that says that it is constant: a call through it counts no reference, as one through
+/// a field of a structure does, be it unowned.
+final class TransmitDriver: Sendable {
+  let device: any Device
+  init(_ device: any Device) { self.device = device }
+}
+
 /// What sits in a transmit queue's memory behind its gate.
 ///
 ///     (o) the gate's owner    (a) atomic    (c) constant
@@ -29,10 +36,10 @@ struct TransmitQueueState: ~Copyable {
   let standing = AtomicWord(0)
   /// (a) 1 while the notice for home is posted.
   let noticeQueued = AtomicWord(0)
-  /// (c) kept by ``owner``; unowned, so that a send counts no reference.
-  unowned(unsafe) let device: any Device
+  /// (c) kept by ``owner``: the contexts that share a device count no references to it.
+  let driver: Unmanaged<TransmitDriver>
   /// (c)
-  private let owner: any Device
+  private let owner: TransmitDriver
   /// (c) In memory of its own; nil: first in, first out.
   let flows: UnsafeMutablePointer<FlowQueueing>?
   /// (c) There is one if the driver is lockless.
@@ -47,8 +54,8 @@ struct TransmitQueueState: ~Copyable {
   let counters = TransmitQueueCounters()
 
   init(device: any Device, queue: Int, _ configuration: TransmitConfiguration) {
-    unsafe self.device = device
-    owner = device
+    owner = TransmitDriver(device)
+    unsafe driver = .passUnretained(owner)
     self.queue = queue
     completesLater = device.transmitCompletion == .later
     offloads = device.offloads

@@ -26,11 +26,13 @@ extension TransmitQueue {
     let state = unsafe queue.state
     if events.contains(.timedOut) {
       unsafe state.pointee.counters.timeouts.increment()
-      unsafe state.pointee.device.transmitTimedOut(queue: state.pointee.queue)
+      let queue = unsafe state.pointee.queue
+      unsafe state.pointee.driver._withUnsafeGuaranteedRef { $0.device.transmitTimedOut(queue: queue) }
     }
     if events.contains(.flush) {
       unsafe state.pointee.isDirty = false
-      unsafe state.pointee.device.flush(queue: state.pointee.queue)
+      let queue = unsafe state.pointee.queue
+      unsafe state.pointee.driver._withUnsafeGuaranteedRef { $0.device.flush(queue: queue) }
     }
     let isLifted = queue.reap(&cx)
     if isLifted || !events.isDisjoint(with: [.run, .timedOut]) { queue.drain(&cx) }
@@ -109,7 +111,8 @@ extension TransmitQueueRef {
   fileprivate func reap(_ cx: inout SoftInterrupt) -> Bool {
     let state = unsafe state
     var done = PacketQueue()
-    unsafe state.pointee.device.complete(queue: state.pointee.queue, into: &done)
+    let queue = unsafe state.pointee.queue
+    unsafe state.pointee.driver._withUnsafeGuaranteedRef { $0.device.complete(queue: queue, into: &done) }
     guard !done.isEmpty else { return false }
     let isLater = unsafe state.pointee.completesLater
     if isLater {
@@ -189,7 +192,7 @@ extension TransmitQueueRef {
     if credit != nil { packet.forfeitCredit() }
     // Before the driver has it, as its completion may come at once.
     if isLater, isLockless { unsafe state.pointee.flight.add(UInt64(bytes)) }
-    if var back = unsafe state.pointee.device.send(packet, queue: state.pointee.queue) {
+    if var back = send(packet) {
       if isLater, isLockless { unsafe state.pointee.flight.subtract(UInt64(bytes)) }
       if let credit { back.credit = credit }
       return back
@@ -199,10 +202,20 @@ extension TransmitQueueRef {
     return nil
   }
 
+  @inline(__always) private func send(_ packet: consuming Packet) -> Packet? {
+    let (driver, queue) = unsafe (state.pointee.driver, state.pointee.queue)
+    let item = packet.intoItem()
+    let back = unsafe driver._withUnsafeGuaranteedRef { driver -> ItemRef? in
+      guard let back = driver.device.send(Packet(item: item), queue: queue) else { return nil }
+      return back.intoItem()
+    }
+    return back.map { Packet(item: $0) }
+  }
+
   #if Explore
     private func giveThenCount(_ packet: consuming Packet) -> Packet? {
       let item = packet.intoItem()
-      if let back = unsafe state.pointee.device.send(Packet(item: item), queue: state.pointee.queue) {
+      if let back = send(Packet(item: item)) {
         return back
       }
       unsafe willRead(item.raw)
