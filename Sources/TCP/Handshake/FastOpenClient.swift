@@ -14,6 +14,8 @@ struct FastOpenClient {
 extension TCPConnection {
   /// What came of the attempt to open fast, once the peer has answered; nil: there was none, or it has not.
   public var fastOpenOutcome: TCPFastOpenOutcome? { fastOpen?.outcome }
+  /// It is tried, or was: without that there is no outcome.
+  public var triesFastOpen: Bool { fastOpen != nil }
 
   /// One past the text that went with the SYN.
   var synTextEnd: SequenceNumber { send.initial + 1 + (fastOpen?.sent ?? 0) }

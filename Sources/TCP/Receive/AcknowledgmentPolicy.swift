@@ -6,6 +6,8 @@ import Timing
 /// wait, *ATO*, follows the gaps between segments; at the beginning, and whenever the peer may have little in flight,
 /// a number of acknowledgments go at once (*quick* mode); and once answers with data follow what arrives the exchange
 /// is *interactive*, and an acknowledgment waits for the next answer.
+///
+/// What takes the configuration is inlined: else the whole of it would be copied for each call.
 struct AcknowledgmentPolicy {
   /// Something arrived that is not acknowledged.
   private(set) var isScheduled = false
@@ -40,7 +42,7 @@ struct AcknowledgmentPolicy {
   mutating func begin(now: Instant) { lastArrival = now }
 
   /// Waits are ended by data soon.
-  func isInteractive(_ configuration: TCPConfiguration) -> Bool {
+  @inline(__always) func isInteractive(_ configuration: TCPConfiguration) -> Bool {
     answers >= max(1, configuration.pingPongThreshold)
   }
 
@@ -51,7 +53,7 @@ struct AcknowledgmentPolicy {
   ///   - options: bytes of the segment's options.
   ///   - isLast: PSH, URG or FIN: nothing need follow it.
   ///   - state: what the rest of the connection says.
-  mutating func arrived(
+  @inline(__always) mutating func arrived(
     _ bytes: Int, options: Int, isLast: Bool, _ state: AcknowledgmentState,
     _ configuration: TCPConfiguration
   ) {
@@ -74,7 +76,7 @@ struct AcknowledgmentPolicy {
   }
 
   /// ATO tends to the gap between segments.
-  private mutating func adapt(
+  @inline(__always) private mutating func adapt(
     to gap: Nanoseconds, _ state: AcknowledgmentState, _ configuration: TCPConfiguration
   ) {
     let least = configuration.delayedAcknowledgment
@@ -90,7 +92,7 @@ struct AcknowledgmentPolicy {
 
   /// Learns what a full segment of the peer's is. SACK blocks make it shorter now and then: only what comes twice in a
   /// row, and is not the end of a write, is believed.
-  private mutating func measure(
+  @inline(__always) private mutating func measure(
     _ bytes: Int, options: Int, isLast: Bool, _ state: AcknowledgmentState,
     _ configuration: TCPConfiguration
   ) {
@@ -118,7 +120,7 @@ struct AcknowledgmentPolicy {
   }
 
   /// The peer has answered our SYN, and text goes with the acknowledgment of its own.
-  mutating func opened(window: Int, now: Instant, _ configuration: TCPConfiguration) {
+  @inline(__always) mutating func opened(window: Int, now: Instant, _ configuration: TCPConfiguration) {
     isScheduled = true
     enterQuick(configuration.quickAcknowledgments, window: window)
     timeout = configuration.delayedAcknowledgment
@@ -127,7 +129,7 @@ struct AcknowledgmentPolicy {
 
   /// The peer has sent all that it will. True: its FIN is acknowledged as an interactive exchange's text is, with the next
   /// answer or after ATO. False: at once.
-  mutating func ended(_ configuration: TCPConfiguration) -> Bool {
+  @inline(__always) mutating func ended(_ configuration: TCPConfiguration) -> Bool {
     guard configuration.personality == .linux, timeout > .zero else { return false }
     isScheduled = true
     answers = max(1, configuration.pingPongThreshold)
@@ -135,7 +137,7 @@ struct AcknowledgmentPolicy {
   }
 
   /// Something came that says a loss, or a peer that knows less than it should: the next acknowledgments go at once.
-  mutating func hurry(window: Int, _ configuration: TCPConfiguration, most: UInt8 = 16) {
+  @inline(__always) mutating func hurry(window: Int, _ configuration: TCPConfiguration, most: UInt8 = 16) {
     isScheduled = true
     guard configuration.personality == .linux else { return }
     enterQuick(min(most, configuration.quickAcknowledgments), window: window)
@@ -144,14 +146,14 @@ struct AcknowledgmentPolicy {
   }
 
   /// Whether the acknowledgment goes now. `unacknowledged`: bytes that arrived in order and were not acknowledged.
-  func isDue(_ unacknowledged: Int, _ configuration: TCPConfiguration) -> Bool {
+  @inline(__always) func isDue(_ unacknowledged: Int, _ configuration: TCPConfiguration) -> Bool {
     if now { return true }
     guard isScheduled, configuration.personality == .linux else { return false }
     return unacknowledged > segment || quick > 0 && !isInteractive(configuration)
   }
 
   /// How long an acknowledgment waits that does not go now.
-  func delay(smoothed: Nanoseconds, _ configuration: TCPConfiguration) -> Nanoseconds {
+  @inline(__always) func delay(smoothed: Nanoseconds, _ configuration: TCPConfiguration) -> Nanoseconds {
     let least = configuration.delayedAcknowledgment
     let most = min(configuration.delayedAcknowledgmentMaximum, .milliseconds(500))
     guard configuration.personality == .linux, timeout > least else { return least }
@@ -161,7 +163,7 @@ struct AcknowledgmentPolicy {
   }
 
   /// The wait was in vain.
-  mutating func timedOut(
+  @inline(__always) mutating func timedOut(
     retransmissionTimeout: Nanoseconds, _ configuration: TCPConfiguration
   ) {
     if isInteractive(configuration) {
@@ -173,7 +175,7 @@ struct AcknowledgmentPolicy {
   }
 
   /// A segment left that acknowledges everything.
-  mutating func sent(withText: Bool, now: Instant, _ configuration: TCPConfiguration) {
+  @inline(__always) mutating func sent(withText: Bool, now: Instant, _ configuration: TCPConfiguration) {
     if withText, timeout > .zero, now - lastArrival < timeout, answers < .max { answers += 1 }
     if isScheduled, quick > 0 {
       quick -= 1
@@ -188,13 +190,13 @@ struct AcknowledgmentPolicy {
 
   /// The application has taken everything there was: whether that is a moment to acknowledge, since nothing more may
   /// come that an acknowledgment could wait for.
-  func isDueWhenRead(_ unacknowledged: Int, _ configuration: TCPConfiguration) -> Bool {
+  @inline(__always) func isDueWhenRead(_ unacknowledged: Int, _ configuration: TCPConfiguration) -> Bool {
     guard isScheduled, configuration.personality == .linux else { return false }
     return unacknowledged > segment || wasPushedTwice || wasPushed && !isInteractive(configuration)
   }
 
   /// TCP_QUICKACK: on, acknowledgments do not wait for answers, until the exchange is interactive again; off, they do.
-  mutating func setQuick(_ isOn: Bool, _ configuration: TCPConfiguration) {
+  @inline(__always) mutating func setQuick(_ isOn: Bool, _ configuration: TCPConfiguration) {
     answers = isOn ? 0 : max(1, configuration.pingPongThreshold)
     if isOn, isScheduled { wasPushed = true }
   }

@@ -6,6 +6,8 @@ import Wire
 /// Every acknowledgment of segments that were sent only once is a measurement (Karn's rule, section 3), by the times
 /// that the retransmission queue keeps; with timestamps the others can be too (RFC 7323 section 4), by a coarser
 /// clock.
+///
+/// What takes the configuration is inlined: else the whole of it would be copied for each call.
 struct RoundTripEstimator {
   /// SRTT; zero before the first measurement.
   private(set) var smoothed = Nanoseconds.zero
@@ -41,12 +43,17 @@ struct RoundTripEstimator {
   }
 
   /// Sections 2.2 and 2.3, with alpha 1/8 and beta 1/4.
-  mutating func measured(
+  @inline(__always) mutating func measured(
     _ sample: Nanoseconds, unacknowledged: SequenceNumber, next: SequenceNumber,
     _ configuration: borrowing TCPConfiguration
   ) {
+    measured(
+      sample, unacknowledged: unacknowledged, next: next, least: configuration.minimumTimeout / 4)
+  }
+  private mutating func measured(
+    _ sample: Nanoseconds, unacknowledged: SequenceNumber, next: SequenceNumber, least: Nanoseconds
+  ) {
     let sample = max(sample, Nanoseconds(1))
-    let least = configuration.minimumTimeout / 4
     minimum = isMeasured ? min(minimum, sample) : sample
     backoff = 0
     guard isMeasured else {
@@ -89,12 +96,12 @@ struct RoundTripEstimator {
 
   /// RTO, backed off and bounded. With Linux's habits the variation counts at least `minimumTimeout`: it
   /// stands for the clock granularity G of section 2, and covers the peer's delayed acknowledgments. BSD adds it.
-  func timeout(_ configuration: borrowing TCPConfiguration) -> Nanoseconds {
+  @inline(__always) func timeout(_ configuration: borrowing TCPConfiguration) -> Nanoseconds {
     Self.backedOff(base(configuration), backoff, configuration.maximumTimeout)
   }
 
   /// RTO before any doubling.
-  func base(_ configuration: borrowing TCPConfiguration) -> Nanoseconds {
+  @inline(__always) func base(_ configuration: borrowing TCPConfiguration) -> Nanoseconds {
     isMeasured
       ? configuration.personality == .bsd
         ? smoothed + variation * 4 + configuration.minimumTimeout

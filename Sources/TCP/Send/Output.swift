@@ -19,12 +19,17 @@ extension TCPConnection {
   ) {
     guard state.maySendText || exchangesText else { return }
     var next = nextSegment(from: send.next, partial)
-    if next != nil, outstanding.isEmpty {
+    var isLimited = outstanding.inFlight >= window.segments
+    guard next != nil else {
+      if isLimited { noteWindowUse(isLimited: true, now: now) }
+      return armSendTimers(now: now)
+    }
+    if outstanding.isEmpty {
       restartAfterIdle(now: now)
       noteRestart(now: now)
     }
     var sent = 0
-    if next != nil, search.isOn {
+    if search.isOn {
       switch probePath(now: now, sink: &sink) {
       case .none: break
       case .waits: return armSendTimers(now: now)
@@ -35,8 +40,9 @@ extension TCPConnection {
     }
     var burst = 0
     var row = SegmentRow(limit: joinLimit(sink.joinedTextLimit))
-    var isLimited = outstanding.inFlight >= window.segments
-    let burstLimit = next == nil ? 1 : burstLimit
+    isLimited = outstanding.inFlight >= window.segments
+    // Asked for by who has more than one segment: it divides.
+    var knownBurstLimit: Int?
     while let segment = next {
       // The congestion window counts text; a FIN alone goes in any case.
       if segment.text > 0 {
@@ -49,7 +55,12 @@ extension TCPConnection {
       isLimited = outstanding.inFlight + 1 >= window.segments
       next = nextSegment(from: send.next + segment.text + (segment.fin ? 1 : 0), partial)
       burst += 1
-      let endsBurst = isLimited || next == nil || burst >= burstLimit || segment.endsBurst
+      var endsBurst = isLimited || next == nil || segment.endsBurst
+      if !endsBurst {
+        let limit = knownBurstLimit ?? burstLimit
+        knownBurstLimit = limit
+        endsBurst = burst >= limit
+      }
       // Linux's habit: what leaves as one large segment ends with PSH, since the next one may be long in coming.
       let isPushed =
         endsBurst && burst > 1 && configuration.personality == .linux && configuration.pushesBursts

@@ -9,14 +9,20 @@
     case capable1First = 174
   }
 
+  // Two words, as options are copied often: order, count and the first field; the two others. A field that is not there
+  // holds zero, so that the synthesised equality is right.
+  @usableFromInline let head: UInt64
+  @usableFromInline let tail: UInt64
+
   /// The order of the fields.
-  public let order: Order
+  public var order: Order {
+    head & 0xFF == UInt64(Order.capable0First.rawValue) ? .capable0First : .capable1First
+  }
   /// How many there are, 0...3.
-  public let count: UInt8
-  // A field that is not there holds zero, so that the synthesised equality is right.
-  @usableFromInline let first: UInt32
-  @usableFromInline let middle: UInt32
-  @usableFromInline let last: UInt32
+  public var count: UInt8 { UInt8(truncatingIfNeeded: head &>> 8) }
+  private var first: UInt32 { UInt32(truncatingIfNeeded: head &>> 32) }
+  private var middle: UInt32 { UInt32(truncatingIfNeeded: tail) }
+  private var last: UInt32 { UInt32(truncatingIfNeeded: tail &>> 32) }
 
   /// An option of `count` fields, 0...3, of these counters; only their low 24 bits count.
   public init(order: Order, count: Int, capable0: UInt32, experienced: UInt32, capable1: UInt32) {
@@ -25,13 +31,14 @@
     self.init(order, count, isZeroFirst ? capable0 : capable1, experienced, isZeroFirst ? capable1 : capable0)
   }
 
-  @usableFromInline init(_ order: Order, _ count: Int, _ first: UInt32, _ middle: UInt32, _ last: UInt32) {
-    self.order = order
-    self.count = UInt8(count)
-    self.first = count > 0 ? first & 0xFF_FFFF : 0
-    self.middle = count > 1 ? middle & 0xFF_FFFF : 0
-    self.last = count > 2 ? last & 0xFF_FFFF : 0
+  private init(_ order: Order, _ count: Int, _ first: UInt32, _ middle: UInt32, _ last: UInt32) {
+    let fields = UInt64(count > 0 ? first & 0xFF_FFFF : 0)
+    head = fields &<< 32 | UInt64(UInt8(count)) &<< 8 | UInt64(order.rawValue)
+    tail = UInt64(count > 2 ? last & 0xFF_FFFF : 0) &<< 32 | UInt64(count > 1 ? middle & 0xFF_FFFF : 0)
   }
+  @inlinable init(head: UInt64, tail: UInt64) { (self.head, self.tail) = (head, tail) }
+  /// The place of one that is not there.
+  @inlinable static var nothing: Self { Self(head: UInt64(Order.capable1First.rawValue), tail: 0) }
 
   /// EE0B: bytes that arrived as ECT(0), if the option has the field.
   public var capable0: UInt32? { outer(.capable0First) }

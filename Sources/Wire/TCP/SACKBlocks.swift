@@ -16,11 +16,12 @@
 /// Up to four SACK blocks in place: no more find room in a TCP header. Order is the sender's, most recent
 /// first.
 @frozen public struct SACKBlocks: Hashable, Sendable {
-  // Places from `count` on hold zero, so that the synthesised equality is right.
-  @usableFromInline var first = SACKBlock(left: .init(0), right: .init(0))
-  @usableFromInline var second = SACKBlock(left: .init(0), right: .init(0))
-  @usableFromInline var third = SACKBlock(left: .init(0), right: .init(0))
-  @usableFromInline var fourth = SACKBlock(left: .init(0), right: .init(0))
+  // Places from `count` on hold zero, so that the synthesised equality is right. A block is a word, its left end above,
+  // as options are copied often.
+  @usableFromInline var first: UInt64 = 0
+  @usableFromInline var second: UInt64 = 0
+  @usableFromInline var third: UInt64 = 0
+  @usableFromInline var fourth: UInt64 = 0
   @usableFromInline var length: UInt8 = 0
 
   /// No blocks.
@@ -36,22 +37,27 @@
   @inlinable
   public subscript(index: Int) -> SACKBlock {
     precondition(index >= 0 && index < count, "index beyond the SACK blocks")
-    switch index {
-    case 0: return first
-    case 1: return second
-    case 2: return third
-    default: return fourth
-    }
+    let word =
+      switch index {
+      case 0: first
+      case 1: second
+      case 2: third
+      default: fourth
+      }
+    return SACKBlock(
+      left: SequenceNumber(UInt32(truncatingIfNeeded: word &>> 32)),
+      right: SequenceNumber(UInt32(truncatingIfNeeded: word)))
   }
 
   /// Appends a block, or returns false if there are four already.
   @inlinable @discardableResult
   public mutating func append(_ block: SACKBlock) -> Bool {
+    let word = UInt64(block.left.rawValue) &<< 32 | UInt64(block.right.rawValue)
     switch length {
-    case 0: first = block
-    case 1: second = block
-    case 2: third = block
-    case 3: fourth = block
+    case 0: first = word
+    case 1: second = word
+    case 2: third = word
+    case 3: fourth = word
     default: return false
     }
     length += 1

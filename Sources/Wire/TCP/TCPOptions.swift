@@ -76,17 +76,18 @@
     @inlinable static var accurate: Self { .init(rawValue: 512) }
   }
 
-  // A field whose bit is not in `present` holds zero, so that the synthesised equality is right.
+  // A field whose bit is not in `present` holds zero, so that the synthesised equality is right. Bytes are in words: a
+  // value of this type is copied field by field, often.
   @usableFromInline var present: Present = []
   @usableFromInline var shift: UInt8 = 0
   @usableFromInline var segmentSize: UInt16 = 0
   @usableFromInline var stamps = TCPTimestamps(value: 0, echo: 0)
   @usableFromInline var timeout = TCPUserTimeout(rawValue: 0)
-  @usableFromInline var cookie = InlineBytes<16>()
-  @usableFromInline var signature = TCPAuthentication(
-    keyIdentifier: 0, nextKeyIdentifier: 0, code: InlineBytes())
+  @usableFromInline var cookie = InlineWords()
+  @usableFromInline var signature = InlineWords()
+  @usableFromInline var keys: UInt16 = 0
 
-  @usableFromInline var feedback = TCPAccurateECN(.capable1First, 0, 0, 0, 0)
+  @usableFromInline var feedback = TCPAccurateECN.nothing
 
   /// Blocks of the SACK option (RFC 2018); empty if there is none.
   public var sack = SACKBlocks()
@@ -142,10 +143,10 @@
   /// Fast Open cookie of 4...16 bytes, an even count; empty asks for one (RFC 7413 section 4.1.1).
   @inlinable
   public var fastOpenCookie: InlineBytes<16>? {
-    get { present.contains(.fastOpen) ? cookie : nil }
+    get { present.contains(.fastOpen) ? cookie.bytes : nil }
     set {
       mark(.fastOpen, newValue != nil)
-      cookie = newValue ?? InlineBytes()
+      cookie = newValue.map { InlineWords($0) } ?? InlineWords()
       if newValue == nil { mark(.experiment, false) }
     }
   }
@@ -174,7 +175,7 @@
     get { present.contains(.accurate) ? feedback : nil }
     set {
       mark(.accurate, newValue != nil)
-      feedback = newValue ?? TCPAccurateECN(.capable1First, 0, 0, 0, 0)
+      feedback = newValue ?? .nothing
     }
   }
 
@@ -187,7 +188,7 @@
   /// other (RFC 5925 section 2.2).
   @inlinable
   public var md5Digest: InlineBytes<16>? {
-    get { present.contains(.digest) ? signature.code : nil }
+    get { present.contains(.digest) ? signature.bytes : nil }
     set {
       guard newValue != nil || present.contains(.digest) else { return }
       sign(
@@ -199,7 +200,13 @@
   /// Authentication option (RFC 5925).
   @inlinable
   public var authentication: TCPAuthentication? {
-    get { present.contains(.authentication) ? signature : nil }
+    get {
+      guard present.contains(.authentication) else { return nil }
+      return TCPAuthentication(
+        keyIdentifier: UInt8(truncatingIfNeeded: keys),
+        nextKeyIdentifier: UInt8(truncatingIfNeeded: keys &>> 8),
+        code: signature.bytes)
+    }
     set {
       guard newValue != nil || present.contains(.authentication) else { return }
       sign(
@@ -212,7 +219,8 @@
   mutating func sign(_ kind: Present, _ new: TCPAuthentication) {
     present.subtract([.digest, .authentication])
     present.formUnion(kind)
-    signature = new
+    signature = InlineWords(new.code)
+    keys = UInt16(new.nextKeyIdentifier) &<< 8 | UInt16(new.keyIdentifier)
   }
 
   @inlinable @inline(__always)

@@ -136,7 +136,7 @@ extension TCPOptions {
     var layout = Layout()
     if present.contains(.digest) { layout.place(.digest, 20) }
     if present.contains(.authentication) {
-      layout.place(.authentication, padded(4 + signature.code.count))
+      layout.place(.authentication, padded(4 + signature.count))
     }
     if present.contains(.mss) { layout.place(.mss, 4) }
     if present.contains(.timestamps) {
@@ -184,16 +184,16 @@ extension TCPOptions {
     if chosen.contains(.digest) {
       span.set(0x0101_1312 as UInt32, at: at)
       span.clear(at + 4..<at + 20)
-      signature.code.emit(into: &span, at: at + 4)
+      signature.bytes.emit(into: &span, at: at + 4)
       at += 20
     }
     if chosen.contains(.authentication) {
       span.set(TCPOptionKind.authentication, at: at)
-      span.set(UInt8(4 + signature.code.count), at: at + 1)
-      span.set(signature.keyIdentifier, at: at + 2)
-      span.set(signature.nextKeyIdentifier, at: at + 3)
-      signature.code.emit(into: &span, at: at + 4)
-      at = pad(&span, from: at + 4 + signature.code.count, since: at)
+      span.set(UInt8(4 + signature.count), at: at + 1)
+      span.set(UInt8(truncatingIfNeeded: keys), at: at + 2)
+      span.set(UInt8(truncatingIfNeeded: keys &>> 8), at: at + 3)
+      signature.bytes.emit(into: &span, at: at + 4)
+      at = pad(&span, from: at + 4 + signature.count, since: at)
     }
     if chosen.contains(.mss) {
       span.set(0x0204_0000 | UInt32(segmentSize), at: at)
@@ -210,7 +210,7 @@ extension TCPOptions {
       span.set(fastOpenIsExperimental ? TCPOptionKind.experiment : TCPOptionKind.fastOpen, at: at)
       span.set(UInt8(header + cookie.count), at: at + 1)
       if fastOpenIsExperimental { span.set(TCPOptionKind.fastOpenExperiment, at: at + 2) }
-      cookie.emit(into: &span, at: at + header)
+      cookie.bytes.emit(into: &span, at: at + header)
       at = pad(&span, from: at + header + cookie.count, since: at)
     }
     if chosen.contains(.userTimeout) {
