@@ -8,8 +8,9 @@ public import Exclusion
 
   /// An empty queue.
   @inlinable public init() {}
-  deinit {
-    var next = items.first
+  @inlinable deinit { if !items.isEmpty { Self.drop(items.first) } }
+  @usableFromInline @inline(never) static func drop(_ first: ItemRef?) {
+    var next = first
     while let item = next {
       next = item.next
       _ = Packet(item: item)

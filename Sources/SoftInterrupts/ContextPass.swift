@@ -38,7 +38,7 @@ struct ContextRunner: @unchecked Sendable {  // the state behind it is touched b
   }
 
   /// Sorts what was posted by level, oldest first.
-  private func distribute() {
+  @inline(__always) private func distribute() {
     let state = unsafe state
     guard unsafe state.pointee.core.port.hasWork else { return }
     var posted = unsafe state.pointee.core.port.takeAll()
@@ -71,19 +71,23 @@ struct ContextRunner: @unchecked Sendable {  // the state behind it is touched b
     }
   }
 
-  /// A level with nothing to do costs a load or two.
-  private func runLevels(_ cx: inout SoftInterrupt) {
+  /// A level with nothing to do costs a load or two. What every pass goes through is one function: with an item or two
+  /// in each, calls would cost as much as what they do.
+  @inline(__always) private func runLevels(_ cx: inout SoftInterrupt) {
     let state = unsafe state
     var clock = unsafe Allowance(state.pointee.budgets.clock)
-    runClock(&clock, &cx)
+    // Whatever the wheel expects: it hears of the time, from which it counts what is armed in this pass.
+    runExpired(&clock, &cx)
     runMiddle(&clock, &cx)
     if hasWork(.bio) { runLow(.bio, &clock, &cx) }
     if hasWork(.general) { runLow(.general, &clock, &cx) }
     if clock.isSpent, unsafe state.pointee.wheel.isBehind { noteEnd(.clock) }
-    if !hasWakeRoom { unsafe state.pointee.counters.wakeRoomEnds.increment() }
+    if !hasWakeRoom {
+      unsafe state.pointee.counterSet._withUnsafeGuaranteedRef { $0.wakeRoomEnds.increment() }
+    }
   }
 
-  private func runLow(_ level: Level, _ clock: inout Allowance, _ cx: inout SoftInterrupt) {
+  @inline(never) private func runLow(_ level: Level, _ clock: inout Allowance, _ cx: inout SoftInterrupt) {
     var left = unsafe Allowance(state.pointee.budgets[level])
     runQueue(level, limit: left.items, &left, &cx)
     noteEnd(level, left)
@@ -92,51 +96,72 @@ struct ContextRunner: @unchecked Sendable {  // the state behind it is touched b
 
   /// Net and serial are equals: they take turns, and who begins alternates from pass to pass. Neither gets work while the
   /// other one runs that it did not have, so one alone takes all turns.
-  private func runMiddle(_ clock: inout Allowance, _ cx: inout SoftInterrupt) {
+  @inline(__always) private func runMiddle(_ clock: inout Allowance, _ cx: inout SoftInterrupt) {
     let state = unsafe state
     let isSerialFirst = unsafe state.pointee.isSerialFirst
     unsafe state.pointee.isSerialFirst = !isSerialFirst
-    let turn = unsafe state.pointee.budgets.turn
     let (hasNet, hasSerial) = (hasWork(.net), hasWork(.serial))
-    if hasNet, hasSerial {
-      let (first, second) = isSerialFirst ? (Level.serial, Level.net) : (.net, .serial)
-      var firstLeft = unsafe Allowance(state.pointee.budgets[first])
-      var secondLeft = unsafe Allowance(state.pointee.budgets[second])
-      var goesOn = true
-      while goesOn {
-        goesOn = takeTurn(first, limit: turn, &firstLeft, &cx)
-        if goesOn { runClock(&clock, &cx) }
-        if takeTurn(second, limit: turn, &secondLeft, &cx) {
-          goesOn = true
-          runClock(&clock, &cx)
-        }
-      }
-      noteEnd(first, firstLeft)
-      noteEnd(second, secondLeft)
-    } else if hasNet || hasSerial {
-      let level = hasNet ? Level.net : .serial
-      var left = unsafe Allowance(state.pointee.budgets[level])
-      while takeTurn(level, limit: turn, &left, &cx) { runClock(&clock, &cx) }
-      noteEnd(level, left)
+    if hasSerial {
+      if hasNet { alternate(isSerialFirst, &clock, &cx) } else { runSerial(&clock, &cx) }
+    } else if hasNet {
+      takeTurns(.net, &clock, &cx)
     }
     raiseLanes()
   }
 
+  @inline(__always) private func takeTurns(
+    _ level: Level, _ clock: inout Allowance, _ cx: inout SoftInterrupt
+  ) {
+    let turn = unsafe state.pointee.budgets.turn
+    var left = unsafe Allowance(state.pointee.budgets[level])
+    while takeTurn(level, limit: turn, &left, &cx) { runClock(&clock, &cx) }
+    noteEnd(level, left)
+  }
+  @inline(never) private func runSerial(_ clock: inout Allowance, _ cx: inout SoftInterrupt) {
+    takeTurns(.serial, &clock, &cx)
+  }
+
+  @inline(never) private func alternate(
+    _ isSerialFirst: Bool, _ clock: inout Allowance, _ cx: inout SoftInterrupt
+  ) {
+    let turn = unsafe state.pointee.budgets.turn
+    var netLeft = unsafe Allowance(state.pointee.budgets.net)
+    var serialLeft = unsafe Allowance(state.pointee.budgets.serial)
+    var isSerial = isSerialFirst
+    // Turns in a row that found nothing.
+    var idle = 0
+    while idle < 2 {
+      let isTaken =
+        isSerial
+        ? takeTurn(.serial, limit: turn, &serialLeft, &cx) : takeTurn(.net, limit: turn, &netLeft, &cx)
+      isSerial = !isSerial
+      idle = isTaken ? 0 : idle + 1
+      if isTaken { runClock(&clock, &cx) }
+    }
+    noteEnd(.net, netLeft)
+    noteEnd(.serial, serialLeft)
+  }
+
   /// Some frames of one queue, then some of what was posted. False: there was nothing, or the budget is spent.
-  private func takeTurn(
+  @inline(__always) private func takeTurn(
     _ level: Level, limit: Int, _ left: inout Allowance, _ cx: inout SoftInterrupt
   ) -> Bool {
     guard !left.isSpent, hasWork(level) else { return false }
     guard hasWakeRoom else { return false }
     receive(level, limit: limit, &left, &cx)
-    if level == .net, !left.isSpent { receiveSteered(limit: limit, &left, &cx) }
+    if level == .net, unsafe state.pointee.pendingLanes != 0, !left.isSpent {
+      receiveSteered(limit: limit, &left, &cx)
+    }
     runQueue(level, limit: limit, &left, &cx)
     return true
   }
 
   /// Expired timers, one at a time: a handler may arm and cancel. Looked at after each turn too, so that a timer
   /// waits for one turn at most (TM-LATE).
-  private func runClock(_ left: inout Allowance, _ cx: inout SoftInterrupt) {
+  @inline(__always) private func runClock(_ left: inout Allowance, _ cx: inout SoftInterrupt) {
+    if unsafe !state.pointee.wheel.isQuiet(at: state.pointee.now) { runExpired(&left, &cx) }
+  }
+  @inline(never) private func runExpired(_ left: inout Allowance, _ cx: inout SoftInterrupt) {
     let state = unsafe state
     #if Explore
       if Mutation.timersStarvedByReceive.isOn, hasWork(.net) { return }
@@ -155,7 +180,9 @@ struct ContextRunner: @unchecked Sendable {  // the state behind it is touched b
   }
 
   /// Posted items, oldest first. What handlers post to this context meanwhile comes in the next pass.
-  private func runQueue(_ level: Level, limit: Int, _ left: inout Allowance, _ cx: inout SoftInterrupt) {
+  @inline(__always) private func runQueue(
+    _ level: Level, limit: Int, _ left: inout Allowance, _ cx: inout SoftInterrupt
+  ) {
     let state = unsafe state
     let queue = unsafe state.pointee.queues.of(level)
     if unsafe queue.pointee.isEmpty { return }
@@ -174,12 +201,12 @@ struct ContextRunner: @unchecked Sendable {  // the state behind it is touched b
   // MARK: Budgets
 
   /// The time since the last look goes off the budget of who looks.
-  func spendTime(of left: inout Allowance) {
+  @inline(__always) func spendTime(of left: inout Allowance) {
     let before = unsafe state.pointee.now
     left.time -= min(left.time, UInt64(clamping: (refreshNow() - before).count))
   }
 
-  @discardableResult func refreshNow() -> Instant {
+  @inline(__always) @discardableResult func refreshNow() -> Instant {
     let now = unsafe state.pointee.time.now()
     unsafe state.pointee.now = now
     unsafe state.pointee.transmitBatch.pointee.now = now
@@ -187,13 +214,17 @@ struct ContextRunner: @unchecked Sendable {  // the state behind it is touched b
   }
 
   /// Room for the wake-ups of one more turn.
-  private var hasWakeRoom: Bool { unsafe state.pointee.core.wakes.room >= Self.wakesPerTurn }
+  @inline(__always) private var hasWakeRoom: Bool {
+    unsafe state.pointee.core.wakes.room >= Self.wakesPerTurn
+  }
 
-  private func noteEnd(_ level: Level, _ left: Allowance) {
+  @inline(__always) private func noteEnd(_ level: Level, _ left: Allowance) {
     if left.isSpent, hasWork(level) { noteEnd(level) }
   }
   /// What the level leaves stays pending (keeps RX-BUDGET), and the pass says that there is more.
-  private func noteEnd(_ level: Level) { unsafe state.pointee.counters.budgetEnds.increment(level) }
+  @inline(never) private func noteEnd(_ level: Level) {
+    unsafe state.pointee.counters.budgetEnds.increment(level)
+  }
 
   // MARK: What there is to do
 
@@ -210,12 +241,12 @@ struct ContextRunner: @unchecked Sendable {  // the state behind it is touched b
       unsafe !state.pointee.queues.of(level).pointee.isEmpty || state.pointee.sources.hasPending(level)
     }
   }
-  var hasWorkLeft: Bool {
+  @inline(__always) var hasWorkLeft: Bool {
     hasWork(.clock) || hasWork(.net) || hasWork(.serial) || hasWork(.bio) || hasWork(.general)
   }
 
   /// The end of a pass, for statistics.
-  private func publish(_ began: Instant) {
+  @inline(__always) private func publish(_ began: Instant) {
     let state = unsafe state
     unsafe state.pointee.counterSet._withUnsafeGuaranteedRef { counters in
       unsafe counters.timersArmed.set(UInt64(state.pointee.wheel.armedCount))

@@ -7,7 +7,9 @@ import Timing
 
 extension ContextRunner {
   /// Frames of one pending queue: the queues of a level follow one another, turn by turn.
-  func receive(_ level: Level, limit: Int, _ left: inout Allowance, _ cx: inout SoftInterrupt) {
+  @inline(__always) func receive(
+    _ level: Level, limit: Int, _ left: inout Allowance, _ cx: inout SoftInterrupt
+  ) {
     guard let number = nextPending(level) else { return }
     let state = unsafe state
     let isSignalled = unsafe !state.pointee.sources[number].hasDescriptor
@@ -44,7 +46,7 @@ extension ContextRunner {
   }
 
   /// The pending queue of a level that was served longest ago.
-  private func nextPending(_ level: Level) -> Int? {
+  @inline(__always) private func nextPending(_ level: Level) -> Int? {
     guard unsafe state.pointee.sources.hasPending(level) else { return nil }
     let count = unsafe state.pointee.sources.count
     var number = unsafe state.pointee.nextSource
@@ -61,16 +63,15 @@ extension ContextRunner {
   }
 
   /// The end of a pass: put-off system calls, then the packets that are done, with nothing owned (X3).
-  func flush(_ cx: inout SoftInterrupt) {
+  @inline(__always) func flush(_ cx: inout SoftInterrupt) {
     cx.finishTransmission()
     watchTransmitQueues(&cx)
   }
 
   /// Frees retired slots whose grace period has passed (PCB-GRACE).
-  func reclaim(_ root: inout ContextRoot) {
-    guard unsafe !state.pointee.limbo.isEmpty else { return }
+  @inline(never) func reclaim(_ root: inout ContextRoot) {
     let grace = unsafe state.pointee.grace
-    unsafe state.pointee.limbo.reclaim(grace, free)
+    _ = unsafe state.pointee.limbo.reclaim(grace) { free($0) }
   }
   /// Frees a retired slot that no reader can hold any more, as its kind asks for.
   func free(_ item: ItemRef) {

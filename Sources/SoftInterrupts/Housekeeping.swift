@@ -62,10 +62,11 @@ extension ContextRunner {
   func scheduleHousekeeping() {
     let isWaiting = unsafe !state.pointee.limbo.isEmpty
     let timer = unsafe state.pointee.housekeeping.timer
-    if isWaiting, !timer.isArmed {
+    guard isWaiting != timer.isArmed else { return }
+    if isWaiting {
       let patience = unsafe state.pointee.housekeeping.patience
       unsafe state.pointee.wheel.arm(timer, at: state.pointee.now.adding(nanoseconds: patience))
-    } else if !isWaiting {
+    } else {
       unsafe state.pointee.wheel.cancel(timer)
       unsafe state.pointee.housekeeping.epoch = nil
     }

@@ -3,22 +3,31 @@ public import Timing
 
 /// Runs the contexts of one or more stacks by hand on the calling thread, in virtual time, one pass at a
 /// time. The code that runs is the code that runs on threads.
+@safe
 public final class ManualScheduler {
   private let clock: VirtualClock
   /// They keep what the runners run.
   private var sets: [ContextSet] = []
-  private var runners: [ContextRunner] = []
+  private let runners: UnsafeMutablePointer<[ContextRunner]>
   /// A pass that always finds more is a loop; no honest test needs as many.
   private static var passLimit: Int { 10_000_000 }
 
   /// A scheduler that moves `clock`.
-  public init(clock: VirtualClock) { self.clock = clock }
+  public init(clock: VirtualClock) {
+    self.clock = clock
+    unsafe runners = .allocate(capacity: 1)
+    unsafe runners.initialize(to: [])
+  }
+  deinit {
+    unsafe runners.deinitialize(count: 1)
+    unsafe runners.deallocate()
+  }
 
   /// Adds a stack's contexts, which must not have been started on threads.
   public func add(_ set: ContextSet) {
     set.freezeHandlers()
     sets.append(set)
-    for index in 0..<set.count { runners.append(set.runner(index)) }
+    for index in 0..<set.count { unsafe runners.pointee.append(set.runner(index)) }
   }
 
   /// One pass of one context. True: it has work left.
@@ -32,8 +41,8 @@ public final class ManualScheduler {
   @discardableResult
   public func settle() -> Int {
     var passes = 0
-    // Neither changes meanwhile; each look at a variable of a class is checked for exclusive access.
-    let (runners, clock) = (runners, clock)
+    // Neither changes meanwhile; a look at a variable of a class would be checked for exclusive access.
+    let (runners, clock) = unsafe (runners.pointee, clock)
     while true {
       var isBusy = false
       for runner in runners where runner.hasWork(at: clock) {
@@ -49,7 +58,7 @@ public final class ManualScheduler {
   /// The earliest deadline of any context, or nil when nothing is armed.
   public var nextDeadline: Instant? {
     var earliest: Instant?
-    for runner in runners {
+    for runner in unsafe runners.pointee {
       guard let deadline = runner.nextDeadline else { continue }
       earliest = earliest.map { min($0, deadline) } ?? deadline
     }
@@ -89,19 +98,14 @@ extension ContextRunner {
 
   /// One pass. True: it has work left.
   @discardableResult func step() -> Bool {
-    withContextRoot(unsafe state.pointee.core) { root in
-      // Between its steps a context counts as quiescent, as one that sleeps does.
-      root.goOnline()
-      let isMoreLeft = pass(&root)
-      root.goOffline()
-      return isMoreLeft
-    }
+    withContextStep(unsafe state.pointee.core) { root in pass(&root) }
   }
 
   /// Whether a pass now would find something to do.
   func hasWork(at clock: VirtualClock) -> Bool {
     if hasPosted { return true }
-    if unsafe state.pointee.wheel.isDue(by: clock.now()) { return true }
+    let now = clock.now()
+    if unsafe !state.pointee.wheel.isQuiet(at: now), unsafe state.pointee.wheel.isDue(by: now) { return true }
     if unsafe !state.pointee.limbo.isEmpty { return true }
     return hasWork(.net) || hasWork(.serial) || hasWork(.bio) || hasWork(.general)
   }

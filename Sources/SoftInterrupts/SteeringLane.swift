@@ -127,8 +127,7 @@ extension SoftInterrupt {
 
 extension ContextRunner {
   /// Packets of one pending lane: lanes follow one another, turn by turn.
-  func receiveSteered(limit: Int, _ left: inout Allowance, _ cx: inout SoftInterrupt) {
-    guard unsafe state.pointee.pendingLanes != 0 else { return }
+  @inline(never) func receiveSteered(limit: Int, _ left: inout Allowance, _ cx: inout SoftInterrupt) {
     let count = unsafe state.pointee.incoming.count
     let start = unsafe state.pointee.nextLane
     for step in 0..<count {
@@ -150,7 +149,7 @@ extension ContextRunner {
   }
 
   /// The end of the receive levels: each target is told, once.
-  func raiseLanes() {
+  @inline(__always) func raiseLanes() {
     if unsafe state.pointee.outgoing.isEmpty { return }
     for target in unsafe state.pointee.outgoing.indices { unsafe state.pointee.outgoing[target]?.raise() }
   }

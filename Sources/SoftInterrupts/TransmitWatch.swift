@@ -7,29 +7,29 @@ import Exclusion
 import Timing
 
 extension ContextRunner {
-  func watchTransmitQueues(_ cx: inout SoftInterrupt) {
+  @inline(__always) func watchTransmitQueues(_ cx: inout SoftInterrupt) {
     for number in unsafe 0..<state.pointee.sources.count {
-      let queue = unsafe state.pointee.sources[number].transmit
-      if unsafe state.pointee.sources[number].hasDescriptor,
-        unsafe queue.isStopped != state.pointee.sources[number].isWatchedForRoom
-      {
-        watchForRoom(number, queue.isStopped)
+      let source = unsafe state.pointee.sources[number]
+      if source.hasDescriptor, source.transmit.isStopped != source.isWatchedForRoom {
+        watchForRoom(number, !source.isWatchedForRoom)
       }
-      if unsafe queue.isWaiting != (state.pointee.sources[number].watchedFrom != nil) {
-        watchProgress(number, queue, &cx)
+      if source.transmit.isWaiting != (source.watchedFrom != nil) {
+        watchProgress(number, source.transmit, &cx)
       }
     }
   }
 
   /// A stopped queue of a device with a descriptor restarts when there is room to write (X9).
-  private func watchForRoom(_ number: Int, _ isStopped: Bool) {
+  @inline(never) private func watchForRoom(_ number: Int, _ isStopped: Bool) {
     guard let poller = unsafe state.pointee.poller else { return }
     unsafe state.pointee.sources[number].isWatchedForRoom = isStopped
     poller.watchWritable(token: UInt32(number), isStopped)
   }
 
   /// Packets began, or ceased, to wait for the driver.
-  private func watchProgress(_ number: Int, _ queue: TransmitQueueRef, _ cx: inout SoftInterrupt) {
+  @inline(never) private func watchProgress(
+    _ number: Int, _ queue: TransmitQueueRef, _ cx: inout SoftInterrupt
+  ) {
     guard queue.watchdog > .zero else { return }
     if unsafe state.pointee.sources[number].watchedFrom != nil {
       unsafe state.pointee.sources[number].watchedFrom = nil

@@ -20,10 +20,14 @@ import Exclusion
   /// The tick that is being dealt with.
   private var current: UInt64
   /// The tick of the latest time heard of; `current` lags behind it while the budget does not suffice.
-  private var horizon: UInt64
+  @usableFromInline var horizon: UInt64
   /// Nothing expires, and no block begins, before this tick: until then there is nothing to look for. What is cancelled
   /// leaves it as it is, so it may be early.
-  private var quietUntil: UInt64 = 0
+  @usableFromInline var quietUntil: UInt64 = 0 {
+    didSet { quietBefore = Instant(milliseconds: quietUntil) }
+  }
+  /// The same as an instant.
+  @usableFromInline var quietBefore = Instant.zero
 
   /// How many timers are armed.
   public private(set) var armedCount = 0
@@ -115,6 +119,9 @@ import Exclusion
     return timer
   }
 
+  /// Whether nothing can expire at `now`: false may only mean that it has to be looked for.
+  @inlinable @inline(__always) public func isQuiet(at now: Instant) -> Bool { now < quietBefore }
+
   /// Whether there is something to be done by `now`: what ``nextDeadline`` says, without looking for it as long as
   /// nothing can be due.
   public func isDue(by now: Instant) -> Bool {
@@ -124,8 +131,8 @@ import Exclusion
   }
 
   /// Whether something is left to be done at the latest time heard of: a pass ran out of its budget.
-  public var isBehind: Bool {
-    if horizon < quietUntil { return false }
+  @inlinable @inline(__always) public var isBehind: Bool { horizon < quietUntil ? false : isLookedBehind }
+  @usableFromInline var isLookedBehind: Bool {
     if hasWorkAtPresent { return true }
     guard let next = nextEvent() else { return false }
     return next <= horizon

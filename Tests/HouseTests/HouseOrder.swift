@@ -60,6 +60,7 @@ enum HouseOrder {
   /// of the interface that programs call.
   static let tokenRoots: [String: Set<String>] = [
     "withContextRoot": ["Exclusion", "SoftInterrupts", "Explorer"],
+    "withContextStep": ["Exclusion", "SoftInterrupts"],
     "withGuestRoot": ["Exclusion", "SoftInterrupts"],
     "withApplication": ["Exclusion", "Sockets", "Explorer", "Sluice"],
     "_lock": ["Exclusion"],  // takes a token of any level: behind the ordered ones only

@@ -94,3 +94,18 @@ package func withContextRoot<R: ~Copyable, E: Error>(
   var root = ContextRoot(_proof: core)
   return try body(&root)
 }
+
+/// The same for one step of a context that is stepped by hand, which is awake for as long: between its steps it counts as
+/// quiescent, as one that sleeps does.
+package func withContextStep(_ core: ContextCoreRef, _ body: (inout ContextRoot) -> Bool) -> Bool {
+  Root.enter(Root.context)
+  unsafe sluice_set_current_context(core.raw)
+  defer {
+    sluice_set_current_context(nil)
+    Root.leave()
+  }
+  var root = ContextRoot(_proof: core)
+  root.goOnline()
+  defer { root.goOffline() }
+  return body(&root)
+}
