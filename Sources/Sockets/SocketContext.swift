@@ -139,9 +139,11 @@ struct SocketContextRef {
   }
 
   /// Makes a connection's block with one reference, the protocol's claim; it is reachable only after
-  /// ``insert(_:_:)`` (SO-PUBLISH, L5). Nil: the limit on connections is reached, or memory is exhausted.
+  /// ``insert(_:_:)`` (SO-PUBLISH, L5). Nil: the limit on connections is reached, or memory is exhausted. `hash`: of
+  /// `key`, if it is known.
   func make(
-    _ key: FlowKey, limits: BufferLimits, engine: consuming TCPConnection, home: Int? = nil
+    _ key: FlowKey, hash: UInt64? = nil, limits: BufferLimits, engine: consuming TCPConnection,
+    home: Int? = nil
   ) -> ConnectionRef? {
     guard memory.state != .exhausted else {
       counters.connectionsWithoutMemory.increment()
@@ -156,7 +158,7 @@ struct SocketContextRef {
       counters.connectionsRefused.increment()
       return nil
     }
-    let hash = key.hash(hashKey)
+    let hash = hash ?? key.hash(hashKey)
     let home = home ?? self.home(hash: hash)
     let raw = unsafe slot.raw
     let connection = unsafe ConnectionRef(raw)

@@ -225,7 +225,7 @@ extension SocketLayer {
     let engine = TCPConnection.active(
       iss: opening.iss, timestampOffset: opening.timestampOffset, configuration: opening.configuration,
       now: now)
-    guard let connection = sockets.make(flow.key, limits: limits, engine: engine) else {
+    guard let connection = sockets.make(flow.key, hash: flow.hash, limits: limits, engine: engine) else {
       return .failure(.noBufferSpace)
     }
     unsafe connection.owned.pointee.isPortFixed = flow.isPortFixed
@@ -238,6 +238,8 @@ extension SocketLayer {
   /// A 4-tuple to connect with, and whether its port was asked for.
   struct Flow {
     var key: FlowKey
+    /// The keyed hash of `key`, if it was asked for already.
+    var hash: UInt64?
     var isPortFixed: Bool
   }
 
@@ -265,7 +267,7 @@ extension SocketLayer {
       let port = freePort(&key, wanted: wanted, home: home, sockets)
         ?? freePort(&key, wanted: wanted, home: nil, sockets)
     else { return .failure(.addressNotAvailable) }
-    return .success(Flow(key: key, isPortFixed: port.isFixed))
+    return .success(Flow(key: key, hash: port.hash, isPortFixed: port.isFixed))
   }
 
   /// What the engine of a connection that opens now begins with.
@@ -282,22 +284,23 @@ extension SocketLayer {
   /// A port whose 4-tuple nobody has now; whether it is still free is decided by the shard (PCB-UNIQ).
   func freePort(
     _ key: inout FlowKey, wanted: UInt16, home: Int?, _ sockets: SocketContextRef
-  ) -> (port: UInt16, isFixed: Bool)? {
+  ) -> (port: UInt16, isFixed: Bool, hash: UInt64?)? {
     if wanted != 0 {
       key.localPort = wanted
-      return (wanted, true)
+      return (wanted, true, nil)
     }
     var flow = key
+    var hash: UInt64 = 0
     let port = ports.first(for: key) { port in
       guard !bindings.isBound(port) else { return false }
       flow.localPort = port
-      let hash = flow.hash(hashKey)
+      hash = flow.hash(hashKey)
       let itsHome = sockets.home(hash: hash)
       return (home ?? itsHome) == itsHome && sockets.shard(itsHome).find(hash: hash, flow) == nil
     }
     return port.map { port in
       key.localPort = port
-      return (port, false)
+      return (port, false, hash)
     }
   }
 

@@ -69,6 +69,31 @@ import Wire
     network.expectNothingLeft()
   }
 
+  /// A way that a context has kept is not used any more once the tables say another one, and neither is that one when
+  /// they say the first again.
+  @Test func RT_GEN_theNextConnectionSeesTheTables() throws {
+    let network = try Network()
+    do {
+      let (listener, first, child) = try network.connect()
+      #expect(first.localAddress.address == network.left.ipv4)
+      let extra = IPAddress(IPv4Address(10, 0, 0, 77))
+      let other = Route(
+        to: IPPrefix(network.right.ipv4, length: 32)!, interface: 2, source: extra, mtu: 1200)
+      change(network.left) { tables throws(NetworkChangeError) in
+        try tables.addAddress(InterfaceAddress(IPPrefix(extra, length: 24)!, interface: 2))
+        try tables.addRoute(other)
+      }
+      let second = try network.wait(network.left.sockets.connect(to: listener.address))
+      #expect(second.localAddress.address == extra)
+      change(network.left) { tables throws(NetworkChangeError) in try tables.removeRoute(other) }
+      let third = try network.wait(network.left.sockets.connect(to: listener.address))
+      #expect(third.localAddress.address == network.left.ipv4)
+      for socket in [first, child, second, third] { socket.close() }
+      listener.close()
+    }
+    network.expectNothingLeft()
+  }
+
   /// The connection's own address goes in the middle and comes back: nothing leaves without it, and then all does.
   @Test func RT_ORDER_aConnectionWaitsForItsAddressToComeBack() throws {
     let network = try Network()

@@ -7,7 +7,7 @@ import TCP
 extension ConnectionRef {
   /// Owner, after a run: takes over how far the engine's receive buffer has grown, and says whether a read is waited
   /// for.
-  func settleReceiveTuning() {
+  @inline(__always) func settleReceiveTuning() {
     let shared = unsafe shared
     let grown = unsafe UInt64(owned.pointee.engine.receiveBuffer)
     var known = unsafe shared.pointee.receiveLimit.loadRelaxed()

@@ -25,7 +25,15 @@ extension ConnectionRef {
 
   /// Owner, after a run: the place of a child whose handshake is complete is free again, and what a connecting socket
   /// has learnt is kept for the next.
-  func settleFastOpen(_ cx: inout SoftInterrupt) {
+  @inline(__always) func settleFastOpen(_ cx: inout SoftInterrupt) {
+    let owned = unsafe owned
+    guard
+      unsafe owned.pointee.fastOpenListener != nil
+        || !owned.pointee.fastOpenNoted && owned.pointee.engine.triesFastOpen
+    else { return }
+    noteFastOpen(&cx)
+  }
+  @inline(never) private func noteFastOpen(_ cx: inout SoftInterrupt) {
     let owned = unsafe owned
     if unsafe owned.pointee.fastOpenListener != nil {
       let state = unsafe owned.pointee.engine.state

@@ -96,7 +96,7 @@ extension ConnectionRef {
     switch flow {
     case .failure(let error): neverConnected(error, &cx)
     case .success(let flow):
-      let hash = flow.key.hash(sockets.hashKey)
+      let hash = flow.hash ?? flow.key.hash(sockets.hashKey)
       let home = sockets.home(hash: hash)
       unsafe shared.pointee.key = flow.key
       unsafe shared.pointee.hash = hash

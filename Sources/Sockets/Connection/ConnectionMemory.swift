@@ -70,11 +70,15 @@ extension ConnectionRef {
 
   /// The end of a run: what the engine holds ahead of holes is accounted for, and what was admitted and is not held
   /// goes back. `admitted` is what was taken and not delivered.
-  func settleReceived(_ admitted: Int, _ sockets: SocketContextRef) {
-    let shared = unsafe shared
+  @inline(__always) func settleReceived(_ admitted: Int, _ sockets: SocketContextRef) {
     let now = unsafe owned.pointee.engine.reassemblyOccupied
-    let before = unsafe Int(shared.pointee.reassemblyOccupied.loadRelaxed())
-    let grown = now - before
+    let grown = unsafe now - Int(shared.pointee.reassemblyOccupied.loadRelaxed())
+    if grown != 0 || admitted != 0 { settle(admitted, grown: grown, to: now, sockets) }
+  }
+  @inline(never) private func settle(
+    _ admitted: Int, grown: Int, to now: Int, _ sockets: SocketContextRef
+  ) {
+    let shared = unsafe shared
     if grown != 0 {
       sockets.memory.move(grown, from: .receive, to: .reassembly)
       unsafe shared.pointee.reassemblyOccupied.store(UInt64(now))
@@ -110,10 +114,12 @@ extension ConnectionRef {
   }
   /// Gives back what the send chain does not occupy any more: it was acknowledged, or put together. True: that ends
   /// a time in which its occupying too much kept writers out.
-  @discardableResult func settleSent(_ sockets: SocketContextRef) -> Bool {
+  @inline(__always) @discardableResult func settleSent(_ sockets: SocketContextRef) -> Bool {
     let now = unsafe owned.pointee.sendChain.occupied
     let freed = unsafe owned.pointee.sendAccounted - now
-    guard freed != 0 else { return false }
+    return freed != 0 && settleSent(freed, now, sockets)
+  }
+  @inline(never) private func settleSent(_ freed: Int, _ now: Int, _ sockets: SocketContextRef) -> Bool {
     unsafe owned.pointee.sendAccounted = now
     let wasFull = unsafe Int(shared.pointee.sendOccupied.load()) >= sendOccupiedLimit
     giveSent(freed, sockets)

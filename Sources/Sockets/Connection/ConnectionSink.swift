@@ -12,9 +12,10 @@ struct ConnectionSink: TCPSink, ~Copyable {
   let pool: PacketPoolRef
   let sockets: SocketContextRef
   var outgoing = PacketQueue()
-  /// What of the connection's credit is left, and what this run has used of it, in bytes of memory.
-  let allowance: Int
+  /// What this run has used of the connection's credit, in bytes of memory.
   var charge = 0
+  /// What was left of it when this run began to send text; most runs do not.
+  private var knownAllowance: Int?
   /// The same once super-segments are cut that the device does not take.
   private var used = 0
   /// What the device does by which its segments leave; nothing for those whose bytes are authenticated.
@@ -34,15 +35,20 @@ struct ConnectionSink: TCPSink, ~Copyable {
     self.sockets = sockets
     isPlain = unsafe connection.owned.pointee.isPlain || connection.owned.pointee.authentication.isNone
     offloads = isPlain ? unsafe connection.owned.pointee.offloads : []
+  }
+  private mutating func allowance() -> Int {
+    if let knownAllowance { return knownAllowance }
     let limit = connection.creditLimit(sockets)
-    allowance = limit == .max ? .max : limit - connection.credit.outstanding
+    let left = limit == .max ? .max : limit - connection.credit.outstanding
+    knownAllowance = left
+    return left
   }
 
   mutating func mayTransmitText() -> Bool { mayTransmitText(beside: 0) }
   /// A super-segment that the device takes goes whole; what is cut counts as the segments that it is.
   mutating func mayTransmitText(beside segments: Int) -> Bool {
     if segments > 0, takesJoined { return true }
-    if used + segments * Packet.occupied < allowance { return true }
+    if used + segments * Packet.occupied < allowance() { return true }
     isHeld = true
     return false
   }

@@ -199,7 +199,8 @@ extension ListenerRef {
   /// beside the rounds of a hash that a handshake costs under keys it is little.
   func authentication(_ key: FlowKey) -> SegmentAuthentication {
     withOptions { options in
-      SegmentAuthentication(options.value.authentication, options.value.signatures, key)
+      if let refuses = options.refusesUnknown { return .none(refusesUnknown: refuses) }
+      return SegmentAuthentication(options.value.authentication, options.value.signatures, key)
     }
   }
 

@@ -92,7 +92,7 @@ extension ConnectionRef {
     return limit == 0 || unsent < Int(limit)
   }
   /// Owner, after the engine ran: what it has not sent. True: that ends a time in which it was too much for writers.
-  func publishUnsent() -> Bool {
+  @inline(__always) func publishUnsent() -> Bool {
     let shared = unsafe shared
     let wasFull = !mayQueueUnsent
     let rest = unsafe UInt64(owned.pointee.engine.unsentBytes)

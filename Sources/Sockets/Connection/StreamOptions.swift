@@ -87,7 +87,16 @@ struct StreamShape: Sendable {
 /// A listener's options, as every context reads them.
 final class ListenerOptions: Sendable {
   let value: StreamOptions
-  init(_ value: StreamOptions) { self.value = value }
+  /// Made once, and not for every child.
+  let shape: StreamShape
+  /// Nobody's segments are authenticated: whether those with the option for keys are dropped. Nil: somebody's are.
+  let refusesUnknown: Bool?
+  init(_ value: StreamOptions) {
+    (self.value, shape) = (value, value.shape)
+    let settings = value.authentication
+    let isPlain = settings.keys.isEmpty && !settings.isRequired && value.signatures.isEmpty
+    refusesUnknown = isPlain ? settings.refusesUnknown : nil
+  }
 }
 
 extension StreamOptions {
@@ -162,9 +171,9 @@ extension ConnectionRef {
   }
 
   /// Owner: the rest of `options`.
-  func adopt(_ options: StreamOptions, now: Instant) {
+  func adopt(_ options: StreamOptions, _ shape: StreamShape? = nil, now: Instant) {
     let owned = unsafe owned
-    unsafe owned.pointee.shape = options.shape
+    unsafe owned.pointee.shape = shape ?? options.shape
     if unsafe owned.pointee.isInserting && !owned.pointee.isUnconnected { settleAuthentication() }
     if unsafe owned.pointee.isUnconnected {
       unsafe owned.pointee.engine = TCPConnection.idle(configuration: options.tcp, now: now)

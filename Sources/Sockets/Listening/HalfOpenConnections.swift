@@ -22,7 +22,7 @@ extension SocketContextRef {
     return withLayer { layer in
       listener.withOptions { options in
         layer.configuration(
-          for: key, options.value.tcp, options.value.shape, limits: options.value.limits, mtu: mtu)
+          for: key, options.value.tcp, options.shape, limits: options.value.limits, mtu: mtu)
       }
     }
   }

@@ -268,13 +268,15 @@ enum Handshake {
 
   /// A child with what its listener is set to; nil: there is no room for it. No table has it yet.
   static func makeChild(
-    _ key: FlowKey, _ engine: consuming TCPConnection, _ listener: ListenerRef, _ cx: inout SoftInterrupt
+    _ arrived: HandshakeSegment, _ engine: consuming TCPConnection, _ listener: ListenerRef,
+    _ cx: inout SoftInterrupt
   ) -> ConnectionRef? {
     let limits = listener.withOptions { $0.value.limits }
-    guard let child = SocketContextRef(cx).make(key, limits: limits, engine: engine) else { return nil }
+    let child = SocketContextRef(cx).make(arrived.key, hash: arrived.hash, limits: limits, engine: engine)
+    guard let child else { return nil }
     listener.withOptions { options in
       child.share(options.value)
-      child.adopt(options.value, now: cx.now)
+      child.adopt(options.value, options.shape, now: cx.now)
     }
     child.recallPath(&cx)
     return child
@@ -290,7 +292,7 @@ enum Handshake {
     let sockets = SocketContextRef(cx)
     guard listener.takePlace() else { return sockets.counters.acceptQueueFull.increment() }
     let engine = handshake.connection(configuration, now: cx.now)
-    guard let child = makeChild(arrived.key, engine, listener, &cx) else { return listener.leavePlace() }
+    guard let child = makeChild(arrived, engine, listener, &cx) else { return listener.leavePlace() }
     unsafe child.owned.pointee.authentication.resume(
       local: handshake.initialSend, remote: handshake.initialReceive, arrived.segment.options.authentication)
     listener.retain()

@@ -65,7 +65,7 @@ extension Handshake {
     let (iss, offset) = sockets.numbers(arrived.key, now: cx.now)
     let engine = TCPConnection.passive(
       syn: arrived.segment, iss: iss, timestampOffset: offset, configuration: configuration, now: cx.now)
-    guard let child = makeChild(arrived.key, engine, listener, &cx) else {
+    guard let child = makeChild(arrived, engine, listener, &cx) else {
       listener.leavePlace()
       listener.leaveFastOpenPlace()
       return false

@@ -21,6 +21,9 @@ struct SegmentRun: ~Copyable {
     !items.isEmpty && items.count < Self.limit && key == self.key
   }
 
+  /// The hash of `key`, if it is that of the run, or of the last one: what comes is mostly more of the same.
+  @inline(__always) func knownHash(_ key: FlowKey) -> UInt64? { key == self.key ? hash : nil }
+
   /// The first one is about to be added.
   mutating func begin(_ connection: ConnectionRef, _ key: FlowKey, _ hash: UInt64) {
     self.connection = connection

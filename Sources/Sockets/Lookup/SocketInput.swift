@@ -26,7 +26,7 @@ enum SocketInput {
     }
     // The run's flow is at home here, and found.
     if unsafe sockets.pointer.pointee.run.takes(key) { return take(packet, key, sockets) }
-    let hash = key.hash(sockets.hashKey)
+    let hash = unsafe sockets.pointer.pointee.run.knownHash(key) ?? key.hash(sockets.hashKey)
     // Before the checksum, which is work for home.
     if cx.steers, sockets.home(hash: hash) != cx.index {
       return steer(packet, to: sockets.home(hash: hash), &cx)
