@@ -8,25 +8,34 @@ extension TCPConnection {
     _ arrived: TCPSegment, _ payload: consuming Packet?, holdsAnswer: Bool, now: Instant,
     sink: inout some TCPSink & ~Copyable, _ effects: inout TCPEffects
   ) {
-    var segment = arrived
-    let count = byteCount(payload)
-    var repeatsSyn = false
-    if state == .synReceived, segment.flags.contains(.syn), segment.sequence == receive.initial,
-      !segment.flags.contains(.rst)
-    {
-      // The SYN that we have answered, again: the answer was lost. With an ACK it is the other half of a
-      // simultaneous open, whose SYN stands before the window although it is expected (section 3.5, figure 8).
-      guard segment.flags.contains(.ack) else {
-        if takeRepeatedSyn(segment) { return refuse(segment, count, sink: &sink, &effects) }
-        transmitSyn(now: now, sink: &sink)
-        return
-      }
-      if takeCrossingSynAck(segment) { return refuse(segment, count, sink: &sink, &effects) }
-      segment.sequence += 1
-      segment.flags.remove(.syn)
-      repeatsSyn = true
+    guard state == .synReceived, arrived.flags.contains(.syn), arrived.sequence == receive.initial,
+      !arrived.flags.contains(.rst)
+    else {
+      return takeInWindow(
+        arrived, payload, repeatsSyn: false, holdsAnswer: holdsAnswer, now: now, sink: &sink, &effects)
     }
+    let count = byteCount(payload)
+    // The SYN that we have answered, again: the answer was lost. With an ACK it is the other half of a
+    // simultaneous open, whose SYN stands before the window although it is expected (section 3.5, figure 8).
+    guard arrived.flags.contains(.ack) else {
+      if takeRepeatedSyn(arrived) { return refuse(arrived, count, sink: &sink, &effects) }
+      transmitSyn(now: now, sink: &sink)
+      return
+    }
+    if takeCrossingSynAck(arrived) { return refuse(arrived, count, sink: &sink, &effects) }
+    var segment = arrived
+    segment.sequence += 1
+    segment.flags.remove(.syn)
+    takeInWindow(
+      segment, payload, repeatsSyn: true, holdsAnswer: holdsAnswer, now: now, sink: &sink, &effects)
+  }
 
+  /// The segment does not change from here on: one that did would be copied for each call.
+  private mutating func takeInWindow(
+    _ segment: TCPSegment, _ payload: consuming Packet?, repeatsSyn: Bool, holdsAnswer: Bool, now: Instant,
+    sink: inout some TCPSink & ~Copyable, _ effects: inout TCPEffects
+  ) {
+    let count = byteCount(payload)
     switch judge(segment, payloadCount: count, now: now) {
     case .accept:
       break
@@ -93,7 +102,7 @@ extension TCPConnection {
         stamps.value, sequence: segment.sequence, lastAcknowledgment: receive.lastAcknowledgment, now: now)
     }
     if ecn.isClassic { takeNotification(segment, count) }
-    takeUserTimeout(segment.options, now: now)
+    if segment.options.userTimeout != nil { takeUserTimeout(segment.options, now: now) }
     // Urgent data is data (RFC 6093): the sixth step has nothing to do but count.
     if segment.flags.contains(.urg), segment.urgentPointer > 0 { counters.urgentSegments &+= 1 }
     receiveText(
