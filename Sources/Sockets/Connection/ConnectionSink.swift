@@ -139,12 +139,17 @@ struct ConnectionSink: TCPSink, ~Copyable {
       charge += packet.charge
       used += segments > 1 && !takesJoined ? segments * Packet.occupied : packet.charge
     }
-    let protection =
-      unsafe connection.owned.pointee.isPlain
-      ? .none : connection.owned.pointee.authentication.outgoing(segment.sequence, flags)
-    SegmentBuilder.finish(
-      header, from: key.localAddress, to: key.remoteAddress, order: sockets.optionOrder, protection,
-      leavesChecksum: packet.pieceCount > 0 || offloads.contains(.checksum), into: &packet)
+    let leavesChecksum = packet.pieceCount > 0 || offloads.contains(.checksum)
+    if unsafe connection.owned.pointee.isPlain {
+      SegmentBuilder.finishPlain(
+        header, key.localAddress, key.remoteAddress, sockets.optionOrder, leavesChecksum: leavesChecksum,
+        into: &packet)
+    } else {
+      SegmentBuilder.finish(
+        header, from: key.localAddress, to: key.remoteAddress, order: sockets.optionOrder,
+        unsafe connection.owned.pointee.authentication.outgoing(segment.sequence, flags),
+        leavesChecksum: leavesChecksum, into: &packet)
+    }
     if segments > 1 {
       packet.metadata.offload.segmentation = key.remoteAddress.isIPv4 ? .tcp4 : .tcp6
       packet.metadata.offload.segmentSize = UInt16(size)
@@ -214,10 +219,18 @@ enum SegmentBuilder {
     _ protection: SegmentProtection = .none, leavesChecksum: Bool = false, into packet: inout Packet
   ) {
     switch protection {
-    case .none: break
-    case .digest(let secret): return finishSigned(header, source, destination, order, secret, into: &packet)
-    case .code(let code): return finishCoded(header, source, destination, order, code, into: &packet)
+    case .none:
+      finishPlain(header, source, destination, order, leavesChecksum: leavesChecksum, into: &packet)
+    case .digest(let secret): finishSigned(header, source, destination, order, secret, into: &packet)
+    case .code(let code): finishCoded(header, source, destination, order, code, into: &packet)
     }
+  }
+
+  /// The same without any authentication: a `SegmentProtection` is a quarter of a kilobyte, which most have no use for.
+  static func finishPlain(
+    _ header: TCPHeader, _ source: IPAddress, _ destination: IPAddress, _ order: TCPOptionOrder,
+    leavesChecksum: Bool, into packet: inout Packet
+  ) {
     packet.prepend(header.byteCount)
     let byteCount = packet.totalCount
     if leavesChecksum {
