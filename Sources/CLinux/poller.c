@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -45,6 +46,22 @@ static int wait_nanoseconds(int epoll, struct epoll_event *events, int capacity,
   // Up to the next millisecond: a timer must be due when we are back.
   uint64_t milliseconds = nanoseconds / 1000000u + (nanoseconds % 1000000u != 0);
   return epoll_wait(epoll, events, capacity, milliseconds > INT32_MAX ? INT32_MAX : (int)milliseconds);
+}
+
+int sluice_epoll_is_precise(void) {
+#ifdef SYS_epoll_pwait2
+  static atomic_int known;  // 0: nobody has asked yet
+  int answer = atomic_load_explicit(&known, memory_order_relaxed);
+  if (answer == 0) {
+    // No such descriptor, if there is such a call.
+    long result = syscall(SYS_epoll_pwait2, -1, NULL, 0, NULL, NULL, (size_t)_NSIG / 8);
+    answer = result < 0 && errno == ENOSYS ? -1 : 1;
+    atomic_store_explicit(&known, answer, memory_order_relaxed);
+  }
+  return answer > 0;
+#else
+  return 0;
+#endif
 }
 
 int sluice_epoll_wait(int epoll, struct sluice_ready *ready, int capacity, uint64_t nanoseconds) {

@@ -17,11 +17,27 @@ public protocol DevicePoller: AnyObject, Sendable {
   /// Sleeps until a descriptor is ready or `deadline` (nil: for ever; past: only looks), then reports
   /// each ready token.
   func wait(until deadline: Instant?, now: Instant, _ ready: (PollEvent) -> Void)
+  /// The same, but if `forKicksAlone` descriptors of links do not end it: what they have waits, and is not told. It may
+  /// end at once all the same. Once at a time, by the context's own thread.
+  func wait(
+    until deadline: Instant?, forKicksAlone: Bool, now: Instant, _ ready: (PollEvent) -> Void)
+  /// The same as ``watch(descriptor:token:)`` for the descriptor that kicks write to.
+  func watchKicks(descriptor: Int32, token: UInt32) throws
 }
 
 extension DevicePoller {
   /// What is not absorbed is told again.
   public var tellsOnce: Bool { false }
+  /// Links end it, too.
+  public func wait(
+    until deadline: Instant?, forKicksAlone: Bool, now: Instant, _ ready: (PollEvent) -> Void
+  ) {
+    wait(until: deadline, now: now, ready)
+  }
+  /// Like any other.
+  public func watchKicks(descriptor: Int32, token: UInt32) throws {
+    try watch(descriptor: descriptor, token: token)
+  }
   /// Nothing is told beyond need.
   public func tellOnce(token: UInt32) {}
 }

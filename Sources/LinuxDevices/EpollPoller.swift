@@ -8,6 +8,8 @@ public import Timing
 /// the first one sees to. A context reads a descriptor that was told until nothing is left.
 public final class EpollPoller: DevicePoller, @unchecked Sendable {
   private let epoll: Int32
+  /// For who waits for kicks alone.
+  private let kicks: Int32
   /// By token. Only who drives the context touches it, as the protocol says; a wait does not.
   private var watched: [UInt32: Watched] = [:]
 
@@ -21,9 +23,17 @@ public final class EpollPoller: DevicePoller, @unchecked Sendable {
   public init() throws(PollerError) {
     epoll = sluice_epoll_create()
     guard epoll >= 0 else { throw PollerError(errno: -epoll) }
+    kicks = sluice_epoll_create()
+    guard kicks >= 0 else {
+      close(epoll)
+      throw PollerError(errno: -kicks)
+    }
   }
 
-  deinit { close(epoll) }
+  deinit {
+    close(epoll)
+    close(kicks)
+  }
 
   /// Each write to an eventfd is an edge; its count says nothing.
   public var tellsOnce: Bool { true }
@@ -33,6 +43,13 @@ public final class EpollPoller: DevicePoller, @unchecked Sendable {
     let result = sluice_epoll_add(epoll, descriptor, token, 1)
     guard result == 0 else { throw PollerError(errno: -result) }
     watched[token] = Watched(descriptor: descriptor)
+  }
+
+  /// Watches for being written to, also where kicks alone are waited for.
+  public func watchKicks(descriptor: Int32, token: UInt32) throws {
+    try watch(descriptor: descriptor, token: token)
+    let result = sluice_epoll_add(kicks, descriptor, token, 1)
+    guard result == 0 else { throw PollerError(errno: -result) }
   }
 
   /// Watches for room, or no longer.
@@ -45,6 +62,19 @@ public final class EpollPoller: DevicePoller, @unchecked Sendable {
 
   /// Sleeps until something is ready, or `deadline`.
   public func wait(until deadline: Instant?, now: Instant, _ ready: (PollEvent) -> Void) {
+    wait(epoll, until: deadline, now, ready)
+  }
+
+  /// Sleeps until it is kicked, or `deadline`. Where the kernel counts in milliseconds it is back at once: that is no
+  /// time to keep a link waiting.
+  public func wait(
+    until deadline: Instant?, forKicksAlone: Bool, now: Instant, _ ready: (PollEvent) -> Void
+  ) {
+    guard !forKicksAlone || sluice_epoll_is_precise() != 0 else { return }
+    wait(forKicksAlone ? kicks : epoll, until: deadline, now, ready)
+  }
+
+  private func wait(_ epoll: Int32, until deadline: Instant?, _ now: Instant, _ ready: (PollEvent) -> Void) {
     let limit =
       deadline.map { $0.nanoseconds > now.nanoseconds ? $0.nanoseconds - now.nanoseconds : 0 } ?? UInt64.max
     let capacity = 64

@@ -99,6 +99,7 @@ extension ContextRunner {
       let until = min(due, deadline)
       counters.sleeps.increment()
       let slept = root.sleepAsBorrower(parker, untilNanoseconds: until) {
+        counters.polls.increment()
         unsafe state.pointee.poller?.wait(
           until: until == .max ? nil : Instant(nanoseconds: until), now: now
         ) { markReady($0) }

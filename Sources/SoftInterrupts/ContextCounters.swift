@@ -8,6 +8,10 @@ public final class ContextCounters: Sendable {
   public let exits = Counter()
   /// Times the context went to sleep.
   public let sleeps = Counter()
+  /// Looks at its descriptors and sleeps over them, by its own thread and by those that drove it: a system call each.
+  public let polls = Counter()
+  /// Of the sleeps, rests in which frames of bulk gathered: the links did not end them.
+  public let rests = Counter()
   /// Times that application threads drove the context in its own thread's place.
   public let borrows = Counter()
   /// Spins that found work.

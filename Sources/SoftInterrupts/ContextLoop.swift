@@ -18,7 +18,7 @@ extension ContextRunner {
         if unsafe !state.pointee.isStopping, runResident(&root) { isMoreLeft = pass(&root) }
         if unsafe state.pointee.isStopping { break }
         if unsafe isMoreLeft || state.pointee.isResidentDue {
-          poll()
+          lookAround()
         } else {
           idle(&root)
         }
@@ -27,12 +27,29 @@ extension ContextRunner {
     }
   }
 
-  /// A look at the descriptors, so that a busy run queue does not starve the devices.
+  /// A look at the descriptors, so that a busy run queue does not starve the devices. A single link that waits for no
+  /// room is read instead: that says as much as its poller would, and is not done twice where there is something.
+  func lookAround() {
+    guard unsafe state.pointee.core.port.sleepsInPoller else { return }
+    var only: Int?
+    for number in unsafe 0..<state.pointee.sources.count {
+      guard unsafe state.pointee.sources[number].hasDescriptor,
+        unsafe !state.pointee.sources[number].hasFailed
+      else { continue }
+      if unsafe only != nil || state.pointee.sources[number].isWatchedForRoom { return poll() }
+      only = number
+    }
+    guard let only else { return poll() }
+    unsafe state.pointee.sources.setPending(only, true)
+  }
+
+  /// A look at the descriptors.
   func poll() {
     guard unsafe state.pointee.core.port.sleepsInPoller, let poller = unsafe state.pointee.poller else {
       return
     }
     let now = unsafe state.pointee.now
+    unsafe state.pointee.counters.polls.increment()
     poller.wait(until: now, now: now) { markReady($0) }
   }
 
@@ -73,14 +90,22 @@ extension ContextRunner {
 
   private func idle(_ root: inout ContextRoot) {
     let port = unsafe state.pointee.core.port
+    // The spell is not over: what its last pass, or the resident, left to do comes first.
+    if port.hasWork { return lookAround() }
     let missed = port.missedBorrows
+    let rest = restSpan(unsafe state.pointee.now)
     // An application thread that would drive this context spins itself, and would find this one awake.
-    let limit = unsafe missed == state.pointee.missedBorrows ? state.pointee.spinLimit : 0
+    let isSpinning = unsafe rest == 0 && missed == state.pointee.missedBorrows
+    let limit = isSpinning ? unsafe state.pointee.spinLimit : 0
     unsafe state.pointee.missedBorrows = missed
-    if spin(limit: limit, until: { false }) { return poll() }
+    if spin(limit: limit, until: { false }) {
+      // What it found on a link is known already.
+      return hasWorkLeft ? () : lookAround()
+    }
     let now = unsafe state.pointee.time.now()
-    let deadline = sleepDeadline(now)
-    unsafe state.pointee.counters.sleeps.increment()
+    let deadline = rest > 0 ? restDeadline(now, rest) : sleepDeadline(now)
+    let counters = unsafe state.pointee.counters
+    counters.sleeps.increment()
     // What is constant: once the context is idle, all else may be a borrower's.
     let poller = unsafe state.pointee.poller
     let clock = unsafe state.pointee.time
@@ -91,21 +116,31 @@ extension ContextRunner {
     var mustLook = false
     var isOurs = false
     if port.sleepsInPoller, let poller {
-      poller.wait(until: deadline, now: now) { event in
+      poller.wait(until: deadline, forKicksAlone: rest > 0, now: now) { event in
         if !isOurs { isOurs = port.takeBack(isPatient: false, known: &known, mustLook: &mustLook) }
         if isOurs { markReady(event) } else { passOn(event) }
       }
-      if isOurs { return Spin.slept(limit: limit) }
     } else {
       root.sleepAtCell(untilNanoseconds: deadline?.nanoseconds ?? .max)
     }
     var isPatient = false
-    while !port.takeBack(isPatient: isPatient, known: &known, mustLook: &mustLook) {
+    while !isOurs, !port.takeBack(isPatient: isPatient, known: &known, mustLook: &mustLook) {
       isPatient = true
       root.sleepAtCell(
         untilNanoseconds: mustLook ? clock.now().adding(nanoseconds: Self.lookPeriod).nanoseconds : .max)
     }
+    if rest > 0 {
+      counters.polls.increment()
+      counters.rests.increment()
+      return lookAtLinks()
+    }
+    if port.sleepsInPoller { counters.polls.increment() }
     Spin.slept(limit: limit)
+  }
+
+  private func restDeadline(_ now: Instant, _ rest: UInt64) -> Instant {
+    let end = now.adding(nanoseconds: rest)
+    return sleepDeadline(now).map { min($0, end) } ?? end
   }
 
   /// A descriptor that is ready woke the own thread of a context that is lent: whoever drives it is told, as by a

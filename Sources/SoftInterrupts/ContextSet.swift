@@ -64,7 +64,7 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
         wakeCapacity: min(max(configuration.wakeCapacity, 512), 65536), domain: grace)
       if let poller, let descriptor = core.port.descriptor {
         do {
-          try poller.watch(descriptor: descriptor, token: Self.portToken)
+          try poller.watchKicks(descriptor: descriptor, token: Self.portToken)
         } catch {
           core.destroy()
           throw error
@@ -163,7 +163,7 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
       unsafe states[home].sources.append(
         ReceivePort(
           device: device, queue: queue, hasDescriptor: device.descriptor(queue: queue) != nil,
-          interface: interface, signal: signal),
+          interface: interface, signal: signal, counters: device.counters(queue: queue)),
         level: level ?? (device.isSerialLine ? .serial : .net), transmit: transmit)
       unsafe states[home].sourceSignals.append(signal)
       signals.append(signal)

@@ -53,6 +53,8 @@ struct ContextState: ~Copyable {
   var resident: Resident?
   /// It was roused, or wants to go on.
   var isResidentDue = false
+  /// When to let frames gather.
+  var gathering = Gathering()
 }
 
 extension ContextState {

@@ -9,12 +9,15 @@ final class ReceivePort: Sendable {
   let hasDescriptor: Bool
   let interface: Int
   let signal: ReceiveSignalRef
+  /// What passed the queue.
+  let counters: DeviceCounters
 
   init(
-    device: any Device, queue: Int, hasDescriptor: Bool, interface: Int, signal: ReceiveSignalRef
+    device: any Device, queue: Int, hasDescriptor: Bool, interface: Int, signal: ReceiveSignalRef,
+    counters: DeviceCounters
   ) {
     (self.device, self.queue, self.hasDescriptor) = (device, queue, hasDescriptor)
-    (self.interface, self.signal) = (interface, signal)
+    (self.interface, self.signal, self.counters) = (interface, signal, counters)
   }
 }
 

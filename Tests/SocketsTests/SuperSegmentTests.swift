@@ -36,6 +36,33 @@ import Testing
     network.expectNothingLeft()
   }
 
+  /// Those that came in one batch are here: one acknowledgment for four of them, though each would be worth one alone.
+  @Test func superSegmentsThatComeTogetherAreAcknowledgedTogether() throws {
+    let network = try Network(offloads: .inMemory)
+    do {
+      let (listener, client, server) = try network.connect()
+      for _ in 0..<30 { try network.exchange(client, server, 200_000) }
+      let counters = (network.link.left.counters(queue: 0), network.link.right.counters(queue: 0))
+      var (text, answers) = (UInt64(0), UInt64(0))
+      for _ in 0..<10 {
+        let before = (counters.0.framesSent.value, counters.1.framesSent.value)
+        #expect(client.writeAll([UInt8](repeating: 7, count: 200_000)) == .bytes(200_000))
+        network.scheduler.settle()
+        // Before anything is read, which may be worth a segment of its own.
+        text += counters.0.framesSent.value - before.0
+        answers += counters.1.framesSent.value - before.1
+        while server.isReadable(need: 1) { _ = server.readSome(200_000) }
+        network.scheduler.settle()
+      }
+      #expect(text >= 10 * 4)
+      #expect(answers * 2 <= text)
+      client.close()
+      server.close()
+      listener.close()
+    }
+    network.expectNothingLeft()
+  }
+
   @Test func aLinkWithoutOffloadsCarriesSegments() throws {
     let network = try Network()
     try transfer(network, isIPv4: true, writes: 50_000)

@@ -84,5 +84,8 @@ struct sluice_ready {
   uint8_t readable, writable, failed, unused;
 };
 
+/// Whether the kernel sleeps for less than a millisecond (epoll_pwait2).
+int sluice_epoll_is_precise(void);
+
 /// Sleeps for up to `nanoseconds` (0: looks; UINT64_MAX: for ever). Ready descriptors, 0 on time or signal.
 int sluice_epoll_wait(int epoll, struct sluice_ready *ready, int capacity, uint64_t nanoseconds);

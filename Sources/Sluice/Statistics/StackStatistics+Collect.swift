@@ -38,7 +38,8 @@ extension Stack {
       longestPass: counters.longestPass.value, graceStalls: counters.graceStalls.value,
       straggler: contexts.lastStraggler(index).map { "\($0)" }, slotsInLimbo: counters.slotsInLimbo.value,
       guestEntries: contexts.guestCounters(of: index)?.entries.value ?? 0,
-      borrows: counters.borrows.value, spinsFound: counters.spinsFound.value,
+      borrows: counters.borrows.value, polls: counters.polls.value, rests: counters.rests.value,
+      spinsFound: counters.spinsFound.value,
       spinsFailed: counters.spinsFailed.value)
   }
 

@@ -44,6 +44,10 @@ public struct StackStatistics: Sendable {
     public var guestEntries: UInt64
     /// Times that an application thread drove it in its own thread's place.
     public var borrows: UInt64
+    /// Looks at its descriptors and sleeps over them: a system call each.
+    public var polls: UInt64
+    /// Of the sleeps, rests in which frames of bulk gathered.
+    public var rests: UInt64
     /// Spins of whoever drove it that found work.
     public var spinsFound: UInt64
     /// Spins after which it slept all the same.

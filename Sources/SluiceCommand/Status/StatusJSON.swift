@@ -75,6 +75,8 @@ extension Status {
       $0["slotsInLimbo"] = .number(context.slotsInLimbo)
       $0["guestEntries"] = .number(context.guestEntries)
       $0["borrows"] = .number(context.borrows)
+      $0["polls"] = .number(context.polls)
+      $0["rests"] = .number(context.rests)
       $0["spinsFound"] = .number(context.spinsFound)
       $0["spinsFailed"] = .number(context.spinsFailed)
     }
