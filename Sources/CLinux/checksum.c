@@ -5,25 +5,33 @@
 #if defined(__x86_64__)
 #include <immintrin.h>
 
-bool sluice_checksum_is_wide(void) { return __builtin_cpu_supports("avx2"); }
-
-// Halves of 64-bit words go to 64-bit lanes, which cannot overflow before 2^32 rounds.
+// Of 64-bit words all is added up, modulo 2^64, and once more their higher halves alone, which cannot overflow before 2^32
+// rounds. What the lower halves add up to, which cannot overflow either, is then the difference, modulo 2^64: nothing is
+// masked, and a word takes two additions and a shift.
 __attribute__((target("avx2"))) uint64_t sluice_checksum_wide(const void *start, size_t count) {
   const uint8_t *at = start;
-  const __m256i mask = _mm256_set1_epi64x(0xffffffff);
-  __m256i low_first = _mm256_setzero_si256(), high_first = low_first;
-  __m256i low_second = low_first, high_second = low_first;
-  for (; count >= 64; at += 64, count -= 64) {
+  __m256i all = _mm256_setzero_si256(), high = all, all_too = all, high_too = all;
+  for (; count >= 128; at += 128, count -= 128) {
     __m256i first = _mm256_loadu_si256((const __m256i *)at);
     __m256i second = _mm256_loadu_si256((const __m256i *)(at + 32));
-    low_first = _mm256_add_epi64(low_first, _mm256_and_si256(first, mask));
-    high_first = _mm256_add_epi64(high_first, _mm256_srli_epi64(first, 32));
-    low_second = _mm256_add_epi64(low_second, _mm256_and_si256(second, mask));
-    high_second = _mm256_add_epi64(high_second, _mm256_srli_epi64(second, 32));
+    __m256i third = _mm256_loadu_si256((const __m256i *)(at + 64));
+    __m256i fourth = _mm256_loadu_si256((const __m256i *)(at + 96));
+    all = _mm256_add_epi64(_mm256_add_epi64(all, first), third);
+    all_too = _mm256_add_epi64(_mm256_add_epi64(all_too, second), fourth);
+    high = _mm256_add_epi64(_mm256_add_epi64(high, _mm256_srli_epi64(first, 32)), _mm256_srli_epi64(third, 32));
+    high_too =
+        _mm256_add_epi64(_mm256_add_epi64(high_too, _mm256_srli_epi64(second, 32)), _mm256_srli_epi64(fourth, 32));
   }
+  for (; count >= 32; at += 32, count -= 32) {
+    __m256i word = _mm256_loadu_si256((const __m256i *)at);
+    all = _mm256_add_epi64(all, word);
+    high = _mm256_add_epi64(high, _mm256_srli_epi64(word, 32));
+  }
+  all = _mm256_add_epi64(all, all_too);
+  high = _mm256_add_epi64(high, high_too);
+  __m256i low = _mm256_sub_epi64(all, _mm256_slli_epi64(high, 32));
   uint64_t lanes[4];
-  _mm256_storeu_si256((__m256i *)lanes, _mm256_add_epi64(_mm256_add_epi64(low_first, high_first),
-                                                         _mm256_add_epi64(low_second, high_second)));
+  _mm256_storeu_si256((__m256i *)lanes, _mm256_add_epi64(low, high));
   uint64_t sum = lanes[0] + lanes[1] + lanes[2] + lanes[3];
   for (; count >= 4; at += 4, count -= 4) {
     uint32_t word;
@@ -41,7 +49,6 @@ __attribute__((target("avx2"))) uint64_t sluice_checksum_wide(const void *start,
 
 #else
 
-bool sluice_checksum_is_wide(void) { return false; }
 uint64_t sluice_checksum_wide(const void *start, size_t count) {
   (void)start;
   (void)count;

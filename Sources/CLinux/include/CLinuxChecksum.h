@@ -5,7 +5,13 @@
 #include <stdint.h>
 
 /// Whether `sluice_checksum_wide` may be called here.
-bool sluice_checksum_is_wide(void);
+static inline bool sluice_checksum_is_wide(void) {
+#if defined(__x86_64__)
+  return __builtin_cpu_supports("avx2");
+#else
+  return false;
+#endif
+}
 
 /// Ones'-complement sum of `count` bytes as 16-bit words in the machine's byte order, not folded, an odd last
 /// byte followed by zero. Any alignment.

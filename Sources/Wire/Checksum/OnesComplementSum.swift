@@ -5,24 +5,22 @@ private let wideThreshold = 256
 
 /// The ones'-complement sum of `bytes` taken as 16-bit words in network byte order, an odd last byte padded
 /// with zero, folded to 16 bits (RFC 1071). 0 only for bytes that are all zero.
-///
-/// `widely` false keeps to portable code; the tests compare the two.
+@inline(__always)
+func onesComplementSum(_ bytes: RawSpan) -> UInt16 {
+  onesComplementSum(bytes, widely: sluice_checksum_is_wide())
+}
+
+/// The same; `widely` false keeps to portable code, and the tests compare the two.
 ///
 /// Never inlined: one copy of the loop, with the registers to itself.
 @inline(never)
-package func onesComplementSum(
-  _ bytes: RawSpan, widely: Bool = sluice_checksum_is_wide()
-) -> UInt16 {
+package func onesComplementSum(_ bytes: RawSpan, widely: Bool) -> UInt16 {
   let count = bytes.byteCount
-  guard count > 0 else { return 0 }
-  let sum = unsafe bytes.withUnsafeBytes { buffer in
-    // The span is not empty, so it has a base address; every load below stays within `count`.
-    let start = unsafe buffer.baseAddress.unsafelyUnwrapped
-    if widely, count >= wideThreshold {
-      return unsafe sluice_checksum_wide(start, count)
-    }
-    return unsafe sumOfWords(start, count)
-  }
+  // An empty span need not have an address; of every other one each load below stays within `count`.
+  guard count > 0, let start = unsafe bytes.withUnsafeBytes({ $0.baseAddress }) else { return 0 }
+  let sum =
+    widely && count >= wideThreshold
+    ? unsafe sluice_checksum_wide(start, count) : unsafe sumOfWords(start, count)
   // The loads were in the machine's order; swapping the folded sum instead is RFC 1071 section 2 (B).
   return UInt16(bigEndian: folded(sum))
 }
