@@ -11,6 +11,17 @@
   @usableFromInline var data: UnsafeMutableRawPointer { unsafe ChunkRef(address: chunk).data + Int(offset) }
 }
 
+/// A place in a packet's bytes: those in the slot, then those of one piece after the other. Means nothing after a change of
+/// the packet.
+@frozen public struct PacketCursor: Sendable {
+  /// −1: the slot.
+  @usableFromInline var piece = -1
+  @usableFromInline var offset: Int
+
+  /// The place `offset` bytes behind the packet's first one, which is in its slot or just behind that.
+  @inlinable public init(slotOffset offset: Int) { self.offset = offset }
+}
+
 /// Super-segments: payload that a packet refers to instead of holding it.
 extension Packet {
   /// How many pieces a packet takes: 64 KiB in whole chunks, and some room for shorter ones.
@@ -63,6 +74,31 @@ extension Packet {
     unsafe forEachRange(from: offset, count: wanted) { address, length in
       unsafe target.copyMemory(from: address, byteCount: length)
       unsafe target += length
+    }
+  }
+  /// Copies the next `count` bytes from `cursor` on, and moves it behind them: for who goes through a packet from front to
+  /// end, and does not look for each place anew. Traps when the packet does not have them.
+  public func copyNext(
+    _ wanted: Int, from cursor: inout PacketCursor, into destination: UnsafeMutableRawPointer
+  ) {
+    var target = unsafe destination
+    var left = wanted
+    while left > 0 {
+      precondition(cursor.piece < pieceCount, "RX-TOTAL: a look beyond the packet's end")
+      var (address, length) = unsafe (dataAddress, count)
+      if cursor.piece >= 0 {
+        let piece = unsafe Packet.piece(slot, cursor.piece).pointee
+        unsafe (address, length) = (piece.data, Int(piece.count))
+      }
+      let taken = min(left, length &- cursor.offset)
+      guard taken > 0 else {
+        (cursor.piece, cursor.offset) = (cursor.piece &+ 1, 0)
+        continue
+      }
+      unsafe target.copyMemory(from: address + cursor.offset, byteCount: taken)
+      unsafe target += taken
+      cursor.offset &+= taken
+      left &-= taken
     }
   }
   /// Copies as many bytes as `destination` has, from `offset`. Traps when the packet does not have them.

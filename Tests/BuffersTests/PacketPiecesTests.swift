@@ -139,6 +139,18 @@ import Testing
             unsafe packet.copyBytes(from: offset, count: wanted, into: base)
           }
           #expect(copied == Array(model[offset..<offset + wanted]))
+          var cursor = PacketCursor(slotOffset: 0)
+          var walked: [UInt8] = []
+          while walked.count < model.count {
+            let step = min(1 + generator.below(3000), model.count - walked.count)
+            var bytes = [UInt8](repeating: 0, count: step)
+            unsafe bytes.withUnsafeMutableBytes { target in
+              guard let base = target.baseAddress else { return }
+              unsafe packet.copyNext(step, from: &cursor, into: base)
+            }
+            walked += bytes
+          }
+          #expect(walked == model)
         }
         #expect(packet.totalCount == model.count)
       }

@@ -11,6 +11,8 @@ enum Segmentation {
   ///   - size: at least 1.
   ///   - isVerified: nobody looks at their checksums any more, and none are made.
   ///   - pool: of the calling context.
+  /// Each is on the account that `packet` is on, which is not told.
+  ///
   /// - Returns: false where `pool` had no packet, or a piece is too large for one: what follows is missing then.
   static func cut(
     _ packet: borrowing Packet, _ layout: TransportLayout, size: Int, isVerified: Bool = false,
@@ -20,6 +22,8 @@ enum Segmentation {
     guard size > 0, packet.headroom + layout.payload + min(size, payload) <= Packet.capacity else {
       return false
     }
+    let common = CommonHeader(packet.bytes, layout)
+    var cursor = PacketCursor(slotOffset: layout.payload)
     var at = 0
     var index: UInt16 = 0
     repeat {
@@ -27,15 +31,13 @@ enum Segmentation {
       guard var piece = pool.allocate(headroom: packet.headroom) else { return false }
       piece.append(layout.payload + count)
       unsafe piece.dataAddress.copyMemory(from: packet.dataAddress, byteCount: layout.payload)
-      unsafe packet.copyBytes(
-        from: layout.payload + at, count: count, into: piece.dataAddress + layout.payload)
+      unsafe packet.copyNext(count, from: &cursor, into: piece.dataAddress + layout.payload)
       piece.metadata = packet.metadata
       piece.metadata.offload = PacketOffload()
-      piece.forfeitCredit()
       if isVerified { piece.metadata.flags.insert(.checksumVerified) }
       var bytes = piece.mutableBytes
       finish(
-        &bytes, layout, at: at, index: index, isLast: at + count == payload, isVerified: isVerified)
+        &bytes, layout, common, at: at, index: index, isLast: at + count == payload, isVerified: isVerified)
       queue.append(piece)
       at += count
       index &+= 1
@@ -43,40 +45,70 @@ enum Segmentation {
     return true
   }
 
+  /// What is read, and summed, once for all segments: their headers differ in little.
+  private struct CommonHeader {
+    var identification: UInt16 = 0
+    /// Identifications go on.
+    var isCounted = false
+    var sequence: UInt32 = 0
+    /// Of TCP: data offset and flags.
+    var control: UInt16 = 0
+    /// Of IPv4's header, without its length, identification and checksum.
+    var network = InternetChecksum()
+    /// Of the pseudo header, without the length.
+    var pseudo = InternetChecksum()
+
+    init(_ bytes: RawSpan, _ layout: TransportLayout) {
+      let start = layout.network
+      if layout.isIPv4 {
+        identification = bytes.uint16(at: start + 4)
+        isCounted = bytes.uint8(at: start + 6) & 0x40 == 0
+        network.add(bytes.uint16(at: start))
+        network.add(bytes.extracting(start + 6..<start + 10))
+        network.add(bytes.extracting(start + 12..<layout.transport))
+        pseudo.add(bytes.extracting(start + 12..<start + 20))
+      } else {
+        pseudo.add(bytes.extracting(start + 8..<start + IPv6Header.byteCount))
+      }
+      pseudo.add(UInt16(layout.isTCP ? IPProtocol.tcp.rawValue : IPProtocol.udp.rawValue))
+      guard layout.isTCP else { return }
+      sequence = bytes.uint32(at: layout.transport + 4)
+      control = bytes.uint16(at: layout.transport + 12)
+    }
+  }
+
   /// Makes a segment's headers of the super-segment's.
-  private static func finish(
-    _ bytes: inout MutableRawSpan, _ layout: TransportLayout, at: Int, index: UInt16, isLast: Bool,
-    isVerified: Bool
+  @inline(__always) private static func finish(
+    _ bytes: inout MutableRawSpan, _ layout: TransportLayout, _ common: CommonHeader, at: Int, index: UInt16,
+    isLast: Bool, isVerified: Bool
   ) {
     let (network, transport) = (layout.network, layout.transport)
-    let length = bytes.byteCount - network
+    let length = UInt16(bytes.byteCount - network)
     if layout.isIPv4 {
-      bytes.set(UInt16(length), at: network + 2)
-      let isAtomic = bytes.bytes.uint8(at: network + 6) & 0x40 != 0
-      if !isAtomic { bytes.set(bytes.bytes.uint16(at: network + 4) &+ index, at: network + 4) }
-      bytes.set(0 as UInt16, at: network + 10)
-      bytes.set(InternetChecksum.of(bytes.bytes.extracting(network..<transport)), at: network + 10)
+      let identification = common.isCounted ? common.identification &+ index : common.identification
+      bytes.set(length, at: network + 2)
+      bytes.set(identification, at: network + 4)
+      var sum = common.network
+      sum.add(length)
+      sum.add(identification)
+      bytes.set(sum.finish(), at: network + 10)
     } else {
-      bytes.set(UInt16(length - IPv6Header.byteCount), at: network + 4)
+      bytes.set(length - UInt16(IPv6Header.byteCount), at: network + 4)
     }
+    let segment = UInt16(bytes.byteCount - transport)
     if layout.isTCP {
-      bytes.set(bytes.bytes.uint32(at: transport + 4) &+ UInt32(at), at: transport + 4)
-      var flags = TCPFlags(rawValue: bytes.bytes.uint16(at: transport + 12) & 0x0FFF)
+      bytes.set(common.sequence &+ UInt32(at), at: transport + 4)
+      var flags = TCPFlags(rawValue: common.control & 0x0FFF)
       if !isLast { flags.subtract([.psh, .fin]) }
       if index > 0 { flags.remove(.cwr) }
-      bytes.set(
-        bytes.bytes.uint16(at: transport + 12) & 0xF000 | flags.rawValue, at: transport + 12)
+      bytes.set(common.control & 0xF000 | flags.rawValue, at: transport + 12)
     } else {
-      bytes.set(UInt16(bytes.byteCount - transport), at: transport + 4)
+      bytes.set(segment, at: transport + 4)
     }
     bytes.set(0 as UInt16, at: layout.checksum)
     if isVerified { return }
-    var sum = InternetChecksum()
-    let addresses =
-      layout.isIPv4 ? network + 12..<network + 20 : network + 8..<network + IPv6Header.byteCount
-    sum.add(bytes.bytes.extracting(addresses))
-    sum.add(UInt16(layout.isTCP ? IPProtocol.tcp.rawValue : IPProtocol.udp.rawValue))
-    sum.add(UInt16(bytes.byteCount - transport))
+    var sum = common.pseudo
+    sum.add(segment)
     sum.add(bytes.bytes.extracting(transport..<bytes.byteCount))
     let checksum = sum.finish()
     bytes.set(checksum == 0 && !layout.isTCP ? 0xFFFF : checksum, at: layout.checksum)

@@ -26,16 +26,9 @@ extension TransmitQueueRef {
     if !isWhole { unsafe state.pointee.counters.offloadDrops.increment() }
     unsafe state.pointee.counters.softwareSegmented.increment()
     // Before the credit of the whole comes back, which may end its source.
-    var rest = PacketQueue()
-    while var frame = frames.popFirst() {
-      if let credit = packet.credit {
-        credit.take(frame.charge)
-        frame.credit = credit
-      }
-      rest.append(frame)
-    }
+    packet.credit?.take(frames.count * Packet.occupied)
     _ = consume packet
-    while let frame = rest.popFirst() { submit(frame, &cx) }
+    submitAll(&frames, &cx)
   }
 
   private func cut(

@@ -44,6 +44,18 @@ extension TransmitQueue {
 }
 
 extension TransmitQueueRef {
+  /// Frames in a row, of one sender: one entry for all, if the queue is free.
+  func submitAll(_ frames: inout PacketQueue, _ cx: inout SoftInterrupt) {
+    if unsafe frames.count > 1 && state.pointee.sources == nil {
+      let isTaken = gate.enterIfFree(&cx) { cx in
+        while let frame = frames.popFirst() { admit(frame, &cx) }
+        settle(&cx)
+      }
+      if isTaken { return }
+    }
+    while let frame = frames.popFirst() { submit(frame, &cx) }
+  }
+
   // MARK: Owner
 
   /// A packet that was submitted. With nothing before it, and a driver that may take it, it need not see the
