@@ -7,6 +7,10 @@ extension InternetLayer {
   /// An IPv4 packet, with whatever padding the link left behind it. RFC 1122 section 3.2.1.
   func receiveIPv4(_ packet: consuming Packet, _ interface: InterfaceRef, _ cx: inout SoftInterrupt) {
     count(.ipv4Received, cx)
+    if let protocolNumber = openPlainIPv4(&packet, interface, cx) {
+      count(.ipv4Delivered, cx)
+      return deliver(packet, to: protocolNumber, &cx)
+    }
     // "Quoted", because the end of a super-segment lies in attached pieces.
     guard let header = try? IPv4Header(IPv4View(quoted: packet.bytes)) else {
       return drop(packet, .ipv4Malformed, &cx)
