@@ -106,6 +106,9 @@ extension TCPConnection {
     let unsent = send.queueEnd - start
     // A SYN-ACK that is out is not text.
     let room = send.dataStart + Int(send.window) - start
+    // Full segments of bulk: nothing is to be asked of them.
+    let full = fullTextSegment
+    if unsent > full, room >= full, marks == nil, fastOpen == nil { return Piece(text: full, fin: false) }
     var text = max(0, min(unsent, fullTextSegment, room))
     // What the SYN brought in vain goes again as it was.
     let isSynText = fastOpen != nil && start < synTextEnd && synTextEnd <= send.maximum
