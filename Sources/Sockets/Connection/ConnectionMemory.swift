@@ -47,7 +47,7 @@ extension ConnectionRef {
   /// Takes the memory that the text of a segment occupies into the account, before anything is acknowledged. False:
   /// the text is dropped. `admitted`: bytes that were taken in this run, and wait ahead of holes.
   func admit(
-    _ bytes: Int, beside admitted: Int, isAhead: Bool, pool: PacketPoolRef, _ sockets: SocketContextRef
+    _ bytes: Int, beside admitted: Int, isAhead: Bool, isPoolLow: Bool, _ sockets: SocketContextRef
   ) -> Bool {
     let held = receiveOccupied + admitted
     let limit = unsafe SocketMemoryPolicy.receive(limit: Int(shared.pointee.receiveLimit.loadRelaxed()))
@@ -57,7 +57,7 @@ extension ConnectionRef {
     }
     let isGuaranteed = !isAhead && held + bytes <= SocketMemoryPolicy.guaranteed
     // When the pool runs low those who hold much of it wait, so that everyone's acknowledgments pass.
-    if pool.isLow, held > SocketMemoryPolicy.packetsWhenLow * Packet.occupied {
+    if isPoolLow, held > SocketMemoryPolicy.packetsWhenLow * Packet.occupied {
       sockets.counters.segmentsWithoutMemory.increment()
       return false
     }

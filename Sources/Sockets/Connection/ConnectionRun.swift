@@ -241,10 +241,30 @@ extension ConnectionRef {
     var sink = ConnectionSink(self, pool: cx.pool, sockets: sockets)
     var effects = TCPEffects()
     var joined = JoinedText()
+    // A header is looked at once: as the next one's, then as its own.
+    var next = ArrivingSegment(items.first)
+    var isPredictable = unsafe owned.pointee.isPlain && owned.pointee.engine.isPredictable
     while let item = items.popFirst() {
       var packet = Packet(item: item)
+      let this = next
+      next = ArrivingSegment(items.first)
+      let isFollowed = joined.isFollowed(this, by: next)
+      if isPredictable, let glance = this.glance, !this.isExperienced,
+        unsafe owned.pointee.engine.predicts(glance, count: this.count)
+      {
+        packet.trimFront(glance.headerByteCount)
+        let isAdmitted = sink.admit(packet, isAhead: false)
+        unsafe owned.pointee.engine.takePredicted(
+          glance, count: isAdmitted ? this.count : 0, segmentSize: this.segmentSize,
+          arrival: packet.metadata.arrival, now: now)
+        if isAdmitted {
+          effects.deliveredBytes += this.count
+          sink.deliver(packet)
+        }
+        unsafe owned.pointee.engine.answerPredicted(holdsAnswer: isFollowed, now: now, sink: &sink)
+        continue
+      }
       guard let segment = open(&packet, sockets) else { continue }
-      let isFollowed = joined.isFollowed(packet, segment, by: items.first)
       let step = unsafe owned.pointee.engine.arrive(
         segment, packet, holdsAnswer: isFollowed, now: now, sink: &sink)
       if step.acknowledgedBytes > 0 { unsafe owned.pointee.sendChain.dropFirst(step.acknowledgedBytes) }
@@ -255,6 +275,7 @@ extension ConnectionRef {
         if step.reopen { SocketInput.reopen(segment, unsafe shared.pointee.key, &cx) }
         return arriveOneByOne(&items, &cx)
       }
+      isPredictable = unsafe owned.pointee.isPlain && owned.pointee.engine.isPredictable
     }
     unsafe owned.pointee.engine.answerHeld(now: now, sink: &sink)
     applyArrival(effects, sink, &cx)

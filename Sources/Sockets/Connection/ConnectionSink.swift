@@ -28,6 +28,8 @@ struct ConnectionSink: TCPSink, ~Copyable {
   var discarded = 0
   /// Memory that was admitted and not delivered, in bytes.
   var admitted = 0
+  /// Whether the pool runs low, once it was asked in this run.
+  private var isPoolLow: Bool?
 
   init(_ connection: ConnectionRef, pool: PacketPoolRef, sockets: SocketContextRef) {
     self.connection = connection
@@ -173,7 +175,9 @@ struct ConnectionSink: TCPSink, ~Copyable {
   mutating func admit(_ text: borrowing Packet, isAhead: Bool) -> Bool {
     if !isAhead, isUnread { return true }  // it goes at once
     let bytes = text.occupiedBytes
-    guard connection.admit(bytes, beside: admitted, isAhead: isAhead, pool: pool, sockets) else {
+    let isLow = isPoolLow ?? pool.isLow
+    isPoolLow = isLow
+    guard connection.admit(bytes, beside: admitted, isAhead: isAhead, isPoolLow: isLow, sockets) else {
       return false
     }
     admitted += bytes

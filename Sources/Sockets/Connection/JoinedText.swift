@@ -1,6 +1,3 @@
-import Buffers
-import Exclusion
-import TCP
 import Wire
 
 /// Which segments of a run count as one for acknowledgments, by the rules of Linux's `tcp_gro_receive`: each follows the
@@ -16,42 +13,22 @@ struct JoinedText {
   /// The same for super-segments: four of them.
   private static var superLimit: Int { 4 * 65_535 }
 
-  /// Whether the segment in `next` is one with `segment`, whose payload `text` is.
-  @inline(__always) mutating func isFollowed(
-    _ text: borrowing Packet, _ segment: TCPSegment, by next: ItemRef?
-  ) -> Bool {
-    let count = text.totalCount
-    let isSuper = segment.segmentSize > 0
-    guard let next, count > 0, segment.flags == .ack || isSuper && segment.flags == [.ack, .psh] else {
+  /// Whether the segment `next`, if one comes, is one with `this`.
+  @inline(__always) mutating func isFollowed(_ this: ArrivingSegment, by next: ArrivingSegment) -> Bool {
+    let isSuper = this.segmentSize > 0
+    let count = this.count
+    guard let segment = this.glance, let follower = next.glance, count > 0, next.count > 0,
+      segment.flags == .ack || isSuper && segment.flags == [.ack, .psh],
+      follower.sequence == segment.sequence + count, follower.acknowledgment == segment.acknowledgment,
+      follower.flags.subtracting(.psh) == .ack, follower.window == segment.window,
+      follower.headerByteCount == segment.headerByteCount, follower.timestamps == segment.timestamps,
+      isSuper || next.count <= count, this.trafficClass == next.trafficClass,
+      bytes + count + next.count + follower.headerByteCount <= (isSuper ? Self.superLimit : Self.limit)
+    else {
       bytes = 0
       return false
     }
-    let packet = Packet(item: next)
-    let joins = Self.follows(packet, segment, isSuper ? .max : count, count, text.metadata.trafficClass)
-    let total = bytes + count + packet.totalCount
-    _ = packet.intoItem()
-    bytes = joins && total <= (isSuper ? Self.superLimit : Self.limit) ? bytes + count : 0
-    return bytes > 0
-  }
-
-  private static func follows(
-    _ packet: borrowing Packet, _ segment: TCPSegment, _ most: Int, _ count: Int, _ trafficClass: UInt8
-  ) -> Bool {
-    let bytes = packet.bytes
-    guard let next = try? TCPView(bytes) else { return false }
-    let text = packet.totalCount - next.headerByteCount
-    return next.sequence == segment.sequence + count && next.acknowledgment == segment.acknowledgment
-      && next.flags.subtracting(.psh) == .ack && next.window == segment.window
-      && repeats(next.options, segment.options) && text > 0 && text <= most
-      && packet.metadata.trafficClass == trafficClass
-  }
-
-  /// Whether options are the same; only none, and timestamps alone as everyone sends them, are looked at.
-  private static func repeats(_ bytes: RawSpan, _ options: TCPOptions) -> Bool {
-    guard bytes.byteCount == options.byteCount else { return false }
-    if bytes.byteCount == 0 { return true }
-    guard bytes.byteCount == 12, let stamps = options.timestamps else { return false }
-    return bytes.uint32(at: 0) == 0x0101_080A && bytes.uint32(at: 4) == stamps.value
-      && bytes.uint32(at: 8) == stamps.echo
+    bytes += count
+    return true
   }
 }

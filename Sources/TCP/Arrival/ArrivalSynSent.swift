@@ -96,8 +96,12 @@ extension TCPConnection {
 
   /// The round trip that the segment's timestamp tells.
   func echoedRoundTrip(_ segment: TCPSegment) -> Nanoseconds? {
-    guard timestamps.isEnabled, let stamps = segment.options.timestamps else { return nil }
-    return timestamps.roundTrip(echo: stamps.echo, arrival: segment.arrival)
+    echoedRoundTrip(segment.options.timestamps, arrival: segment.arrival)
+  }
+  /// The same of a segment with these timestamps.
+  func echoedRoundTrip(_ stamps: TCPTimestamps?, arrival: Instant) -> Nanoseconds? {
+    guard timestamps.isEnabled, let stamps else { return nil }
+    return timestamps.roundTrip(echo: stamps.echo, arrival: arrival)
   }
 
   /// ESTABLISHED is entered; or FIN-WAIT-1 at once, if the sending side was shut down meanwhile.

@@ -60,7 +60,7 @@ struct AcknowledgmentPolicy {
     isScheduled = true
     segments &+= 1
     let wasLarge = bytes > segment
-    measure(bytes, options: options, isLast: isLast, state, configuration)
+    measure(bytes, options: options, isLast: isLast, fixedOptions: state.fixedOptions, configuration)
     switch configuration.personality {
     case .bsd:
       if segments >= 2 || wasLarge && bytes > Int(configuration.maximumSegment) { now = true }
@@ -73,6 +73,16 @@ struct AcknowledgmentPolicy {
       }
     }
     lastArrival = state.now
+  }
+
+  /// The same, with Linux's habits, for text that came at the same instant as text before it: the gap is none.
+  mutating func arrivedTogether(
+    _ bytes: Int, options: Int, isLast: Bool, fixedOptions: Int, _ configuration: TCPConfiguration
+  ) {
+    isScheduled = true
+    segments &+= 1
+    measure(bytes, options: options, isLast: isLast, fixedOptions: fixedOptions, configuration)
+    timeout = timeout / 2 + configuration.delayedAcknowledgment / 2
   }
 
   /// ATO tends to the gap between segments.
@@ -93,8 +103,7 @@ struct AcknowledgmentPolicy {
   /// Learns what a full segment of the peer's is. SACK blocks make it shorter now and then: only what comes twice in a
   /// row, and is not the end of a write, is believed.
   @inline(__always) private mutating func measure(
-    _ bytes: Int, options: Int, isLast: Bool, _ state: AcknowledgmentState,
-    _ configuration: TCPConfiguration
+    _ bytes: Int, options: Int, isLast: Bool, fixedOptions: Int, _ configuration: TCPConfiguration
   ) {
     let previous = lastSegment
     lastSegment = 0
@@ -104,7 +113,7 @@ struct AcknowledgmentPolicy {
       return
     }
     if bytes + options >= 536 || bytes + options >= 88 && !isLast {
-      lastSegment = bytes + options - state.fixedOptions
+      lastSegment = bytes + options - fixedOptions
       if lastSegment == previous {
         segment = lastSegment
         return

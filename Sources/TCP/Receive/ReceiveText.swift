@@ -82,7 +82,12 @@ extension TCPConnection {
       selective.delivered(to: receive.next)
       policy.now = true
     }
-    noteArrival(segment, bytes, now)
+    noteArrival(
+      ArrivedText(
+        count: bytes, segmentSize: segment.segmentSize,
+        isLast: !segment.flags.isDisjoint(with: [.psh, .urg, .fin]), timestamps: segment.options.timestamps,
+        optionBytes: segment.options.byteCount, arrival: segment.arrival),
+      now)
   }
 
   /// Text came with the peer's SYN, and there is no connection yet.
@@ -101,21 +106,28 @@ extension TCPConnection {
   }
 
   /// What in-order text says of the peer's rhythm, and of the round trip.
-  private mutating func noteArrival(_ segment: TCPSegment, _ bytes: Int, _ now: Instant) {
-    let isLast = !segment.flags.isDisjoint(with: [.psh, .urg, .fin])
-    // The timeout is of interest only after a pause.
-    let isSoon = now - policy.lastArrival <= configuration.delayedAcknowledgment / 2
-    let state = AcknowledgmentState(
-      now: now, window: receive.offered,
-      retransmissionTimeout: isSoon ? .zero : roundTrip.timeout(configuration), fixedOptions: fixedOptions)
+  mutating func noteArrival(_ text: ArrivedText, _ now: Instant) {
     // What stands for several says what one of them holds.
-    let size = segment.segmentSize == 0 ? bytes : min(bytes, Int(segment.segmentSize))
-    if size < bytes, configuration.personality == .bsd { policy.now = true }
-    policy.arrived(
-      size, options: segment.options.byteCount, isLast: isLast, state, configuration)
+    let isJoined = text.segmentSize > 0 && Int(text.segmentSize) < text.count
+    let size = isJoined ? Int(text.segmentSize) : text.count
+    if isJoined, configuration.personality == .bsd { policy.now = true }
+    if now == policy.lastArrival, policy.timeout > .zero, configuration.personality == .linux {
+      policy.arrivedTogether(
+        size, options: text.optionBytes, isLast: text.isLast, fixedOptions: fixedOptions, configuration)
+    } else {
+      // The timeout is of interest only after a pause.
+      let isSoon = now - policy.lastArrival <= configuration.delayedAcknowledgment / 2
+      let state = AcknowledgmentState(
+        now: now, window: receive.offered,
+        retransmissionTimeout: isSoon ? .zero : roundTrip.timeout(configuration), fixedOptions: fixedOptions)
+      policy.arrived(size, options: text.optionBytes, isLast: text.isLast, state, configuration)
+    }
     guard isTuned else { return }
-    if timestamps.isEnabled, let stamps = segment.options.timestamps {
-      if bytes >= policy.segment, let sample = echoedRoundTrip(segment) { tuning.echoed(stamps.echo, sample) }
+    if timestamps.isEnabled, let stamps = text.timestamps {
+      guard text.count >= policy.segment, tuning.isNews(stamps.echo),
+        let sample = echoedRoundTrip(stamps, arrival: text.arrival)
+      else { return }
+      tuning.echoed(stamps.echo, sample)
     } else {
       tuning.windowAdvanced(to: receive.next, edge: receive.visibleEdge, now: now)
     }

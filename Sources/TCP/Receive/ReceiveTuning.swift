@@ -33,6 +33,9 @@ struct ReceiveTuning {
     offeredEdge = edge
   }
 
+  /// Whether an echo was not looked at yet.
+  @inline(__always) func isNews(_ echo: UInt32) -> Bool { lastEcho != echo }
+
   /// A full segment arrived that echoes our timestamp: `sample` since then.
   mutating func echoed(_ echo: UInt32, _ sample: Nanoseconds) {
     guard lastEcho != echo else { return }

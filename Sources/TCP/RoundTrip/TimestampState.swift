@@ -33,6 +33,11 @@ struct TimestampState {
     return now - recentAt <= Self.validity
   }
 
+  /// A TSval that PAWS takes whatever the time is.
+  @inline(__always) func isNext(_ value: UInt32) -> Bool {
+    !hasRecent || Int32(bitPattern: value &- recent) >= 0
+  }
+
   /// Section 4.3: takes TS.Recent from a segment that begins at or before the last acknowledgment sent.
   mutating func take(
     _ value: UInt32, sequence: SequenceNumber, lastAcknowledgment: SequenceNumber, now: Instant

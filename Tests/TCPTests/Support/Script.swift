@@ -47,6 +47,9 @@ final class Script {
   /// Whether there is memory for text; see `Recorder`.
   var admits: ((Int, Bool) -> Bool)?
   var releases: ((Int, TCPRelease) -> Void)?
+  /// Segments that may be predicted are, and how many were.
+  var predicts = false
+  private(set) var predicted = 0
   /// Our newest timestamp, to be echoed by the peer.
   private(set) var echo: UInt32 = 0
 
@@ -167,10 +170,39 @@ final class Script {
     let segment = TCPSegment(
       sequence: irs + sequence, acknowledgment: ack.map { iss + $0 } ?? SequenceNumber(0), flags: flags,
       window: window, urgentPointer: urgent, options: options, arrival: now, notification: mark)
+    if predicts, mark != .experienced, predict(segment, payload, isFollowed: isFollowed) { return }
     run { script, sink in
       script.connection.arrive(
         segment, script.pool.packet(payload), holdsAnswer: isFollowed, now: script.now, sink: &sink)
     }
+  }
+
+  /// As whoever receives a run does it.
+  private func predict(_ segment: TCPSegment, _ payload: [UInt8], isFollowed: Bool) -> Bool {
+    let header = TCPHeader(
+      sourcePort: 1, destinationPort: 2, sequence: segment.sequence, acknowledgment: segment.acknowledgment,
+      flags: segment.flags, window: segment.window, options: segment.options)
+    var bytes = [UInt8](repeating: 0, count: header.byteCount)
+    var span = bytes.mutableSpan
+    var raw = unsafe span.mutableBytes
+    header.emit(into: &raw)
+    guard let glance = TCPGlance(raw.bytes), connection.isPredictable,
+      connection.predicts(glance, count: payload.count)
+    else { return false }
+    predicted += 1
+    run { script, sink in
+      guard let packet = script.pool.packet(payload) else { return TCPEffects() }
+      let isAdmitted = sink.admit(packet, isAhead: false)
+      script.connection.takePredicted(
+        glance, count: isAdmitted ? payload.count : 0, segmentSize: 0, arrival: segment.arrival,
+        now: script.now)
+      if isAdmitted { sink.deliver(packet) }
+      script.connection.answerPredicted(holdsAnswer: isFollowed, now: script.now, sink: &sink)
+      var effects = TCPEffects()
+      effects.deliveredBytes = isAdmitted ? payload.count : 0
+      return effects
+    }
+    return true
   }
 
   func finish() {

@@ -92,8 +92,21 @@ extension Exercise {
     }
   } read: { bytes in
     consume(try? TCPOptions.parse(bytes))
+    let glance = TCPGlance(bytes)
     guard let view = try? TCPView(bytes), let (header, count) = try? TCPHeader.parse(bytes) else {
-      return .refused
+      return glance == nil ? .refused : .wrong("a glance at what is no header")
+    }
+    // What a glance says is what the header says, and that it has no other options.
+    var plain = TCPOptions()
+    plain.timestamps = header.options.timestamps
+    let isWhole = count == 32 && bytes.uint32(at: 20) == 0x0101_080A || count == 20
+    guard (glance != nil) == isWhole else { return .wrong("a glance sees \(String(describing: glance))") }
+    if let glance {
+      guard glance.sequence == header.sequence, glance.acknowledgment == header.acknowledgment,
+        glance.flags == header.flags, glance.window == header.window, glance.headerByteCount == count,
+        header.options == plain, glance.hasTimestamps == (plain.timestamps != nil),
+        glance.timestamps == plain.timestamps ?? TCPTimestamps(value: 0, echo: 0)
+      else { return .wrong("a glance sees \(glance)") }
     }
     guard count == view.headerByteCount, count + view.payload.byteCount == bytes.byteCount else {
       return .wrong("lengths")

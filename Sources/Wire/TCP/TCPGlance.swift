@@ -1,0 +1,39 @@
+/// What the header of nearly every segment of a connection says that carries bulk: its only options are timestamps, in the
+/// form in which everyone sends them, or none. It is read at once, without a place for options that do not come.
+@frozen public struct TCPGlance: Hashable, Sendable {
+  /// SEG.SEQ.
+  public let sequence: SequenceNumber
+  /// SEG.ACK; means something with ACK only.
+  public let acknowledgment: SequenceNumber
+  /// TSval and TSecr; zero without timestamps.
+  public let timestamps: TCPTimestamps
+  /// Control bits.
+  public let flags: TCPFlags
+  /// SEG.WND as on the wire, not scaled.
+  public let window: UInt16
+  /// Bytes of header and options: 20, or 32 with timestamps.
+  public let headerByteCount: Int
+
+  /// Looks at the header at the start of `segment`; nil: it is none, or has other options.
+  @inlinable @inline(__always)
+  public init?(_ segment: RawSpan) {
+    guard segment.byteCount >= TCPHeader.fixedByteCount else { return nil }
+    switch segment.uint8(at: 12) &>> 4 {
+    case 8:
+      guard segment.byteCount >= 32, segment.uint32(at: 20) == 0x0101_080A else { return nil }
+      headerByteCount = 32
+      timestamps = TCPTimestamps(value: segment.uint32(at: 24), echo: segment.uint32(at: 28))
+    case 5:
+      headerByteCount = 20
+      timestamps = TCPTimestamps(value: 0, echo: 0)
+    default: return nil
+    }
+    sequence = SequenceNumber(segment.uint32(at: 4))
+    acknowledgment = SequenceNumber(segment.uint32(at: 8))
+    flags = TCPFlags(rawValue: segment.uint16(at: 12))
+    window = segment.uint16(at: 14)
+  }
+
+  /// It has timestamps.
+  @inlinable public var hasTimestamps: Bool { headerByteCount == 32 }
+}

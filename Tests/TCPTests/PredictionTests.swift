@@ -1,0 +1,70 @@
+import Chance
+import TCP
+import Testing
+import Timing
+import Wire
+
+/// A predicted segment leaves a connection as the general way would have left it.
+@Suite struct PredictionTests {
+  /// Text in order and not, acknowledgments, windows, marks, pauses, answers, memory that is short: the same is said to
+  /// two connections, one of which predicts what may be predicted.
+  @Test(arguments: [true, false], [TCPPersonality.linux, .bsd])
+  func predictedIsAsTaken(hasTimestamps: Bool, personality: TCPPersonality) {
+    for seed in 1...4 as ClosedRange<UInt64> { compare(hasTimestamps, personality, seed) }
+  }
+
+  private func compare(_ hasTimestamps: Bool, _ personality: TCPPersonality, _ seed: UInt64) {
+    var random = SeededGenerator(seed: seed)
+    var configuration = Script.plain
+    configuration.timestamps = hasTimestamps
+    configuration.quickAcknowledgments = 4
+    configuration.personality = personality
+    configuration.receiveBufferMaximum = 1 << 20
+    var options = TCPOptions()
+    options.mss = 1000
+    options.sackPermitted = true
+    if hasTimestamps { options.timestamps = TCPTimestamps(value: 5, echo: 0) }
+    let pair = [
+      Script.established(configuration, syn: options), Script.established(configuration, syn: options),
+    ]
+    pair[1].predicts = true
+    var isShort = false
+    for script in pair { script.admits = { _, _ in !isShort } }
+    var (next, ours, acknowledged) = (1, 1, 1)
+    for round in 0..<600 {
+      let count = [1000, 1000, 1000, 1000, 300, 1][random.below(6)]
+      let isPushed = random.below(4) == 0
+      let window: UInt16 = random.below(12) == 0 ? UInt16(random.below(3) * 30_000) : 65_535
+      let isFollowed = random.below(3) == 0
+      let mark: CongestionNotification = random.below(20) == 0 ? .experienced : .notCapable
+      let what = random.below(16)
+      isShort = random.below(25) == 0
+      for script in pair {
+        let flags: TCPFlags = isPushed ? [.ack, .psh] : .ack
+        switch what {
+        case 0: script.inject(flags, next + 1000, stream(count), ack: acknowledged)
+        case 1: script.inject(flags, max(1, next - 500), stream(count), ack: acknowledged)
+        case 2: script.enqueue(700)
+        case 3: script.inject(.ack, next, ack: ours, window: window)
+        case 4: script.wait(milliseconds: [1, 30, 300][Int(seed + UInt64(next)) % 3])
+        case 5: script.space(script.info.receiveBuffer)
+        default:
+          script.inject(
+            flags, next, stream(count, from: next), ack: acknowledged, window: window, mark: mark,
+            isFollowed: isFollowed)
+          if !isFollowed { script.finish() }
+        }
+      }
+      if what == 3 { acknowledged = ours }
+      next = 1 + pair[0].delivered.count
+      let sent = pair[0].take()
+      #expect(sent == pair[1].take())
+      ours = sent.reduce(ours) { max($0, $1.sequence + $1.count) }
+      #expect(pair[0].nextDeadline == pair[1].nextDeadline)
+      #expect(pair[0].delivered.count == pair[1].delivered.count)
+      if round % 20 == 0 { #expect("\(pair[0].info)" == "\(pair[1].info)") }
+    }
+    #expect(pair[1].predicted > 50, "it has predicted something")
+    #expect(pair[0].delivered == pair[1].delivered)
+  }
+}
