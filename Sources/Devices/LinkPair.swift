@@ -109,13 +109,14 @@ public final class LinkPair: Sendable {
     into batch: inout PacketQueue
   ) -> ReceiveOutcome {
     var taken = 0
+    defer { if taken > 0 { ring.madeRoom() } }
     while taken < limit {
       guard let frame = ring.takeOne() else { return .drained }
+      taken += 1
       guard var copy = pool.allocate() else {
         // The frame is lost as on a wire whose receiver has no buffer; the ring goes on (R8).
         counters.receiveOutOfBuffers.increment()
         counters.receiveDrops.increment()
-        taken += 1
         continue
       }
       copy.becomeCopy(of: frame)
@@ -124,13 +125,15 @@ public final class LinkPair: Sendable {
       counters.framesReceived.increment()
       counters.bytesReceived.increment(by: UInt64(frame.totalCount))
       batch.append(copy)
-      taken += 1
     }
     return .more
   }
 
   fileprivate func loseFrames() {
-    for ring in incoming { while ring.takeOne() != nil {} }
+    for ring in incoming {
+      while ring.takeOne() != nil {}
+      ring.madeRoom()
+    }
   }
 
   @inline(__always) private func lane(_ queue: Int) -> Lane {

@@ -48,17 +48,18 @@ final class PacketRing: Sendable {
   /// Producer, at the end of a batch.
   func signal() { if ring.count > 0 { ends.receiver?.raise() } }
 
-  /// Consumer. The room that this makes restarts a stopped sender.
-  func takeOne() -> Packet? {
-    guard let packet = ring.pop() else { return nil }
-    ends.sender?.roomAppeared()
-    return packet
-  }
+  /// Consumer, who says ``madeRoom()`` after the last one of a batch.
+  func takeOne() -> Packet? { ring.pop() }
+  /// Consumer: what was taken left room, which restarts a stopped sender. Once for a batch: it costs a fence.
+  func madeRoom() { ends.sender?.roomAppeared() }
 
   /// Consumer that keeps the sender's packets: loopback.
   func take(limit: Int, now: Instant, into batch: inout PacketQueue) -> ReceiveOutcome {
+    var hasTaken = false
+    defer { if hasTaken { madeRoom() } }
     for _ in 0..<limit {
       guard var packet = takeOne() else { return .drained }
+      hasTaken = true
       packet.arriveAsSent()
       packet.metadata.arrival = now
       counters.framesReceived.increment()
