@@ -11,7 +11,10 @@ public enum ContextCall {
     }
   }
   private static var boxOffset: Int { 32 }
+  /// Where the memory begins that the item lies in: asking the system for aligned memory costs as much as all the rest.
+  private static var memoryOffset: Int { 40 }
   private static var bytes: Int { 64 }
+  private static var memoryBytes: Int { bytes + SlotLayout.alignment - 16 }
 
   /// An item of `kind` for whoever runs it to ``run(_:_:)``, or to ``discard(_:)``.
   public static func make(
@@ -22,15 +25,18 @@ public enum ContextCall {
     make(Box(item) { cx in cx.retire(item) }, Handlers.Kind.call)
   }
   private static func make(_ box: Box, _ kind: WorkKind) -> ItemRef {
-    let raw = unsafe SharedMemory.allocate(byteCount: bytes, alignment: 64)
+    let memory = unsafe SharedMemory.allocate(byteCount: memoryBytes, alignment: 16)
+    let raw = unsafe memory.alignedUp(toMultipleOf: SlotLayout.alignment)
     unsafe raw.initializeMemory(as: WorkItem.self, to: WorkItem(kind: kind))
+    unsafe raw.storeBytes(of: memory, toByteOffset: memoryOffset, as: UnsafeMutableRawPointer.self)
     unsafe (raw + boxOffset).initializeMemory(as: Unmanaged<Box>.self, to: Unmanaged.passRetained(box))
     return unsafe ItemRef(raw)
   }
   private static func take(_ item: ItemRef) -> Box {
     let raw = unsafe item.raw
     let box = unsafe (raw + boxOffset).assumingMemoryBound(to: Unmanaged<Box>.self).pointee
-    unsafe SharedMemory.deallocate(raw, byteCount: bytes)
+    let memory = unsafe raw.load(fromByteOffset: memoryOffset, as: UnsafeMutableRawPointer.self)
+    unsafe SharedMemory.deallocate(memory, byteCount: memoryBytes)
     return unsafe box.takeRetainedValue()
   }
   /// Calls the closure, and frees the item.
