@@ -209,6 +209,7 @@ struct ContextRunner: @unchecked Sendable {  // the state behind it is touched b
   @inline(__always) @discardableResult func refreshNow() -> Instant {
     let now = unsafe state.pointee.time.now()
     unsafe state.pointee.now = now
+    unsafe state.pointee.core.present = now.nanoseconds
     unsafe state.pointee.transmitBatch.pointee.now = now
     return now
   }

@@ -81,6 +81,7 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
           now: timeSource.now(),
           wheel: TimingWheel(now: timeSource.now()), spinLimit: spinLimit,
           housekeeping: Housekeeping(patience: configuration.gracePatience), transmitBatch: batches + index))
+      core.present = unsafe states[index].now.nanoseconds
       unsafe core.attach(UnsafeMutableRawPointer(states + index), .softInterrupts)
       unsafe core.attach(UnsafeMutableRawPointer(batches + index), .devices)
       unsafe (cores + index).initialize(to: core)

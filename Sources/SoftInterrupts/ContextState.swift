@@ -1,7 +1,7 @@
 import Buffers
 import Devices
-import Exclusion
-import Timing
+public import Exclusion
+public import Timing
 
 /// Everything that belongs to one context. Touched only by the context's thread, except the counters,
 /// which anyone may read.
@@ -70,7 +70,7 @@ extension SoftInterrupt {
   /// The context's number, from 0.
   public var index: Int { core.index }
   /// The time as of a few items ago. It does not move while an item runs.
-  public var now: Instant { unsafe state.pointee.now }
+  @inlinable @inline(__always) public var now: Instant { Instant(nanoseconds: core.present) }
   /// The context's packets.
   public var pool: PacketPoolRef { unsafe state.pointee.pool }
   /// The grace periods of the stack.

@@ -20,6 +20,8 @@ public enum AttachmentSlot: Int, Sendable, CaseIterable {
   @usableFromInline let host: Int
   /// (a) Of a guest, 1 while a thread is it, and for ever once nobody may be it any more.
   let occupied = AtomicWord(0)
+  /// What the context takes for the present, in nanoseconds.
+  @usableFromInline var present: UInt64 = 0
   @usableFromInline let gates = GateCounters()
   @usableFromInline let wakes: WakeBuffer
   @usableFromInline let graceReader: GraceReader
@@ -70,6 +72,12 @@ public enum AttachmentSlot: Int, Sendable, CaseIterable {
   @inlinable public var index: Int { unsafe core.pointee.index }
   /// Of a guest, the number of the context that it is a guest of; else ``index``.
   @inlinable public var host: Int { unsafe core.pointee.host }
+  /// What the context takes for the present, in nanoseconds of its clock. The context's alone: who runs it says it, and
+  /// what it runs asks often.
+  @inlinable @inline(__always) public var present: UInt64 {
+    get { unsafe core.pointee.present }
+    nonmutating set { unsafe core.pointee.present = newValue }
+  }
   /// Whether this is a guest: no thread of its own, no wheel, and nobody posts to it.
   @inlinable public var isGuest: Bool { host != index }
   /// Where others post to it.
