@@ -36,6 +36,30 @@ public import Synchronization
   @inlinable @inline(__always) public var value: UInt64 { word.load(ordering: .relaxed) }
 }
 
+/// A statistic that many threads increment at once. Each has one of some places, in lines of their own, so that they do
+/// not take a line from each other for it.
+public struct StripedCounter: ~Copyable, Sendable {
+  private struct Place: ~Copyable, Sendable {
+    let counter = SharedCounter()
+    private let rest = InlineArray<7, UInt64>(repeating: 0)
+  }
+  private static var count: Int { 16 }
+  private let places = InlineArray<16, Place> { _ in Place() }
+
+  /// Zero.
+  public init() {}
+  /// Any thread.
+  public func increment() {
+    places[Int(truncatingIfNeeded: threadHash()) & (Self.count - 1)].counter.increment()
+  }
+  /// What was counted so far. Any thread; exact while nobody counts.
+  public var value: UInt64 {
+    var sum: UInt64 = 0
+    for place in 0..<Self.count { sum &+= places[place].counter.value }
+    return sum
+  }
+}
+
 /// A value with one writer at a time and any number of readers; a statistic, which no protocol may turn on.
 @frozen public struct Gauge: ~Copyable, Sendable {
   @usableFromInline let word: Counter

@@ -24,13 +24,13 @@ public func wake(_ target: WakeTarget, _ held: inout Held<Unlocked>) { target.de
 /// What a stack counts about wake-ups. `wasted` is 0 in every test (SB-EXACT).
 public struct WakeCounters: ~Copyable, Sendable {
   /// Wake-ups that a waiting operation took.
-  public let delivered = SharedCounter()
+  public let delivered = StripedCounter()
   /// Those that let no operation make progress.
   public let wasted = SharedCounter()
   /// Times that a blocked thread spun, and was woken before it slept.
-  public let spinsFound = SharedCounter()
+  public let spinsFound = StripedCounter()
   /// Times that it spun and slept all the same.
-  public let spinsFailed = SharedCounter()
+  public let spinsFailed = StripedCounter()
   /// All zero.
   public init() {}
 }
