@@ -61,8 +61,18 @@ public final class ApplicationBuffers: Sendable {
   public func makeChain<Before: BeforeMemory>(
     copying source: UnsafeRawBufferPointer, isGuaranteed: Bool = false, _ held: inout Held<Before>
   ) throws(MemoryShortage) -> ByteChain {
-    let count = source.count
-    var chain = try chunkPool.withLock(&held) { pool, _ throws(MemoryShortage) in
+    var chain = try makeUnfilledChain(count: source.count, isGuaranteed: isGuaranteed, &held)
+    unsafe chain.fill(from: UnsafeRawBufferPointer(rebasing: source[..<chain.count]))
+    return chain
+  }
+  /// A chain of `count` bytes that are yet to be written (``ByteChain/forEachPlace(_:)``), or of as many of the first as
+  /// there is memory for: ``ByteChain/occupied`` bytes of the account.
+  ///
+  /// - Parameter isGuaranteed: the first chunk is not refused by the account.
+  public func makeUnfilledChain<Before: BeforeMemory>(
+    count: Int, isGuaranteed: Bool = false, _ held: inout Held<Before>
+  ) throws(MemoryShortage) -> ByteChain {
+    try chunkPool.withLock(&held) { pool, _ throws(MemoryShortage) in
       var affordable = 0
       while affordable < count {
         guard
@@ -77,8 +87,6 @@ public final class ApplicationBuffers: Sendable {
       }
       return chain
     }
-    unsafe chain.fill(from: UnsafeRawBufferPointer(rebasing: source[..<chain.count]))
-    return chain
   }
   /// A chain of `source`'s bytes, or of as many of the first as there is memory for.
   public func makeChain<Before: BeforeMemory>(

@@ -80,6 +80,31 @@ public import Exclusion
     cursorOffset = head == cursor ? 0 : cursorOffset &- amount
   }
 
+  /// Keeps the first `amount` bytes of a chain that nobody else has seen, and frees the chunks behind them. Traps when there
+  /// are fewer.
+  public mutating func truncate(to amount: Int) {
+    precondition(amount >= 0 && amount <= count, "SB-WHOLE: a chain is not made longer by cutting it")
+    guard amount < count else { return }
+    var kept = 0
+    var (last, next) = (UInt(0), head)
+    while kept < amount {
+      let node = ChainNode(address: next)
+      node.count = min(node.count, amount &- kept)
+      kept &+= node.count
+      (last, next) = (next, node.next)
+    }
+    while next != 0 {
+      let node = ChainNode(address: next)
+      next = node.next
+      nodes &-= 1
+      node.drop()
+    }
+    if last == 0 { head = 0 } else { ChainNode(address: last).next = 0 }
+    tail = last
+    count = amount
+    cursor = 0
+  }
+
   /// Drops everything.
   public mutating func removeAll() { dropFirst(count) }
 

@@ -81,6 +81,13 @@ public import Exclusion
 }
 
 extension ByteChain {
+  /// Calls `body` with where the bytes of a chain lie that nobody else has seen, to be written.
+  public mutating func forEachPlace(_ body: (UnsafeMutableRawBufferPointer) -> Void) {
+    forEachRange(offset: 0, count: count) { node, at, length in
+      unsafe body(UnsafeMutableRawBufferPointer(start: node.data + at, count: length))
+      return true
+    }
+  }
   /// Writes all the bytes of a chain that nobody else has seen.
   mutating func fill(from source: UnsafeRawBufferPointer) {
     guard var from = source.baseAddress else { return }

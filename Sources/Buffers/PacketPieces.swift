@@ -116,7 +116,11 @@ extension Packet {
   }
   /// Calls `body` with where the packet's bytes lie, the slot's own first: what `readv` and `writev` take.
   public func forEachBuffer(_ body: (UnsafeMutableRawBufferPointer) -> Void) {
-    unsafe forEachRange(from: 0, count: totalCount) { address, length in
+    unsafe forEachBuffer(count: totalCount, body)
+  }
+  /// Calls `body` with where the packet's first `wanted` bytes lie, the slot's own first.
+  public func forEachBuffer(count wanted: Int, _ body: (UnsafeMutableRawBufferPointer) -> Void) {
+    unsafe forEachRange(from: 0, count: wanted) { address, length in
       unsafe body(UnsafeMutableRawBufferPointer(start: address, count: length))
     }
   }

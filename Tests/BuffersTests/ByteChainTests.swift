@@ -47,6 +47,30 @@ import Testing
     #expect(chunks.ref.counters.inUse == 0 && chunks.ref.viewCounters.inUse == 0)
   }
 
+  @Test func aChainIsFilledInPlaceAndCut() {
+    let chunks = ChunkPool(limit: 64)
+    do {
+      let content = pattern(10_000)
+      for amount in [0, 1, 3967, 3968, 3969, 7936, 9999, 10_000] {
+        var chain = chunks.ref.makeUnfilledChain(count: content.count)!
+        var filled = 0
+        unsafe chain.forEachPlace { place in
+          for index in 0..<place.count { unsafe place[index] = content[filled + index] }
+          filled += place.count
+        }
+        #expect(filled == content.count)
+        chain.truncate(to: amount)
+        #expect(chain.count == amount && chain.allBytes() == Array(content[..<amount]))
+        #expect(chain.occupied == (amount + 3967) / 3968 * 4096)
+        #expect(chunks.ref.counters.inUse == (amount + 3967) / 3968)
+        // What follows lies behind the cut.
+        chain.append(chunks.ref.chain([1, 2, 3])!)
+        #expect(chain.allBytes() == Array(content[..<amount]) + [1, 2, 3])
+      }
+    }
+    #expect(chunks.ref.counters.inUse == 0)
+  }
+
   @Test func chainIsPostedAsAnItem() {
     let chunks = ChunkPool(limit: 64)
     do {

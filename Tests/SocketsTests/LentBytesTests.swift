@@ -43,6 +43,109 @@ import Testing
     network.expectNothingLeft()
   }
 
+  /// All that is there, in one call; and what is taken ends within a piece, between two, or nowhere.
+  @Test func manyPiecesAreLentAtOnce() throws {
+    let network = try Network()
+    do {
+      let (listener, client, server) = try network.connect()
+      let data = pattern(100_000)
+      #expect(client.writeAll(data) == .bytes(data.count))
+      var read: [UInt8] = []
+      var most = 0
+      for turn in 1... where read.count < data.count {
+        #expect(network.scheduler.run { server.isReadable(need: 1) })
+        let limit = turn % 3 == 0 ? 1000 : Int.max
+        let outcome = unsafe server.tryConsumePieces(atMost: limit) { pieces in
+          most = max(most, pieces.count)
+          var bytes: [UInt8] = []
+          for index in pieces.indices { unsafe bytes += pieces[index] }
+          #expect(bytes.count <= limit && pieces.count <= ReceiveQueue.lentPieces)
+          let count = turn % 4 == 0 ? 0 : turn % 2 == 0 ? bytes.count : (bytes.count + 2) / 3
+          read += bytes[..<count]
+          return count
+        }
+        guard case .bytes = outcome else { Issue.record("ended with \(outcome)"); break }
+      }
+      #expect(read == data && most > 2)
+      #expect(unsafe server.tryConsumePieces(atMost: 1) { _ in 1 } == .wouldBlock)
+      #expect(server.memory.receive == 0)
+      client.shutdownSend()
+      #expect(network.scheduler.run { server.isReadable(need: 1) })
+      #expect(unsafe server.tryConsumePieces(atMost: 1) { _ in 1 } == .endOfStream)
+      server.close()
+      #expect(unsafe server.tryConsumePieces(atMost: 1) { _ in 1 } == .failed(.closed))
+      client.close()
+      listener.close()
+    }
+    network.expectNothingLeft()
+  }
+
+  /// Bytes are put where they are sent from; memory that was not filled is nobody's, and a full buffer is not asked.
+  @Test func whatIsFilledIsSent() throws {
+    let network = try Network()
+    do {
+      let (listener, client, server) = try network.connect()
+      let data = pattern(40_000)
+      let chunk = StreamSocket.filledAtLeast
+      var written = 0
+      func fill(_ wanted: Int, atMost limit: Int) -> WriteOutcome {
+        unsafe client.tryWrite(filling: wanted) { places in
+          var filled = 0
+          for index in places.indices {
+            let place = unsafe places[index]
+            let count = min(place.count, limit - filled, data.count - written - filled)
+            for byte in 0..<count { unsafe place[byte] = data[written + filled + byte] }
+            filled += count
+          }
+          written += filled
+          return filled
+        }
+      }
+      #expect(fill(10 * chunk, atMost: 0) == .bytes(0))
+      #expect(client.memory.send == 0)
+      #expect(fill(10 * chunk, atMost: 5) == .bytes(5))
+      #expect(client.memory.send == 4096)
+      #expect(fill(10 * chunk, atMost: chunk + 1) == .bytes(chunk + 1))
+      #expect(client.memory.send == 3 * 4096)
+      var read: [UInt8] = []
+      while written < data.count {
+        switch fill(3 * chunk, atMost: .max) {
+        case .bytes(let count): #expect(count > 0)
+        case .wouldBlock: network.scheduler.run(milliseconds: 5)
+        case .failed(let error): throw error
+        }
+        read += server.readSome().1
+      }
+      while read.count < data.count {
+        #expect(network.scheduler.run { server.isReadable(need: 1) })
+        read += server.readSome().1
+      }
+      #expect(read == data)
+      network.scheduler.run(milliseconds: 500)
+      #expect(client.memory.send == 0)
+      // Nobody reads: the peer's window closes, and then the buffer is full.
+      var (calls, rounds) = (0, 0)
+      while rounds < 10_000 {
+        let outcome = unsafe client.tryWrite(filling: 100_000) { places in
+          calls += 1
+          var count = 0
+          for index in places.indices { count += unsafe places[index].count }
+          return count
+        }
+        if outcome == .wouldBlock { break }
+        rounds += 1
+        network.scheduler.run(milliseconds: 1)
+      }
+      #expect(calls == rounds && rounds > 1)
+      #expect(!client.isWritable(need: 1))
+      client.abort()
+      #expect(unsafe client.tryWrite(filling: 1) { _ in 1 } == .failed(.closed))
+      server.close()
+      listener.close()
+    }
+    network.expectNothingLeft()
+  }
+
   /// A reader that takes nothing is not told of an end that has bytes in front of it.
   @Test func whatNobodyTookStaysInFrontOfTheEnd() throws {
     let network = try Network()

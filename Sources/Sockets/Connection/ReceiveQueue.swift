@@ -171,6 +171,31 @@ struct ReceiveQueue: ~Copyable {
     }
   }
 
+  /// Calls `body` once with where the bytes lie, at most `limit` of them in at most ``lentPieces`` pieces; it returns how
+  /// many it took, from their start. Returns how many were taken, and the memory that was freed; nothing, and no call of
+  /// `body`, if nothing is there. The holder of the read turn only.
+  func lendPieces(
+    _ reader: inout ReceiveReader, atMost limit: Int,
+    _ body: (UnsafeBufferPointer<UnsafeRawBufferPointer>) -> Int
+  ) -> (count: Int, freed: Int) {
+    unsafe withUnsafeTemporaryAllocation(of: UnsafeRawBufferPointer.self, capacity: Self.lentPieces) {
+      places in
+      var (pieces, bytes) = (0, 0)
+      unsafe look(&reader, atMost: limit) { piece in
+        unsafe places.initializeElement(at: pieces, to: UnsafeRawBufferPointer(piece))
+        pieces += 1
+        bytes += piece.count
+        return pieces < Self.lentPieces
+      }
+      guard pieces > 0 else { return (0, 0) }
+      let wanted = unsafe body(UnsafeBufferPointer(rebasing: places[..<pieces]))
+      precondition(wanted >= 0 && wanted <= bytes, "more bytes taken than were lent")
+      return take(&reader, atMost: wanted) { _, count in count }
+    }
+  }
+  /// Pieces that are lent at once: of super-segments a quarter of a megabyte.
+  static var lentPieces: Int { 80 }
+
   /// Passes over packets, oldest first, until `use` has had `limit` bytes: it gets a packet and how many of its first
   /// bytes, and says how many of them it took. Fewer than it got end it.
   @inline(__always) private func take(
@@ -216,10 +241,26 @@ struct ReceiveQueue: ~Copyable {
   /// Copies at most so many bytes as `buffer` has, and leaves them. Returns how many. The holder of the read turn only.
   func peek(_ reader: inout ReceiveReader, into buffer: UnsafeMutableRawBufferPointer) -> Int {
     guard let base = buffer.baseAddress else { return 0 }
+    var copied = 0
+    unsafe look(&reader, atMost: buffer.count) { piece in
+      if let bytes = piece.baseAddress {
+        unsafe (base + copied).copyMemory(from: bytes, byteCount: piece.count)
+      }
+      copied += piece.count
+      return true
+    }
+    return copied
+  }
+
+  /// Calls `body` with where the bytes lie, piece by piece, at most `limit` of them, until it says false; and leaves them.
+  /// The holder of the read turn only.
+  private func look(
+    _ reader: inout ReceiveReader, atMost limit: Int, _ body: (UnsafeMutableRawBufferPointer) -> Bool
+  ) {
     reader.packets.append(contentsOf: posted.takeAll())
-    var (copied, next) = (0, reader.packets.first)
-    var isFirst = true
-    while copied < buffer.count, let item = next {
+    var (seen, next) = (0, reader.packets.first)
+    var (isFirst, goesOn) = (true, true)
+    while goesOn, seen < limit, let item = next {
       next = item.next
       var packet = Packet(item: item)
       // Of those behind the first nothing was read: what they have is what is known of them.
@@ -228,12 +269,13 @@ struct ReceiveQueue: ~Copyable {
       if fill > known { packet.append(fill - known) }
       if isFirst { reader.known = max(known, fill) }
       isFirst = false
-      let count = min(packet.totalCount, buffer.count - copied)
-      unsafe packet.copyBytes(from: 0, count: count, into: base + copied)
-      copied += count
+      let count = min(packet.totalCount, limit - seen)
+      unsafe packet.forEachBuffer(count: count) { piece in
+        if goesOn { goesOn = unsafe body(piece) }
+      }
+      seen += count
       _ = packet.intoItem()
     }
-    return copied
   }
 
   /// Bytes that a posted packet was given so far.

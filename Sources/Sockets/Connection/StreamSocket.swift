@@ -91,7 +91,8 @@ public final class StreamSocket: AnySocket {
     return wasOffered ? .bytes(0) : outcome
   }
 
-  @inline(__always) private func read(
+  /// What all reads have in common, around what `take` does with the queue.
+  @inline(__always) func read(
     _ take: (borrowing ReceiveQueue, inout ReceiveReader) -> (count: Int, freed: Int)
   ) -> ReadOutcome {
     let shared = unsafe connection.shared
@@ -198,11 +199,7 @@ public final class StreamSocket: AnySocket {
     _ make: (Int, _ isFirst: Bool, inout Held<Unlocked>) throws(MemoryShortage) -> ByteChain
   ) -> WriteOutcome {
     let shared = unsafe connection.shared
-    if closing.load() != 0 { return .failed(.closed) }
-    let status = connection.status
-    if status.contains(.failed) { return .failed(failure ?? .brokenPipe) }
-    if !status.isDisjoint(with: [.sendShutdown, .ended]) { return .failed(.brokenPipe) }  // P3
-    guard mayPrecedeConnection || status.contains(.connected) else { return .wouldBlock }
+    if let refusal = refusal(mayPrecedeConnection: mayPrecedeConnection) { return refusal }
     let isFirst = unsafe shared.pointee.sendOccupied.load() == 0
     var count = takeCredit(wanted)
     guard count > 0 else { return .wouldBlock }
@@ -210,14 +207,7 @@ public final class StreamSocket: AnySocket {
     do throws(MemoryShortage) {
       chain = try withApplication { held throws(MemoryShortage) in try make(count, isFirst, &held) }
     } catch {
-      deliverWakeups { connection.freeSpace(count, [], $0) }
-      switch error {
-      case .account:
-        // Something of this writer's is out: its acknowledgment is what it waits for.
-        meetFullBuffer()
-        return .wouldBlock
-      case .pool: return .failed(.noBufferSpace)
-      }
+      return refuse(error, count)
     }
     if chain.count < count {
       let rest = count - chain.count
@@ -225,21 +215,49 @@ public final class StreamSocket: AnySocket {
       meetFullBuffer()
       count = chain.count
     }
-    let occupied = chain.occupied
-    unsafe shared.pointee.sendOccupied.add(UInt64(occupied))
-    let item = chain.intoItem()
-    item.kind = SocketKind.chain
     // What was cut short is the caller's to go on with, and says itself whether that is the end.
-    item.code = isPushed ? ConnectionBlock.Chain.pushed : ConnectionBlock.Chain.more
-    if isUrgent, count == wanted { item.code |= ConnectionBlock.Chain.urgent }
+    var code = isPushed ? ConnectionBlock.Chain.pushed : ConnectionBlock.Chain.more
+    if isUrgent, count == wanted { code |= ConnectionBlock.Chain.urgent }
     if count == wanted {
       switch edge {
       case .none: break
-      case .burst: item.code |= ConnectionBlock.Chain.burst
-      case .pushed: item.code |= ConnectionBlock.Chain.keptPush
-      case .record: item.code |= ConnectionBlock.Chain.record
+      case .burst: code |= ConnectionBlock.Chain.burst
+      case .pushed: code |= ConnectionBlock.Chain.keptPush
+      case .record: code |= ConnectionBlock.Chain.record
       }
     }
+    return submit(chain, code)
+  }
+
+  /// Why nothing can be written now; nil: something may.
+  @inline(__always) func refusal(mayPrecedeConnection: Bool) -> WriteOutcome? {
+    if closing.load() != 0 { return .failed(.closed) }
+    let status = connection.status
+    if status.contains(.failed) { return .failed(failure ?? .brokenPipe) }
+    if !status.isDisjoint(with: [.sendShutdown, .ended]) { return .failed(.brokenPipe) }  // P3
+    return mayPrecedeConnection || status.contains(.connected) ? nil : .wouldBlock
+  }
+  /// There was no memory for anything: the credit goes back.
+  func refuse(_ shortage: MemoryShortage, _ credit: Int) -> WriteOutcome {
+    deliverWakeups { connection.freeSpace(credit, [], $0) }
+    switch shortage {
+    case .account:
+      // Something of this writer's is out: its acknowledgment is what it waits for.
+      meetFullBuffer()
+      return .wouldBlock
+    case .pool: return .failed(.noBufferSpace)
+    }
+  }
+
+  /// Hands over a chain, not empty, whose bytes have taken their credit; `code`: what it means, of
+  /// `ConnectionBlock.Chain`.
+  @inline(__always) func submit(_ chain: consuming ByteChain, _ code: UInt16) -> WriteOutcome {
+    let shared = unsafe connection.shared
+    let (count, occupied) = (chain.count, chain.occupied)
+    unsafe shared.pointee.sendOccupied.add(UInt64(occupied))
+    let item = chain.intoItem()
+    item.kind = SocketKind.chain
+    item.code = code
     unsafe shared.pointee.submitted.add(UInt64(count))
     switch layer.submit(item, to: connection) {
     case .ran, .posted: return .bytes(count)
@@ -253,7 +271,7 @@ public final class StreamSocket: AnySocket {
 
   /// Takes room for as many of `count` bytes as there is. A writer that gets less than it wanted has met a full
   /// buffer, and looks again after saying so.
-  private func takeCredit(_ count: Int) -> Int {
+  func takeCredit(_ count: Int) -> Int {
     let shared = unsafe connection.shared
     var credit = unsafe shared.pointee.sendCredit.load()
     while true {
@@ -272,7 +290,7 @@ public final class StreamSocket: AnySocket {
     }
   }
   /// A writer got less than it wanted.
-  private func meetFullBuffer() {
+  func meetFullBuffer() {
     connection.wantSpace()
     // Freed between the two: nobody saw the flag.
     if connection.takeSpaceEdge() {
