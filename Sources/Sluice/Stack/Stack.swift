@@ -61,7 +61,9 @@ public final class Stack: Sendable {
     PacketCapture.register(in: &contexts.handlers)
 
     let loopback = StackInterface(
-      LoopbackDevice(queues: configuration.contexts, mtu: configuration.loopbackMTU),
+      LoopbackDevice(
+        queues: configuration.contexts, mtu: configuration.loopbackMTU,
+        offloads: configuration.loopbackOffloads),
       addresses: [
         IPPrefix(IPAddress(IPv4Address.loopback), length: 8)!,
         IPPrefix(host: IPAddress(IPv6Address.loopback)),

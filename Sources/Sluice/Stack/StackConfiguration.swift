@@ -12,6 +12,9 @@ public struct StackConfiguration: Sendable {
   public var interfaces: [StackInterface] = []
   /// Largest packet of the loopback interface, in bytes, 1280...1500.
   public var loopbackMTU = 1500
+  /// What passes the loopback interface as it is: super-segments of TCP of up to 64 KiB, whose bytes nobody sums or copies.
+  /// Empty: segments as on a wire.
+  public var loopbackOffloads = DeviceOffloads.inMemory
   /// What a connection may buffer, unless its maker says otherwise.
   public var buffers = BufferLimits()
   /// Where received packets are worked on, if there are several contexts: `.home` for links with fewer queues.
