@@ -46,7 +46,8 @@ let targets: [Target] = [
       "CLinux", "Wire", "Exclusion", "Timing", "Buffers", "Devices", "LinuxDevices", "SoftInterrupts",
       "Internet", "TCP", "Sockets",
     ]),
-  house("Forwarding", ["CLinux", "Wire", "Exclusion", "Timing", "TCP", "Sockets", "Sluice"]),
+  house(
+    "Forwarding", ["CLinux", "Wire", "Exclusion", "Timing", "SoftInterrupts", "TCP", "Sockets", "Sluice"]),
   house(
     "Benchmarks",
     [

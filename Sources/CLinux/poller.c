@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
+#include <sys/timerfd.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -74,7 +75,24 @@ int sluice_epoll_wait(int epoll, struct sluice_ready *ready, int capacity, uint6
         .readable = (found & (EPOLLIN | EPOLLERR | EPOLLHUP)) != 0,
         .writable = (found & (EPOLLOUT | EPOLLERR | EPOLLHUP)) != 0,
         .failed = (found & (EPOLLERR | EPOLLHUP)) != 0,
+        .ended = (found & (EPOLLRDHUP | EPOLLERR | EPOLLHUP)) != 0,
     };
   }
   return count < 0 ? (errno == EINTR ? 0 : -errno) : count;
+}
+
+int sluice_timer_create(void) {
+  int timer = timerfd_create(CLOCK_MONOTONIC, TFD_NONBLOCK | TFD_CLOEXEC);
+  return timer < 0 ? -errno : timer;
+}
+
+void sluice_timer_set(int timer, uint64_t nanoseconds) {
+  struct itimerspec time = {
+      .it_value = {(time_t)(nanoseconds / 1000000000u), (long)(nanoseconds % 1000000000u)}};
+  (void)timerfd_settime(timer, 0, &time, NULL);
+}
+
+void sluice_timer_absorb(int timer) {
+  uint64_t count;
+  if (read(timer, &count, sizeof count) < 0) return;
 }

@@ -132,6 +132,21 @@ ssize_t sluice_tcp_send(int socket, const void *bytes, size_t count) {
   return sent < 0 ? -errno : sent;
 }
 
+ssize_t sluice_tcp_receive_pieces(int socket, struct iovec *pieces, int count) {
+  ssize_t received;
+  do received = readv(socket, pieces, count);
+  while (received < 0 && errno == EINTR);
+  return received < 0 ? -errno : received;
+}
+
+ssize_t sluice_tcp_send_pieces(int socket, struct iovec *pieces, int count) {
+  struct msghdr message = {.msg_iov = pieces, .msg_iovlen = (size_t)count};
+  ssize_t sent;
+  do sent = sendmsg(socket, &message, MSG_NOSIGNAL);
+  while (sent < 0 && errno == EINTR);
+  return sent < 0 ? -errno : sent;
+}
+
 int sluice_tcp_finish(int socket) { return shutdown(socket, SHUT_WR) == 0 ? 0 : -errno; }
 
 int sluice_tcp_error(int socket) {

@@ -1,6 +1,7 @@
 import Exclusion
+import SoftInterrupts
 
-/// Rouses the thread of a forwarder out of its poller, and says what for.
+/// Rouses who drives a forwarder's loop, and says what for: a thread out of its poller, or a context's resident.
 final class Bell: Sendable {
   /// What it was rung for.
   struct Calls: OptionSet, Sendable {
@@ -16,21 +17,27 @@ final class Bell: Sendable {
   }
   private let kick: KickDescriptor
   private let calls = AtomicWord(0)
+  /// (c) Whom to rouse in place of a poller.
+  private let resident: Resident?
 
-  init() throws(SystemFailure) { kick = try KickDescriptor() }
+  init(_ resident: Resident?) throws(SystemFailure) {
+    self.resident = resident
+    kick = try KickDescriptor()
+  }
 
-  /// Readable once it was rung.
+  /// Readable once it was rung, unless a resident is roused.
   var descriptor: Int32 { kick.descriptor }
 
   /// Any thread; never waits.
   func ring(_ call: Calls) {
     _ = calls.formOr(call.rawValue)
-    kick.kick()
+    if let resident { resident.rouse() } else { kick.kick() }
   }
   /// What it was rung for since the last time. Absorbed before it is looked at: what comes between is told again.
   func take() -> Calls {
-    kick.absorb()
-    return Calls(rawValue: calls.exchange(0))
+    if resident == nil { kick.absorb() }
+    // Most of the time a resident is roused by something else.
+    return calls.load() == 0 ? [] : Calls(rawValue: calls.exchange(0))
   }
 
   // A publication has a reference of its own, which its delivery or ``forgetTarget()`` gives back: so a wake-up that is

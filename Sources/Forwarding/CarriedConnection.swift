@@ -50,6 +50,12 @@ final class CarriedConnection {
   var isQueued = false
   var hasHostFailed = false
   var hasGuestFailed = false
+  /// The host's peer has said its end, or will not say anything any more: reading tells which.
+  private var hasHostEnded = false
+  /// How much the host's socket is expected to have.
+  private var expected = StreamSocket.filledAtLeast
+  /// Bytes that the last turn carried, both ways.
+  private(set) var moved = 0
 
   init(
     token: UInt64, descriptor: Int32, target: SocketAddress,
@@ -85,6 +91,7 @@ final class CarriedConnection {
   func hear(_ ready: sluice_ready) {
     if ready.readable != 0 { toGuest.isSourceReady = true }
     if ready.writable != 0 { toHost.isSinkReady = true }
+    if ready.ended != 0 { hasHostEnded = true }
     // Hung up without an error is the end of both directions, which is seen by reading.
     guard ready.failed != 0, !hasHostFailed else { return }
     hostError = sluice_tcp_error(descriptor)
@@ -100,8 +107,8 @@ final class CarriedConnection {
   // MARK: Carrying
 
   /// Carries at most about `budget` bytes each way.
-  func advance(_ scratch: UnsafeMutableRawBufferPointer, budget: Int, _ counters: ForwardCounters) -> Verdict
-  {
+  func advance(budget: Int, _ counters: ForwardCounters) -> Verdict {
+    moved = 0
     switch phase {
     case .dialing:
       if hasHostFailed { return .hostFailed }
@@ -117,18 +124,15 @@ final class CarriedConnection {
       counters.connected.increment()
       toGuest.isSinkReady = true
       toHost.isSourceReady = true
-      return unsafe carry(stream, scratch, budget, counters)
-    case .open(let stream): return unsafe carry(stream, scratch, budget, counters)
+      return carry(stream, budget, counters)
+    case .open(let stream): return carry(stream, budget, counters)
     }
   }
 
-  private func carry(
-    _ stream: StreamSocket, _ scratch: UnsafeMutableRawBufferPointer, _ budget: Int,
-    _ counters: ForwardCounters
-  ) -> Verdict {
+  private func carry(_ stream: StreamSocket, _ budget: Int, _ counters: ForwardCounters) -> Verdict {
     // Both ways even if one side has failed: what it said before is still told.
-    let there = unsafe carryToGuest(stream, scratch, budget, counters)
-    let back = unsafe carryToHost(stream, scratch, budget, counters)
+    let there = carryToGuest(stream, budget, counters.bytesToGuest)
+    let back = carryToHost(stream, budget, counters.bytesToHost)
     for verdict in [there, back] where verdict == .hostFailed || verdict == .guestFailed { return verdict }
     if hasHostFailed { return .hostFailed }
     if hasGuestFailed { return .guestFailed }
@@ -136,54 +140,100 @@ final class CarriedConnection {
     return there == .hasMore || back == .hasMore ? .hasMore : .waits
   }
 
-  private func carryToGuest(
-    _ stream: StreamSocket, _ scratch: UnsafeMutableRawBufferPointer, _ budget: Int,
-    _ counters: ForwardCounters
-  ) -> Verdict {
-    unsafe toGuest.carry(
-      scratch, budget: budget, counters.bytesToGuest,
-      read: {
-        let count = unsafe sluice_tcp_receive(descriptor, scratch.baseAddress, scratch.count)
-        return switch count {
+  /// From the host's socket into memory of the stack's.
+  private func carryToGuest(_ stream: StreamSocket, _ budget: Int, _ counter: borrowing Counter) -> Verdict {
+    var left = budget
+    while true {
+      if !toGuest.isEmpty {
+        // What a SYN brought.
+        guard toGuest.isSinkReady else { return .waits }
+        switch unsafe toGuest.withBytes({ unsafe stream.tryWrite($0) }) {
+        case .bytes(let count):
+          toGuest.drop(count)
+          self.count(counter, count)
+        case .wouldBlock: toGuest.isSinkReady = false
+        case .failed: return .guestFailed
+        }
+        continue
+      }
+      if toGuest.hasEnded {
+        if !toGuest.isFinished { stream.shutdownSend() }
+        toGuest.isFinished = true
+        return .isDone
+      }
+      guard toGuest.isSourceReady, toGuest.isSinkReady else { return .waits }
+      guard left > 0 else { return .hasMore }
+      var (result, offered) = (0, 0)
+      switch unsafe stream.tryWrite(
+        filling: expected,
+        { places in
+          (result, offered) = unsafe HostPieces.receive(descriptor, places)
+          return max(0, result)
+        })
+      {
+      case .wouldBlock: toGuest.isSinkReady = false
+      case .failed: return .guestFailed
+      case .bytes(let count):
+        left -= count
+        self.count(counter, count)
+        switch result {
         // The kernel tells a failure once, and an end from then on.
-        case 0: hasHostFailed ? .failed : .end
-        case 1...: .bytes(count)
-        case -Int(EAGAIN): .nothing
-        default: .failed
+        case 0 where hasHostFailed: return .hostFailed
+        case 0: toGuest.hasEnded = true
+        case 1...:
+          expect(count, offered)
+          // It had no more, and says when it has (epoll(7)); but an end that was told already is still to be read.
+          if count < offered, !hasHostEnded { toGuest.isSourceReady = false }
+        case -Int(EAGAIN): toGuest.isSourceReady = false
+        default: return .hostFailed
         }
-      }, write: { Self.taken(unsafe stream.tryWrite($0)) }, finish: { stream.shutdownSend() },
-      failures: (source: .hostFailed, sink: .guestFailed))
-  }
-
-  private func carryToHost(
-    _ stream: StreamSocket, _ scratch: UnsafeMutableRawBufferPointer, _ budget: Int,
-    _ counters: ForwardCounters
-  ) -> Verdict {
-    unsafe toHost.carry(
-      scratch, budget: budget, counters.bytesToHost,
-      read: {
-        switch unsafe stream.tryRead(into: scratch) {
-        case .bytes(let count): .bytes(count)
-        case .endOfStream: .end
-        case .wouldBlock: .nothing
-        case .failed: .failed
-        }
-      }, write: { Self.taken(unsafe sluice_tcp_send(descriptor, $0.baseAddress, $0.count)) },
-      // It may have failed meanwhile, which the next look at it tells.
-      finish: { _ = sluice_tcp_finish(descriptor) }, failures: (source: .guestFailed, sink: .hostFailed))
-  }
-
-  /// Bytes that our side took; nil: it takes no more.
-  private static func taken(_ outcome: WriteOutcome) -> Int? {
-    switch outcome {
-    case .bytes(let count): count
-    case .wouldBlock: 0
-    case .failed: nil
+      }
     }
   }
-  /// Bytes that the host's side took; nil: it takes no more.
-  private static func taken(_ sent: Int) -> Int? {
-    sent >= 0 ? sent : sent == -Int(EAGAIN) ? 0 : nil
+
+  /// From the memory that the guest's bytes lie in to the host's socket.
+  private func carryToHost(_ stream: StreamSocket, _ budget: Int, _ counter: borrowing Counter) -> Verdict {
+    var left = budget
+    while true {
+      if toHost.hasEnded {
+        // It may have failed meanwhile, which the next look at it tells.
+        if !toHost.isFinished { _ = sluice_tcp_finish(descriptor) }
+        toHost.isFinished = true
+        return .isDone
+      }
+      guard toHost.isSourceReady, toHost.isSinkReady else { return .waits }
+      guard left > 0 else { return .hasMore }
+      var (result, offered) = (0, 0)
+      switch unsafe stream.tryConsumePieces(
+        atMost: left,
+        { pieces in
+          (result, offered) = unsafe HostPieces.send(descriptor, pieces)
+          return max(0, result)
+        })
+      {
+      case .endOfStream: toHost.hasEnded = true
+      case .wouldBlock: toHost.isSourceReady = false
+      case .failed: return .guestFailed
+      case .bytes(let count):
+        if result < 0, result != -Int(EAGAIN) { return .hostFailed }
+        left -= count
+        self.count(counter, count)
+        if count < offered { toHost.isSinkReady = false }
+      }
+    }
+  }
+
+  private func count(_ counter: borrowing Counter, _ bytes: Int) {
+    counter.increment(by: UInt64(bytes))
+    moved += bytes
+  }
+  /// The next read asks for what the last ones suggest: memory is taken for what is asked.
+  private func expect(_ count: Int, _ offered: Int) {
+    if count == offered {
+      expected = min(expected * 4, StreamSocket.filledAtOnce)
+    } else if count < expected / 4 {
+      expected = max(expected / 2, StreamSocket.filledAtLeast)
+    }
   }
 
   // MARK: Ending

@@ -4,7 +4,8 @@ import Glibc
 import Sockets
 import Timing
 
-/// The thread of a ``Forwarder``: who has something to do, and where it sleeps when nobody has.
+/// The loop of a ``Forwarder``: who has something to do, and where it sleeps when nobody has. A thread of its own runs it,
+/// or a context's resident visits it.
 @safe
 final class ForwardLoop {
   let epoll: Int32
@@ -47,8 +48,15 @@ final class ForwardLoop {
   var spare: Int32
   let scratch = UnsafeMutableRawBufferPointer.allocate(byteCount: 64 << 10, alignment: 16)
 
+  /// Readable when there is something to do by itself; a thread does without, and sleeps so long.
+  private let timer: Int32
+  /// When that is.
+  private var wakesAt = Instant.distantFuture
+
   /// Bytes each way that one connection may carry before the others have their turn.
   private static let budget = 256 << 10
+  /// Bytes that a visit carries before the context has its turn.
+  private static let visitBudget = 1 << 20
   /// Connections that are taken in a row.
   static let acceptBatch = 64
   /// Sockets that contexts may be making at once.
@@ -58,16 +66,19 @@ final class ForwardLoop {
   static let bellToken: UInt32 = 0
   /// Of flows of datagrams, from this on.
   static let firstDatagramToken: UInt32 = 1 << 24
+  static let timerToken = UInt32.max
   /// At the event queue: no connection's.
   static let datagramToken = UInt64.max
 
-  /// Takes over `epoll`, which watches the bell and the listeners.
+  /// Takes over `epoll`, which watches the bell and the listeners, and `timer`, which it watches too; -1: there is none.
   init(
-    epoll: Int32, bell: Bell, listeners: [HostListeners.Listener], layer: SocketLayer, limit: Int,
+    epoll: Int32, timer: Int32 = -1, bell: Bell, listeners: [HostListeners.Listener], layer: SocketLayer,
+    limit: Int,
     counters: ForwardCounters, outbound: OutboundPolicy?, _ outboundCounters: ForwardCounters,
     _ datagramCounters: DatagramCounters
   ) {
     self.epoll = epoll
+    self.timer = timer
     self.bell = bell
     self.listeners = listeners
     self.layer = layer
@@ -88,28 +99,63 @@ final class ForwardLoop {
   deinit {
     unsafe scratch.deallocate()
     sluice_tcp_close(epoll)
+    if timer >= 0 { sluice_tcp_close(timer) }
     if spare >= 0 { sluice_tcp_close(spare) }
   }
 
+  /// On a thread of its own, from beginning to end.
   func run() {
-    precondition(queue.point.turn.tryTake(), "a queue that was just made")
-    if let point = layer.requestPoint { precondition(point.turn.tryTake(), "requests have one taker") }
+    begin()
     while !isStopping {
-      harvest()
-      takeRequests()
-      advance()
-      if let datagrams { unsafe datagrams.advance(scratch, now: layer.now) }
-      if !isAccepting, mayAccept { setAccepting(true) }
-      sleep()
+      turn(atMost: .max)
+      look(prepareToSleep())
     }
     end()
+  }
+
+  /// Once, before the first turn.
+  func begin() {
+    precondition(queue.point.turn.tryTake(), "a queue that was just made")
+    if let point = layer.requestPoint { precondition(point.turn.tryTake(), "requests have one taker") }
+  }
+
+  /// Between two passes of a context. `isReadable`: the poller has something. True: there is more to do.
+  func visit(isReadable: Bool) -> Bool {
+    answerBell()
+    if isReadable { hasNews = true }
+    if hasNews { hasNews = look(0) == Self.lookLimit }
+    turn(atMost: Self.visitBudget)
+    guard !isStopping else { return false }
+    let limit = prepareToSleep()
+    if limit != 0 { wake(in: limit) }
+    return limit == 0 || hasNews
+  }
+  /// The poller may have more than was taken from it.
+  private var hasNews = true
+
+  /// What there is to do for everybody, at most about so many bytes of it.
+  private func turn(atMost bytes: Int) {
+    harvest()
+    takeRequests()
+    advance(atMost: bytes)
+    if let datagrams { unsafe datagrams.advance(scratch, now: layer.now) }
+    if !isAccepting, mayAccept { setAccepting(true) }
+  }
+
+  /// Has the timer end a sleep after so many nanoseconds. One that ends earlier does no harm, and is set less often.
+  private func wake(in nanoseconds: UInt64) {
+    guard nanoseconds != .max else { return }
+    let deadline = layer.now.adding(nanoseconds: nanoseconds)
+    guard deadline < wakesAt else { return }
+    wakesAt = deadline
+    sluice_timer_set(timer, nanoseconds)
   }
 
   // MARK: News
 
   /// What our sockets tell. Not while a publication is out: what it would take is what the wake-up is for.
   private func harvest() {
-    guard ticket == nil else { return }
+    guard ticket == nil, wasWoken || queue.isReady else { return }
     do throws(SocketError) {
       let found = try queue.harvest(atMost: 256)
       if wasWoken, found.examined == 0 { queue.point.account.counters.wasted.increment() }
@@ -135,14 +181,20 @@ final class ForwardLoop {
     queued.append(slot)
   }
 
-  /// A turn for each that has something to do.
-  private func advance() {
-    let turn = queued
-    queued.removeAll(keepingCapacity: true)
-    for slot in turn {
+  /// A turn for each that has something to do; those that come after so many bytes keep theirs.
+  private func advance(atMost bytes: Int) {
+    var turn: [Int] = []
+    swap(&turn, &queued)
+    var left = bytes
+    for (place, slot) in turn.enumerated() {
+      guard left > 0 else {
+        queued.insert(contentsOf: turn[place...], at: 0)
+        break
+      }
       guard let connection = carried[slot], connection.isQueued else { continue }
       connection.isQueued = false
-      let verdict = unsafe connection.advance(scratch, budget: Self.budget, counters(of: connection))
+      let verdict = connection.advance(budget: Self.budget, counters(of: connection))
+      left -= connection.moved
       switch verdict {
       case .waits: break
       case .hasMore: enqueue(slot)
@@ -150,37 +202,54 @@ final class ForwardLoop {
       case .isDone, .guestFailed, .hostFailed: remove(slot, verdict)
       }
     }
+    // Its memory serves the next turn.
+    if queued.isEmpty {
+      turn.removeAll(keepingCapacity: true)
+      swap(&turn, &queued)
+    }
   }
 
-  /// Until somebody has news, or at once if somebody has something to do.
-  private func sleep() {
-    var limit = queued.isEmpty && requests.isEmpty ? UInt64.max : 0
+  /// Says that nobody has something to do: nanoseconds until somebody will by itself, 0 if somebody has.
+  private func prepareToSleep() -> UInt64 {
+    if !queued.isEmpty || !requests.isEmpty { return 0 }
+    var limit = UInt64.max
     if let datagrams {
-      if datagrams.hasMore { limit = 0 }
-      if limit != 0, let deadline = datagrams.nextDeadline {
-        limit = UInt64(max(1, (deadline - layer.now).count))
-      }
+      if datagrams.hasMore { return 0 }
+      if let deadline = datagrams.nextDeadline { limit = UInt64(max(1, (deadline - layer.now).count)) }
     }
-    if limit != 0, !waitForRequests() { limit = 0 }
-    if ticket == nil, limit != 0 {
+    guard waitForRequests() else { return 0 }
+    if ticket == nil {
       let published = queue.point.waiter.publish(need: 1, bell.eventTarget())
       ticket = published
       // Looked at again after the publication: news may have come between (SB-ATOMIC).
       if queue.isReady, queue.point.waiter.retract(published) {
         bell.forgetTarget()
         ticket = nil
-        limit = 0
+        return 0
       }
     }
-    unsafe withUnsafeTemporaryAllocation(of: sluice_ready.self, capacity: 64) { found in
-      let count = unsafe sluice_epoll_wait(epoll, found.baseAddress, 64, limit)
-      for index in 0..<max(0, Int(count)) { hear(unsafe found[index]) }
+    return limit
+  }
+
+  /// Descriptors that one look takes news of.
+  private static let lookLimit = 64
+
+  /// Sleeps for so many nanoseconds at most, until a descriptor has news, and hears them. How many there were.
+  @discardableResult private func look(_ limit: UInt64) -> Int {
+    unsafe withUnsafeTemporaryAllocation(of: sluice_ready.self, capacity: Self.lookLimit) { found in
+      let count = unsafe max(
+        0, Int(sluice_epoll_wait(epoll, found.baseAddress, Int32(Self.lookLimit), limit)))
+      for index in 0..<count { hear(unsafe found[index]) }
+      return count
     }
   }
 
   private func hear(_ ready: sluice_ready) {
     switch ready.token {
     case Self.bellToken: answerBell()
+    case Self.timerToken:
+      sluice_timer_absorb(timer)
+      wakesAt = .distantFuture
     case 1..<Self.firstSlotToken: accept(listeners[Int(ready.token) - 1])
     case Self.firstDatagramToken...: datagrams?.hear(token: ready.token)
     default:
@@ -240,8 +309,8 @@ final class ForwardLoop {
     connection.end(verdict)
   }
 
-  /// Everything goes, and nothing of it is left with the stack.
-  private func end() {
+  /// Everything goes, and nothing of it is left with the stack. Last.
+  func end() {
     setAccepting(false)
     for slot in carried.indices {
       guard let connection = carried[slot] else { continue }

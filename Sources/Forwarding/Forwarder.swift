@@ -1,28 +1,44 @@
 import CLinux
 import Exclusion
+import Glibc
 public import Sluice
 public import Sockets
 
 /// Carries connections that come to sockets of this host on to a guest, by connections of a stack's own; and those that
 /// the guest makes to the outside on to the world, by sockets of this host.
 ///
-/// One thread of its own serves all of them: it sleeps in epoll, where the host's sockets rouse it, and an event queue of
-/// the stack does. Nothing is buffered beside the two sockets but what a full one left of a piece of 64 KiB; the other side
-/// is not read until that has gone, so that a window closes. Half closes, resets and refusals are carried both ways: the
+/// One thread serves all of them, one of its own or a context's (``Driver``): the host's sockets rouse it by epoll, and an
+/// event queue of the stack does. Bytes go from the memory of one side's socket to the other's, and nothing is buffered
+/// between: a side that takes nothing is not read for, so that a window closes. Half closes, resets and refusals are carried both ways: the
 /// host's peer of a connection that the guest refuses is reset, and what the world refuses to the guest is refused by the
 /// stack: a handshake is complete on one side when it is on the other. A client that opened its connection fast (RFC 7413) has
 /// its data carried on with the SYN, if the stack knows the guest's cookie.
 public final class Forwarder: Sendable {
   private let listeners: HostListeners
   private let bell: Bell
-  private let thread: WorkerThread
+  private let driving: Driving
   private let counters: ForwardCounters
   private let outboundCounters: ForwardCounters
   private let datagramCounters: DatagramCounters
   private let outboundLimit: Int
   private let datagramLimit: Int
   private let limit: Int
+  private let account: WakeAccount
   private let isStopped = AtomicWord(0)
+
+  /// Who carries.
+  public enum Driver: Hashable, Sendable {
+    /// A thread of its own, for stacks of several contexts: it works while they do.
+    case thread
+    /// The thread of context 0, between its passes; of a stack that has not started yet. Nobody else is roused by what
+    /// passes, which takes the least of a processor's time. While it carries, at most about a megabyte at a time, the
+    /// context does nothing else.
+    case context
+  }
+  private enum Driving {
+    case thread(WorkerThread)
+    case resident(LoopResident)
+  }
 
   /// What a carried connection may buffer on our side.
   public static let buffers = BufferLimits(send: 256 << 10, upTo: 1 << 20, receive: 256 << 10, upTo: 1 << 20)
@@ -32,19 +48,22 @@ public final class Forwarder: Sendable {
   /// - Parameters:
   ///   - forwards: which ports; all of them are there, or none.
   ///   - guest: whom they lead to, on a link of the stack's.
-  ///   - stack: runs, and is shut down after ``stop()``.
+  ///   - stack: is shut down after ``stop()``. For a driver that is a context it starts after this, for a thread when it
+  ///     may.
   ///   - limit: connections carried in at once, 1...60,000; those beyond are reset and counted.
   ///   - outbound: what the guest may reach outside, if the stack's sockets are transparent; nil: nothing.
+  ///   - driver: who carries.
   /// - Throws: `.listenRefused`, `.resourcesRefused`.
   public init(
     _ forwards: [PortForward], to guest: ForwardGuest, on stack: Stack, limit: Int = 1024,
-    outbound: OutboundPolicy? = nil
+    outbound: OutboundPolicy? = nil, driver: Driver = .thread
   ) throws(PortForwardError) {
     self.limit = min(max(limit, 1), 60_000)
     let epoll = sluice_epoll_create()
     guard epoll >= 0 else { throw .resourcesRefused(call: "epoll descriptor", errno: -epoll) }
+    let resident = driver == .context ? LoopResident(on: 0, of: stack.contexts) : nil
     do throws(SystemFailure) {
-      bell = try Bell()
+      bell = try Bell(resident?.resident)
     } catch {
       sluice_tcp_close(epoll)
       throw .resourcesRefused(call: "event descriptor", errno: error.code)
@@ -79,17 +98,35 @@ public final class Forwarder: Sendable {
     let (bell, listeners, limit, layer) = (bell, listeners, self.limit, stack.layer)
     let (counters, outboundCounters, policy) = (counters, outboundCounters, outbound)
     let datagramCounters = datagramCounters
-    do throws(SystemFailure) {
-      thread = try WorkerThread(name: "forwards") {
-        ForwardLoop(
-          epoll: epoll, bell: bell, listeners: listeners.all, layer: layer, limit: limit, counters: counters,
-          outbound: policy, outboundCounters, datagramCounters
-        ).run()
+    account = layer.wakeAccount
+    let make = { @Sendable (timer: Int32) in
+      ForwardLoop(
+        epoll: epoll, timer: timer, bell: bell, listeners: listeners.all, layer: layer, limit: limit,
+        counters: counters, outbound: policy, outboundCounters, datagramCounters)
+    }
+    guard let resident else {
+      do throws(SystemFailure) {
+        driving = .thread(try WorkerThread(name: "forwards") { make(-1).run() })
+      } catch {
+        sluice_tcp_close(epoll)
+        listeners.close()
+        throw .resourcesRefused(call: "thread", errno: error.code)
       }
+      return
+    }
+    driving = .resident(resident)
+    let timer = sluice_timer_create()
+    let loop = make(timer)
+    do {
+      guard timer >= 0 else { throw PortForwardError.resourcesRefused(call: "timer", errno: -timer) }
+      try Self.watch(timer, ForwardLoop.timerToken, epoll)
+      loop.begin()
+      try resident.drive(loop)
     } catch {
-      sluice_tcp_close(epoll)
+      loop.end()
       listeners.close()
-      throw .resourcesRefused(call: "thread", errno: error.code)
+      throw error as? PortForwardError
+        ?? .resourcesRefused(call: "place in a context's poller", errno: ENOMEM)
     }
   }
 
@@ -103,8 +140,12 @@ public final class Forwarder: Sendable {
   /// Stops listening and resets what is carried. Blocks until that is done. Again it does nothing.
   public func stop() {
     guard isStopped.exchange(1) == 0 else { return }
-    bell.ring(.stop)
-    thread.join()
+    switch driving {
+    case .thread(let thread):
+      bell.ring(.stop)
+      thread.join()
+    case .resident(let resident): resident.stop(account)
+    }
     listeners.close()
   }
 

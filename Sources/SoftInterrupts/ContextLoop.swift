@@ -67,7 +67,7 @@ extension ContextRunner {
         // A system call, now and then.
         guard isPolled, looks & 7 == 0 else { return false }
         poll()
-        return hasWorkLeft
+        return unsafe hasWorkLeft || state.pointee.isResidentDue
       })
     {
     case .found:

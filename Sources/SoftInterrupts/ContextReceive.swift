@@ -84,6 +84,7 @@ extension ContextRunner {
       if unsafe state.pointee.poller?.tellsOnce != true { unsafe state.pointee.core.port.absorb() }
       return
     }
+    if event.token == ContextSet.residentToken { return markResidentReadable() }
     let number = Int(event.token)
     if event.hasFailed { unsafe state.pointee.poller?.tellOnce(token: event.token) }
     if event.isReadable, unsafe !state.pointee.sources[number].hasFailed {

@@ -24,6 +24,8 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
 
   /// The token of a context's own event descriptor.
   static var portToken: UInt32 { .max }
+  /// What the poller tells a resident's descriptor by.
+  static var residentToken: UInt32 { .max - 1 }
 
   private let states: UnsafeMutablePointer<ContextState>
   private let batches: UnsafeMutablePointer<TransmitBatch>
@@ -185,6 +187,12 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
     precondition(unsafe states[index].resident == nil, "a context has one resident")
     unsafe states[index].resident = resident
   }
+  func watch(descriptor: Int32, forResidentOf index: Int) throws {
+    precondition(!isStarted, "a resident's descriptor is watched before the start")
+    precondition(pollers[index] != nil, "contexts that are stepped by hand watch no descriptors")
+    try pollers[index]?.watch(descriptor: descriptor, token: Self.residentToken)
+    unsafe states[index].isResidentWatched = true
+  }
   /// Whether application threads may drive context `index`. Any thread, once the contexts have started.
   func mayBeBorrowed(_ index: Int) -> Bool { unsafe states[index].resident == nil }
 
@@ -201,7 +209,9 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
     precondition(!isStarted, "a context set starts once")
     freezeHandlers()
     for index in 0..<count {
-      if unsafe !states[index].sources.hasDescriptors { port(index).sleepWithoutPoller() }
+      if unsafe !states[index].sources.hasDescriptors, unsafe !states[index].isResidentWatched {
+        port(index).sleepWithoutPoller()
+      }
       let runner = runner(index)
       threads.append(try WorkerThread(name: "sluice-\(index)") { runner.loop() })
     }

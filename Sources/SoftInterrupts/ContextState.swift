@@ -55,6 +55,10 @@ struct ContextState: ~Copyable {
   var isResidentDue = false
   /// When to let frames gather.
   var gathering = Gathering()
+  /// Its descriptor has something that it was not told of.
+  var isResidentReadable = false
+  /// (c) once the contexts have started: the resident has a descriptor.
+  var isResidentWatched = false
 }
 
 extension ContextState {

@@ -23,6 +23,14 @@ public import Exclusion
     contexts.settle(self, on: index)
   }
 
+  /// Has it run whenever `descriptor` has become readable, which is told once for each time that something came. Before
+  /// the contexts start, which have threads. Throws what the poller throws.
+  public func watch(descriptor: Int32) throws {
+    try contexts.watch(descriptor: descriptor, forResidentOf: core.index)
+  }
+  /// Whether the descriptor has become readable since this was asked last. The body only.
+  public func takeReadable() -> Bool { runner.takeResidentReadable() }
+
   /// Has it run soon. Any thread; does not wait.
   public func rouse() {
     // Where its own context delivers, which it may touch: it is the next to run.
@@ -41,6 +49,16 @@ public import Exclusion
 extension ContextRunner {
   /// On the thread that runs the context.
   func noteResident() { unsafe state.pointee.isResidentDue = true }
+
+  /// Its descriptor has something.
+  func markResidentReadable() {
+    unsafe state.pointee.isResidentReadable = true
+    unsafe state.pointee.isResidentDue = true
+  }
+  func takeResidentReadable() -> Bool {
+    defer { unsafe state.pointee.isResidentReadable = false }
+    return unsafe state.pointee.isResidentReadable
+  }
 
   /// Runs the resident if it was roused. True: it ran, and may have left something to do.
   func runResident(_ root: inout ContextRoot) -> Bool {

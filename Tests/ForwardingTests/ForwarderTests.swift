@@ -11,13 +11,15 @@ import Wire
 
   /// A stack that forwards a port of 127.0.0.1 to its own port 7; nothing is left of it afterwards.
   private func withForwarder(
-    limit: Int = 2000, _ body: (Stack, Forwarder, UInt16) async throws -> Void
+    _ driver: Forwarder.Driver = .context, limit: Int = 2000,
+    _ body: (Stack, Forwarder, UInt16) async throws -> Void
   ) async throws {
     let stack = try Stack(StackConfiguration())
-    try stack.start()
+    if driver == .thread { try stack.start() }
     let forward = PortForward(address: IPAddress("127.0.0.1")!, hostPort: 0, port: 7)
     let forwarder = try Forwarder(
-      [forward], to: ForwardGuest(ipv4: Self.guest.address), on: stack, limit: limit)
+      [forward], to: ForwardGuest(ipv4: Self.guest.address), on: stack, limit: limit, driver: driver)
+    if driver == .context { try stack.start() }
     try await body(stack, forwarder, forwarder.port(0))
     forwarder.stop()
     #expect(forwarder.statistics.open == 0)
@@ -27,8 +29,9 @@ import Wire
   /// Until it is so: what a context or the forwarder's thread does next.
   private func until(_ isSo: () -> Bool) async { while !isSo() { await Task.yield() } }
 
-  @Test func bytesAndEndsPassBothWays() async throws {
-    try await withForwarder { stack, forwarder, port in
+  @Test(arguments: [Forwarder.Driver.thread, .context])
+  func bytesAndEndsPassBothWays(driver: Forwarder.Driver) async throws {
+    try await withForwarder(driver) { stack, forwarder, port in
       let listener = try await stack.listen(on: Self.guest)
       let client = try HostClient(port: port)
       let server = try await listener.accept()
@@ -84,8 +87,9 @@ import Wire
     }
   }
 
-  @Test func aSideThatTakesNothingStopsTheOther() async throws {
-    try await withForwarder { stack, forwarder, port in
+  @Test(arguments: [Forwarder.Driver.thread, .context])
+  func aSideThatTakesNothingStopsTheOther(driver: Forwarder.Driver) async throws {
+    try await withForwarder(driver) { stack, forwarder, port in
       let listener = try await stack.listen(
         on: Self.guest, limits: BufferLimits(send: 65_536, receive: 65_536))
       let bytes = (0..<(4 << 20)).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 11) }
@@ -157,6 +161,18 @@ import Wire
       await until { forwarder.statistics.finished == 1000 }
       #expect(forwarder.statistics.refusedAtLimit == 1 && forwarder.statistics.peak == 1000)
     }
+  }
+
+  /// A stack that never starts gives back what the forwarder had of it and of the host.
+  @Test func aForwarderOfAStackThatDoesNotStartIsStopped() throws {
+    let stack = try Stack(StackConfiguration())
+    let forward = PortForward(address: IPAddress("127.0.0.1")!, hostPort: 0, port: 7)
+    let forwarder = try Forwarder(
+      [forward], to: ForwardGuest(ipv4: Self.guest.address), on: stack, driver: .context)
+    let port = forwarder.port(0)
+    forwarder.stop()
+    #expect(throws: HostClient.Failure(errno: ECONNREFUSED)) { _ = try HostClient(port: port) }
+    #expect(stack.shutdown().isEmpty)
   }
 
   @Test func aPortThatSomebodyHasIsNamed() async throws {

@@ -14,7 +14,8 @@ import Wire
   private static let nameServer = IPAddress("10.0.2.3")!
 
   private func withGuest(
-    _ change: (inout OutboundPolicy) -> Void = { _ in }, _ body: (Stack, Forwarder) async throws -> Void
+    _ driver: Forwarder.Driver = .context, _ change: (inout OutboundPolicy) -> Void = { _ in },
+    _ body: (Stack, Forwarder) async throws -> Void
   ) async throws {
     let pair = LinkPair(left: .ip, right: .ip)
     var configuration = StackConfiguration()
@@ -32,14 +33,15 @@ import Wire
     configuration.sockets.transparent = TransparentConfiguration()
     let stack = try Stack(configuration)
     try guest.start()
-    try stack.start()
+    if driver == .thread { try stack.start() }
     var policy = OutboundPolicy()
     policy.gateway = [Self.gateway]
     policy.nameServers = [Self.nameServer]
     policy.reachesHostLoopback = true
     change(&policy)
     let forwarder = try Forwarder(
-      [], to: ForwardGuest(ipv4: IPAddress("10.0.2.100")!), on: stack, outbound: policy)
+      [], to: ForwardGuest(ipv4: IPAddress("10.0.2.100")!), on: stack, outbound: policy, driver: driver)
+    if driver == .context { try stack.start() }
     try await body(guest, forwarder)
     guest.shutdown()
     forwarder.stop()
@@ -57,8 +59,9 @@ import Wire
     SocketAddress(Self.gateway, port: server.port)
   }
 
-  @Test func bytesAndEndsPassBothWays() async throws {
-    try await withGuest { guest, forwarder in
+  @Test(arguments: [Forwarder.Driver.thread, .context])
+  func bytesAndEndsPassBothWays(driver: Forwarder.Driver) async throws {
+    try await withGuest(driver) { guest, forwarder in
       let server = try HostServer()
       let stream = try await guest.connect(to: host(server))
       let client = try server.accept()
@@ -82,7 +85,7 @@ import Wire
 
   /// The handshake is complete when the host's is, and what the host meets the guest meets.
   @Test func refusalsAndDenialsAreTheGuests() async throws {
-    try await withGuest({ $0.rules = [OutboundRule.parse("192.0.2.0/24:80-90", allows: false)!] }) {
+    try await withGuest(.context, { $0.rules = [OutboundRule.parse("192.0.2.0/24:80-90", allows: false)!] }) {
       guest, forwarder in
       let port = try HostServer().port  // closed by now
       await #expect(throws: SocketError.connectionRefused) {
@@ -117,8 +120,9 @@ import Wire
     }
   }
 
-  @Test func aSideThatTakesNothingStopsTheOther() async throws {
-    try await withGuest { guest, forwarder in
+  @Test(arguments: [Forwarder.Driver.thread, .context])
+  func aSideThatTakesNothingStopsTheOther(driver: Forwarder.Driver) async throws {
+    try await withGuest(driver) { guest, forwarder in
       let server = try HostServer()
       let stream = try await guest.connect(to: host(server))
       let client = try server.accept()
@@ -150,7 +154,7 @@ import Wire
   }
 
   @Test func manyAtOnceAndThoseBeyondTheLimit() async throws {
-    try await withGuest({ $0.limit = 300 }) { guest, forwarder in
+    try await withGuest(.context, { $0.limit = 300 }) { guest, forwarder in
       let server = try HostServer()
       var streams: [TCPStream] = []
       var clients: [HostClient] = []
@@ -207,7 +211,7 @@ import Wire
   }
 
   @Test func flowsBeyondTheLimitGiveWay() async throws {
-    try await withGuest({ $0.datagramLimit = 2 }) { guest, forwarder in
+    try await withGuest(.context, { $0.datagramLimit = 2 }) { guest, forwarder in
       let server = try HostServer(isDatagram: true)
       var sockets: [UDPSocket] = []
       for _ in 0..<4 {
@@ -224,7 +228,8 @@ import Wire
   }
 
   @Test func namesThatWereGivenAreAnsweredHere() async throws {
-    try await withGuest({ _ = $0.names.add("Db.Test", IPAddress("192.0.2.7")!) }) { guest, forwarder in
+    try await withGuest(.context, { _ = $0.names.add("Db.Test", IPAddress("192.0.2.7")!) }) {
+      guest, forwarder in
       let socket = try await guest.bind(to: SocketAddress("[::]:0")!)
       let question = NameTableTests.question("dB.test", kind: 1)
       try await socket.send(question, to: SocketAddress(Self.nameServer, port: 53))

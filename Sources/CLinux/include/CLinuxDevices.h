@@ -81,7 +81,7 @@ int sluice_epoll_remove(int epoll, int descriptor);
 
 struct sluice_ready {
   uint32_t token;
-  uint8_t readable, writable, failed, unused;
+  uint8_t readable, writable, failed, ended;  // ended: the peer sends nothing more
 };
 
 /// Whether the kernel sleeps for less than a millisecond (epoll_pwait2).
@@ -89,3 +89,10 @@ int sluice_epoll_is_precise(void);
 
 /// Sleeps for up to `nanoseconds` (0: looks; UINT64_MAX: for ever). Ready descriptors, 0 on time or signal.
 int sluice_epoll_wait(int epoll, struct sluice_ready *ready, int capacity, uint64_t nanoseconds);
+
+/// A clock that becomes readable once its time has come. A negative errno.
+int sluice_timer_create(void);
+/// So long from now, at least 1. What was set before is forgotten.
+void sluice_timer_set(int timer, uint64_t nanoseconds);
+/// Unreadable until its next time.
+void sluice_timer_absorb(int timer);

@@ -2,6 +2,7 @@
 #pragma once
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 /// A listening TCP socket, close-on-exec, on an address of 4 bytes (IPv4) or 16 (IPv6, and that alone), in network byte
 /// order. Up to `fast_open` connections may bring data with their SYNs; 0: none, and a refusal of that is no error.
@@ -27,6 +28,10 @@ int sluice_tcp_opened_fast(int socket);
 ssize_t sluice_tcp_receive(int socket, void *bytes, size_t capacity);
 /// Bytes that were taken, -EAGAIN, or why the connection failed. No SIGPIPE.
 ssize_t sluice_tcp_send(int socket, const void *bytes, size_t count);
+/// As sluice_tcp_receive, into several pieces of memory, one after the other; at most 1024.
+ssize_t sluice_tcp_receive_pieces(int socket, struct iovec *pieces, int count);
+/// As sluice_tcp_send, from several pieces of memory; at most 1024.
+ssize_t sluice_tcp_send_pieces(int socket, struct iovec *pieces, int count);
 /// Ends the sending side: what was sent before is still delivered. 0, or why it could not.
 int sluice_tcp_finish(int socket);
 /// The pending error as a positive errno, which this takes away; 0: none.

@@ -12,7 +12,9 @@ extension ForwardLoop {
 
   /// Begins what the guest has asked for. Not while a publication is out: what it would take is what the wake-up is for.
   func takeRequests() {
-    guard let outbound, requestTicket == nil else { return }
+    guard let outbound, requestTicket == nil, wasAsked || !requests.isEmpty || layer.hasRequests else {
+      return
+    }
     if wasAsked, requests.isEmpty, !layer.hasRequests { layer.wakeAccount.counters.wasted.increment() }
     wasAsked = false
     for _ in 0..<Self.requestBatch {

@@ -27,7 +27,13 @@ struct Session {
     report(command)
 
     let stack = try Self.stack(options, network, command, capture)
+    // It settles on the stack's context before that runs.
     let forwarder = try Self.forwarder(options, network, command, stack)
+    do throws(StackError) {
+      try stack.start()
+    } catch {
+      throw Failure("\(error)")
+    }
     defer { forwarder.stop() }
     let services = ServiceHost(
       stack: stack, limit: options.limit, link: command.link.rawValue, forwarder: forwarder,
@@ -95,7 +101,6 @@ struct Session {
     do throws(StackError) {
       let stack = try Stack(configuration)
       keys.give(to: stack)
-      try stack.start()
       return stack
     } catch {
       throw Failure("\(error)")
@@ -119,7 +124,8 @@ struct Session {
       policy.rules = options.outbound.rules
       policy.names = options.outbound.names
       return try Forwarder(
-        forwards, to: guest, on: stack, limit: options.publishLimit, outbound: policy)
+        forwards, to: guest, on: stack, limit: options.publishLimit, outbound: policy,
+        driver: options.contexts == 1 ? .context : .thread)
     } catch {
       throw Failure("\(error)")
     }

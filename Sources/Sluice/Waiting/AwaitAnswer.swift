@@ -1,5 +1,4 @@
-import Sluice
-import Sockets
+package import Sockets
 
 /// Waits until a context has answered.
 struct AwaitAnswer<Value: Sendable>: Operation {
@@ -15,7 +14,7 @@ struct AwaitAnswer<Value: Sendable>: Operation {
 
 extension Answer {
   /// Blocks until it is there. Not for a context's thread; nil if somebody else took it.
-  func wait() -> Value? {
+  package func wait() -> Value? {
     var operation = AwaitAnswer(answer: self)
     return try? block(&operation)
   }
