@@ -104,9 +104,11 @@ let targets: [Target] = [
       "Exclusion",
     ]),
   tests("SimulationTests", ["Chance", "Simulation", "Timing", "Buffers", "Wire"]),
-  tests("ForwardingTests", ["Forwarding", "Sluice", "Sockets", "Devices", "Wire"]),
+  tests("ForwardingTests", ["CLinux", "Forwarding", "Sluice", "Sockets", "Devices", "Wire"]),
   tests("BenchmarksTests", ["Benchmarks"]),
-  tests("CommandTests", ["Benchmarks", "Drill", "SluiceCommand", "Sluice", "Wire"]),
+  tests(
+    "CommandTests",
+    ["Benchmarks", "Chance", "Drill", "Forwarding", "LinuxDevices", "SluiceCommand", "Sluice", "Wire"]),
   tests("DrillTests", ["Chance", "Drill", "Wire", "Timing"]),
   tests("HouseTests", []),
 ]

@@ -64,6 +64,7 @@ int sluice_network_loopback(struct sluice_network *network) {
     result = set_flags(&netlink, loopback_index, IFF_UP);
     sluice_netlink_close(&netlink);
   }
+  if (network->request->ipv6_prefix == 0) return result == 0 ? 0 : fail(network, sluice_stage_loopback, result);
   // A host that switches IPv6 off by default does not mean this namespace, and an address that nobody
   // else can have is usable at once. A kernel without IPv6 has none of these files.
   sluice_write_file("/proc/sys/net/ipv6/conf/all/disable_ipv6", "0");
@@ -81,11 +82,18 @@ static int attach_queue(struct sluice_network *network, int tun) {
   struct ifreq request;
   set_name(&request, network->request->interface);
   int headers = network->offloads & sluice_offload_headers ? IFF_VNET_HDR : 0;
-  request.ifr_flags = (short)(IFF_TAP | IFF_NO_PI | IFF_MULTI_QUEUE | headers);
+  int queues = network->request->single_queue ? 0 : IFF_MULTI_QUEUE;
+  request.ifr_flags = (short)(IFF_TAP | IFF_NO_PI | queues | headers);
   if (ioctl(tun, TUNSETIFF, &request) != 0) {
-    if (!headers || network->count > 1 || errno != EINVAL) return -errno;
-    network->offloads = 0;
-    return attach_queue(network, tun);
+    int error = -errno;
+    // Who made an interface for several queues has it so.
+    request.ifr_flags |= IFF_MULTI_QUEUE;
+    if (!queues && error == -EINVAL && ioctl(tun, TUNSETIFF, &request) == 0) error = 0;
+    if (error != 0) {
+      if (!headers || network->count > 1 || error != -EINVAL) return error;
+      network->offloads = 0;
+      return attach_queue(network, tun);
+    }
   }
   if (headers) network->offloads = sluice_offload_headers | sluice_tun_offload(tun);
   return 0;
@@ -296,7 +304,7 @@ static int configure(struct sluice_network *network, struct sluice_netlink *netl
   if (result != 0) return fail(network, sluice_stage_ipv4, result);
 
   // IPv6 needs an MTU of 1280 (RFC 8200 section 5); a kernel may be without it altogether.
-  if (request->mtu < 1280) return 0;
+  if (request->mtu < 1280 || request->ipv6_prefix == 0) return 0;
   result = add_address(netlink, index, AF_INET6, request->ipv6, request->ipv6_prefix);
   if (result == -EAFNOSUPPORT || result == -EOPNOTSUPP) return 0;
   if (result == 0) result = add_default_route(netlink, index, AF_INET6, request->ipv6_gateway);

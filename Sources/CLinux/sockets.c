@@ -27,7 +27,18 @@ static socklen_t make_name(struct sockaddr_storage *storage, const uint8_t *addr
   return sizeof *ipv6;
 }
 
-int sluice_tcp_connect(const uint8_t *address, int length, uint16_t port) {
+/// Binds to an address and no port yet. 0 or a negative errno.
+static int bind_source(int socket, const uint8_t *source, int length) {
+  struct sockaddr_storage name;
+  int one = 1;
+  if (source == NULL) return 0;
+  socklen_t size = make_name(&name, source, length, 0);
+  // The port is chosen with the peer: as many as there are for each peer, not for all.
+  (void)setsockopt(socket, IPPROTO_IP, IP_BIND_ADDRESS_NO_PORT, &one, sizeof one);
+  return bind(socket, (struct sockaddr *)&name, size) == 0 ? 0 : -errno;
+}
+
+int sluice_tcp_connect(const uint8_t *address, int length, uint16_t port, const uint8_t *source) {
   struct sockaddr_storage name;
   socklen_t size = make_name(&name, address, length, port);
   int made = socket(name.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
@@ -35,12 +46,11 @@ int sluice_tcp_connect(const uint8_t *address, int length, uint16_t port) {
   int one = 1;
   (void)setsockopt(made, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
   (void)setsockopt(made, SOL_SOCKET, SO_KEEPALIVE, &one, sizeof one);
-  if (connect(made, (struct sockaddr *)&name, size) != 0 && errno != EINPROGRESS) {
-    int error = -errno;
-    close(made);
-    return error;
-  }
-  return made;
+  int error = bind_source(made, source, length);
+  if (error == 0 && connect(made, (struct sockaddr *)&name, size) != 0 && errno != EINPROGRESS) error = -errno;
+  if (error == 0) return made;
+  close(made);
+  return error;
 }
 
 int sluice_udp_turn(int socket, const uint8_t *address, int length, uint16_t port) {
@@ -49,11 +59,12 @@ int sluice_udp_turn(int socket, const uint8_t *address, int length, uint16_t por
   return connect(socket, (struct sockaddr *)&name, size) == 0 ? 0 : -errno;
 }
 
-int sluice_udp_connect(const uint8_t *address, int length, uint16_t port) {
+int sluice_udp_connect(const uint8_t *address, int length, uint16_t port, const uint8_t *source) {
   int family = length == 4 ? AF_INET : AF_INET6;
   int made = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
   if (made < 0) return -errno;
-  int result = sluice_udp_turn(made, address, length, port);
+  int result = bind_source(made, source, length);
+  if (result == 0) result = sluice_udp_turn(made, address, length, port);
   if (result == 0) return made;
   close(made);
   return result;

@@ -19,6 +19,8 @@ final class ForwardCounters: Sendable {
   let bytesToHost = Counter()
   let open = Gauge()
   let peak = Gauge()
+  /// Sockets that take connections or datagrams.
+  let listeners = Gauge()
 }
 
 /// What was done for connections of one direction, and what there is.

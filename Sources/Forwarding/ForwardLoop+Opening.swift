@@ -10,20 +10,7 @@ extension ForwardLoop {
   /// Whether connections may be taken again. Those beyond the limit are: to be reset, so that their peers learn of it.
   var mayAccept: Bool { opening.count < Self.openingLimit / 2 }
 
-  /// Watches the listeners, or no longer: what comes then waits with the kernel.
-  func setAccepting(_ isOn: Bool) {
-    guard isOn != isAccepting else { return }
-    isAccepting = isOn
-    for (index, listener) in listeners.enumerated() {
-      if isOn {
-        _ = sluice_epoll_add(epoll, listener.descriptor, UInt32(index) + 1, 0)
-      } else {
-        _ = sluice_epoll_remove(epoll, listener.descriptor)
-      }
-    }
-  }
-
-  func accept(_ listener: HostListeners.Listener) {
+  func accept(_ listener: HostSocket) {
     for _ in 0..<Self.acceptBatch {
       guard isAccepting else { return }
       let descriptor = sluice_tcp_accept(listener.descriptor)
@@ -47,7 +34,7 @@ extension ForwardLoop {
     setAccepting(false)
   }
 
-  private func take(_ descriptor: Int32, _ listener: HostListeners.Listener) {
+  private func take(_ descriptor: Int32, _ listener: HostSocket) {
     counters.accepted.increment()
     guard open - openOutbound < limit else {
       counters.refusedAtLimit.increment()

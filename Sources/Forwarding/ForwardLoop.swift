@@ -10,7 +10,10 @@ import Timing
 final class ForwardLoop {
   let epoll: Int32
   let bell: Bell
-  let listeners: [HostListeners.Listener]
+  /// What is forwarded, and by which sockets.
+  var table: ForwardTable
+  /// Whom forwards lead to that do not say.
+  let guest: ForwardGuest
   let layer: SocketLayer
   let limit: Int
   let counters: ForwardCounters
@@ -18,7 +21,9 @@ final class ForwardLoop {
   let outbound: OutboundPolicy?
   let outboundCounters: ForwardCounters
   /// Carries datagrams; nil: none are heard.
-  private var datagrams: DatagramCarrier?
+  private(set) var datagrams: DatagramCarrier?
+  /// Who says what is to be forwarded; nil: nobody.
+  private var control: ControlConnections?
   /// Nobody else has it: the turn at its point is ours from the beginning to the end.
   let queue: SocketEventQueue
 
@@ -67,20 +72,23 @@ final class ForwardLoop {
   /// Of flows of datagrams, from this on.
   static let firstDatagramToken: UInt32 = 1 << 24
   static let timerToken = UInt32.max
+  /// Of the control's listener, and behind it of its connections.
+  static let controlToken: UInt32 = 1 << 28
   /// At the event queue: no connection's.
   static let datagramToken = UInt64.max
 
   /// Takes over `epoll`, which watches the bell and the listeners, and `timer`, which it watches too; -1: there is none.
   init(
-    epoll: Int32, timer: Int32 = -1, bell: Bell, listeners: [HostListeners.Listener], layer: SocketLayer,
+    epoll: Int32, timer: Int32 = -1, bell: Bell, table: ForwardTable, guest: ForwardGuest, layer: SocketLayer,
     limit: Int,
     counters: ForwardCounters, outbound: OutboundPolicy?, _ outboundCounters: ForwardCounters,
-    _ datagramCounters: DatagramCounters
+    _ datagramCounters: DatagramCounters, inbound: DatagramCounters, control: ForwardControl?
   ) {
     self.epoll = epoll
     self.timer = timer
     self.bell = bell
-    self.listeners = listeners
+    self.table = table
+    self.guest = guest
     self.layer = layer
     self.limit = limit
     self.counters = counters
@@ -90,11 +98,13 @@ final class ForwardLoop {
     spare = fcntl(epoll, F_DUPFD_CLOEXEC, 0)
     if let outbound, let socket = layer.openTransparentDatagrams() {
       datagrams = DatagramCarrier(
-        socket, outbound, epoll: epoll, firstToken: Self.firstDatagramToken, datagramCounters)
+        socket, outbound, epoll: epoll, firstToken: Self.firstDatagramToken, datagramCounters,
+        inbound: InboundDatagrams(socket, outbound, limit: limit, inbound))
       // A queue that was just made has room.
       try? queue.add(
         .datagram(socket), for: [.readable, .writable], trigger: .edge, token: Self.datagramToken)
     }
+    self.control = control.flatMap { ControlConnections($0, epoll: epoll, firstToken: Self.controlToken) }
   }
   deinit {
     unsafe scratch.deallocate()
@@ -250,7 +260,8 @@ final class ForwardLoop {
     case Self.timerToken:
       sluice_timer_absorb(timer)
       wakesAt = .distantFuture
-    case 1..<Self.firstSlotToken: accept(listeners[Int(ready.token) - 1])
+    case 1..<Self.firstSlotToken: hear(listener: Int(ready.token) - 1)
+    case Self.controlToken...: control?.hear(token: ready.token, self)
     case Self.firstDatagramToken...: datagrams?.hear(token: ready.token)
     default:
       let slot = Int(ready.token - Self.firstSlotToken)
@@ -311,7 +322,8 @@ final class ForwardLoop {
 
   /// Everything goes, and nothing of it is left with the stack. Last.
   func end() {
-    setAccepting(false)
+    control?.end()
+    for entry in table.entries { _ = remove(entry.identifier) }
     for slot in carried.indices {
       guard let connection = carried[slot] else { continue }
       switch connection.phase {

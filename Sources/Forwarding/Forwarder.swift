@@ -14,12 +14,16 @@ public import Sockets
 /// stack: a handshake is complete on one side when it is on the other. A client that opened its connection fast (RFC 7413) has
 /// its data carried on with the SYN, if the stack knows the guest's cookie.
 public final class Forwarder: Sendable {
-  private let listeners: HostListeners
+  /// The ports that the first forwards got, socket by socket.
+  private let ports: [UInt16]
   private let bell: Bell
   private let driving: Driving
   private let counters: ForwardCounters
   private let outboundCounters: ForwardCounters
   private let datagramCounters: DatagramCounters
+  private let inboundCounters: DatagramCounters
+  /// Where it is told what else to forward.
+  private let control: ForwardControl?
   private let outboundLimit: Int
   private let datagramLimit: Int
   private let limit: Int
@@ -50,33 +54,53 @@ public final class Forwarder: Sendable {
   ///   - guest: whom they lead to, on a link of the stack's.
   ///   - stack: is shut down after ``stop()``. For a driver that is a context it starts after this, for a thread when it
   ///     may.
-  ///   - limit: connections carried in at once, 1...60,000; those beyond are reset and counted.
-  ///   - outbound: what the guest may reach outside, if the stack's sockets are transparent; nil: nothing.
+  ///   - limit: connections carried in at once, and as many flows of datagrams, 1...60,000; connections beyond are reset,
+  ///     flows beyond make the oldest give way, and both are counted.
+  ///   - outbound: what the guest may reach outside, if the stack's sockets are transparent; nil: nothing, and no datagrams
+  ///     are carried in either.
+  ///   - control: where more forwards are asked for, and fewer, while it runs.
   ///   - driver: who carries.
-  /// - Throws: `.listenRefused`, `.resourcesRefused`.
-  public init(
+  /// - Throws: `.listenRefused`, `.tooMany`, `.resourcesRefused`.
+  public convenience init(
     _ forwards: [PortForward], to guest: ForwardGuest, on stack: Stack, limit: Int = 1024,
-    outbound: OutboundPolicy? = nil, driver: Driver = .thread
+    outbound: OutboundPolicy? = nil, control: ForwardControl? = nil, driver: Driver = .thread
+  ) throws(PortForwardError) {
+    let sockets = try ForwardSockets(forwards, to: guest)
+    try self.init(
+      taking: sockets, on: stack, limit: limit, outbound: outbound, control: control, driver: driver)
+  }
+
+  /// Serves sockets that were opened before, while this process might still do so.
+  public init(
+    taking sockets: ForwardSockets, on stack: Stack, limit: Int = 1024, outbound: OutboundPolicy? = nil,
+    control: ForwardControl? = nil, driver: Driver = .thread
   ) throws(PortForwardError) {
     self.limit = min(max(limit, 1), 60_000)
+    self.control = control
+    let (table, guest) = (sockets.table, sockets.guest)
+    if outbound == nil || stack.layer.requestPoint == nil, let forward = sockets.firstOfDatagrams {
+      sockets.close()
+      throw .listenRefused(forward, errno: EPROTONOSUPPORT)
+    }
     let epoll = sluice_epoll_create()
-    guard epoll >= 0 else { throw .resourcesRefused(call: "epoll descriptor", errno: -epoll) }
+    guard epoll >= 0 else {
+      sockets.close()
+      throw .resourcesRefused(call: "epoll descriptor", errno: -epoll)
+    }
     let resident = driver == .context ? LoopResident(on: 0, of: stack.contexts) : nil
     do throws(SystemFailure) {
       bell = try Bell(resident?.resident)
     } catch {
       sluice_tcp_close(epoll)
+      sockets.close()
       throw .resourcesRefused(call: "event descriptor", errno: error.code)
     }
-    do throws(PortForwardError) {
-      listeners = try HostListeners(forwards, guest)
-    } catch {
-      sluice_tcp_close(epoll)
-      throw error
-    }
+    ports = table.sockets.map { $0?.port ?? 0 }
     counters = ForwardCounters()
+    counters.listeners.set(UInt64(table.count))
     outboundCounters = ForwardCounters()
     datagramCounters = DatagramCounters()
+    inboundCounters = DatagramCounters()
     let outbound = outbound.map { wanted in
       var policy = wanted
       policy.limit = min(max(wanted.limit, 1), 60_000)
@@ -87,29 +111,30 @@ public final class Forwarder: Sendable {
     datagramLimit = outbound?.datagramLimit ?? 0
     do throws(PortForwardError) {
       try Self.watch(bell.descriptor, ForwardLoop.bellToken, epoll)
-      for (index, listener) in listeners.all.enumerated() {
-        try Self.watch(listener.descriptor, UInt32(index) + 1, epoll)
+      for case (let slot, let socket?) in table.sockets.enumerated() {
+        try Self.check(socket.watch(epoll, slot: slot))
       }
     } catch {
       sluice_tcp_close(epoll)
-      listeners.close()
+      sockets.close()
       throw error
     }
-    let (bell, listeners, limit, layer) = (bell, listeners, self.limit, stack.layer)
+    let (bell, opened, limit, layer) = (bell, table, self.limit, stack.layer)
     let (counters, outboundCounters, policy) = (counters, outboundCounters, outbound)
-    let datagramCounters = datagramCounters
+    let (datagramCounters, inboundCounters) = (datagramCounters, inboundCounters)
     account = layer.wakeAccount
     let make = { @Sendable (timer: Int32) in
       ForwardLoop(
-        epoll: epoll, timer: timer, bell: bell, listeners: listeners.all, layer: layer, limit: limit,
-        counters: counters, outbound: policy, outboundCounters, datagramCounters)
+        epoll: epoll, timer: timer, bell: bell, table: opened, guest: guest, layer: layer, limit: limit,
+        counters: counters, outbound: policy, outboundCounters, datagramCounters, inbound: inboundCounters,
+        control: control)
     }
     guard let resident else {
       do throws(SystemFailure) {
         driving = .thread(try WorkerThread(name: "forwards") { make(-1).run() })
       } catch {
         sluice_tcp_close(epoll)
-        listeners.close()
+        sockets.close()
         throw .resourcesRefused(call: "thread", errno: error.code)
       }
       return
@@ -124,7 +149,6 @@ public final class Forwarder: Sendable {
       try resident.drive(loop)
     } catch {
       loop.end()
-      listeners.close()
       throw error as? PortForwardError
         ?? .resourcesRefused(call: "place in a context's poller", errno: ENOMEM)
     }
@@ -133,7 +157,9 @@ public final class Forwarder: Sendable {
   deinit { stop() }
 
   private static func watch(_ descriptor: Int32, _ token: UInt32, _ epoll: Int32) throws(PortForwardError) {
-    let result = sluice_epoll_add(epoll, descriptor, token, 0)
+    try check(sluice_epoll_add(epoll, descriptor, token, 0))
+  }
+  private static func check(_ result: Int32) throws(PortForwardError) {
     if result != 0 { throw .resourcesRefused(call: "place in an epoll descriptor", errno: -result) }
   }
 
@@ -146,7 +172,7 @@ public final class Forwarder: Sendable {
       thread.join()
     case .resident(let resident): resident.stop(account)
     }
-    listeners.close()
+    control?.close()
   }
 
   /// What was carried out. Any thread.
@@ -157,11 +183,15 @@ public final class Forwarder: Sendable {
   public var datagramStatistics: DatagramStatistics {
     DatagramStatistics(datagramCounters, limit: datagramLimit)
   }
+  /// What was carried in of datagrams. Any thread.
+  public var inboundDatagramStatistics: DatagramStatistics {
+    DatagramStatistics(inboundCounters, limit: limit)
+  }
   /// What was carried in. Any thread.
   public var statistics: ForwardStatistics {
-    ForwardStatistics(counters, limit: limit, listeners: listeners.all.count)
+    ForwardStatistics(counters, limit: limit, listeners: Int(counters.listeners.value))
   }
 
-  /// The port that the listener at `index` got, in the order of the forwards. Any thread.
-  package func port(_ index: Int) -> UInt16 { listeners.port(index) }
+  /// The port that the listener at `index` got, in the order of the first forwards. Any thread.
+  package func port(_ index: Int) -> UInt16 { ports[index] }
 }

@@ -1,31 +1,51 @@
 public import Wire
 
-/// A port of this host whose TCP connections go to a port of the guest.
+/// A port of this host whose TCP connections, or UDP datagrams, go to a port of the guest.
 public struct PortForward: Hashable, Sendable {
+  /// What is carried.
+  public enum Transport: String, Sendable, CaseIterable {
+    /// Connections.
+    case tcp
+    /// Datagrams.
+    case udp
+  }
+  /// What is carried.
+  public var transport: Transport
   /// Where the host listens; nil: on every address, of both families where the host has them.
   public var address: IPAddress?
   /// The host's port, 1...65535.
   public var hostPort: UInt16
+  /// Whom it leads to, on a link of the stack's; nil: the guest that the forwarder knows.
+  public var guest: IPAddress?
   /// The guest's port, 1...65535.
   public var port: UInt16
 
   /// A forward of one port.
-  public init(address: IPAddress? = nil, hostPort: UInt16, port: UInt16) {
+  public init(
+    _ transport: Transport = .tcp, address: IPAddress? = nil, hostPort: UInt16, guest: IPAddress? = nil,
+    port: UInt16
+  ) {
+    self.transport = transport
     self.address = address
     self.hostPort = hostPort
+    self.guest = guest
     self.port = port
   }
 
   /// Most forwards that one text may stand for.
   public static let rangeLimit = 4096
 
-  /// Reads `[ADDR:]HOSTPORT:PORT[/tcp]`, as the users of docker and podman write it. Ports may be ranges, `8000-8009`, as
-  /// long on one side as on the other; an IPv6 address stands in brackets.
+  /// Reads `[ADDR:]HOSTPORT:PORT[/tcp|/udp]`, as the users of docker and podman write it. Ports may be ranges, `8000-8009`,
+  /// as long on one side as on the other; an IPv6 address stands in brackets.
   public static func parse(_ text: String) throws(PortForwardError) -> [PortForward] {
     var rest = Substring(text)
+    var transport = Transport.tcp
     if let slash = rest.lastIndex(of: "/") {
       let name = rest[rest.index(after: slash)...]
-      guard name.lowercased() == "tcp" else { throw .protocolNotForwarded(text, String(name)) }
+      guard let known = Transport(rawValue: name.lowercased()) else {
+        throw .protocolNotForwarded(text, String(name))
+      }
+      transport = known
       rest = rest[..<slash]
     }
     var address: IPAddress?
@@ -48,7 +68,7 @@ public struct PortForward: Hashable, Sendable {
     let (host, guest) = (try ports(parts[0], of: text), try ports(parts[1], of: text))
     guard host.count == guest.count else { throw .rangesDiffer(text, host.count, guest.count) }
     guard host.count <= rangeLimit else { throw .rangeTooLong(text, host.count) }
-    return zip(host, guest).map { PortForward(address: address, hostPort: $0, port: $1) }
+    return zip(host, guest).map { PortForward(transport, address: address, hostPort: $0, port: $1) }
   }
 
   private static func ports(
@@ -81,10 +101,14 @@ public enum PortForwardError: Error, Hashable, Sendable {
   case rangesDiffer(String, Int, Int)
   /// Ports in a range that is longer than ``PortForward/rangeLimit``.
   case rangeTooLong(String, Int)
-  /// A protocol other than TCP.
+  /// A protocol other than TCP and UDP.
   case protocolNotForwarded(String, String)
+  /// There are as many forwards as there may be.
+  case tooMany(limit: Int)
   /// The host does not let us listen there.
   case listenRefused(PortForward, errno: Int32)
+  /// Where this process is to be controlled nobody may listen.
+  case controlRefused(path: String, errno: Int32)
   /// No descriptor or no thread for the forwards.
   case resourcesRefused(call: String, errno: Int32)
 }

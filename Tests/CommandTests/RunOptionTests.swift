@@ -20,7 +20,7 @@ import Testing
     let options = try run("-p", "8080:80", "--publish", "127.0.0.1:9000-9001:90-91/tcp")
     #expect(
       try options.forwards().map(\.description) == ["8080:80", "127.0.0.1:9000:90", "127.0.0.1:9001:91"])
-    #expect(refusal("-p", "53:53/udp").contains("only tcp is"))
+    #expect(refusal("-p", "53:53/sctp").contains("only tcp and udp are"))
     #expect(refusal("-p", "http:80").contains("no port"))
     #expect(refusal("-p", "80:80", "--publish-limit", "0").contains("1 to 16000"))
   }

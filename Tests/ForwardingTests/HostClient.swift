@@ -1,6 +1,6 @@
 import Glibc
 
-/// A TCP client of this machine, whose calls block.
+/// A TCP client of this machine, or a connected UDP socket, whose calls block.
 final class HostClient: @unchecked Sendable {  // one thread at a time
   let descriptor: Int32
   private var isClosed = false
@@ -8,8 +8,8 @@ final class HostClient: @unchecked Sendable {  // one thread at a time
   struct Failure: Error, Equatable { let errno: Int32 }
 
   /// Connects to a port of 127.0.0.1.
-  init(port: UInt16) throws {
-    descriptor = socket(AF_INET, Int32(SOCK_STREAM.rawValue), 0)
+  init(port: UInt16, isDatagram: Bool = false) throws {
+    descriptor = socket(AF_INET, Int32((isDatagram ? SOCK_DGRAM : SOCK_STREAM).rawValue), 0)
     // A bound against hangs: what should come and does not fails the test.
     var patience = timeval(tv_sec: 30, tv_usec: 0)
     _ = unsafe setsockopt(

@@ -13,8 +13,9 @@ import Wire
   private static let gateway = IPAddress("10.0.2.2")!
   private static let nameServer = IPAddress("10.0.2.3")!
 
-  private func withGuest(
+  func withGuest(
     _ driver: Forwarder.Driver = .context, _ change: (inout OutboundPolicy) -> Void = { _ in },
+    forwards: [PortForward] = [], limit: Int = 1024, control: ForwardControl? = nil,
     _ body: (Stack, Forwarder) async throws -> Void
   ) async throws {
     let pair = LinkPair(left: .ip, right: .ip)
@@ -40,12 +41,14 @@ import Wire
     policy.reachesHostLoopback = true
     change(&policy)
     let forwarder = try Forwarder(
-      [], to: ForwardGuest(ipv4: IPAddress("10.0.2.100")!), on: stack, outbound: policy, driver: driver)
+      forwards, to: ForwardGuest(ipv4: IPAddress("10.0.2.100")!), on: stack, limit: limit, outbound: policy,
+      control: control, driver: driver)
     if driver == .context { try stack.start() }
     try await body(guest, forwarder)
     guest.shutdown()
     forwarder.stop()
     #expect(forwarder.outboundStatistics.open == 0 && forwarder.datagramStatistics.open == 0)
+    #expect(forwarder.inboundDatagramStatistics.open == 0 && forwarder.statistics.listeners == 0)
     #expect(stack.layer.requestsHeld == 0)
     stack.shutdown()
     // What was on its way to the guest when that went away is the stack's until then.
@@ -54,7 +57,7 @@ import Wire
     #expect(stack.statistics().wakeups.wasted == 0)
     withExtendedLifetime((guest, stack)) {}
   }
-  private func until(_ isSo: () -> Bool) async { while !isSo() { await Task.yield() } }
+  func until(_ isSo: () -> Bool) async { while !isSo() { await Task.yield() } }
   private func host(_ server: HostServer) -> SocketAddress {
     SocketAddress(Self.gateway, port: server.port)
   }

@@ -9,6 +9,7 @@ import Wire
     #expect(try parse("8080:80") == [PortForward(hostPort: 8080, port: 80)])
     #expect(try parse("8080:80/tcp") == parse("8080:80"))
     #expect(try parse("8080:80/TCP") == parse("8080:80"))
+    #expect(try parse("5353:53/udp") == [PortForward(.udp, hostPort: 5353, port: 53)])
     let loopback = IPAddress("127.0.0.1")!
     #expect(try parse("127.0.0.1:1:65535") == [PortForward(address: loopback, hostPort: 1, port: 65535)])
     let ipv6 = IPAddress("::1")!
@@ -19,7 +20,7 @@ import Wire
   }
 
   @Test func textsAreWhatTheyWereReadFrom() throws {
-    for text in ["8080:80", "127.0.0.1:8080:80", "[fd00::1]:8080:80"] {
+    for text in ["8080:80", "5353:53/udp", "[::1]:5353:53/udp", "127.0.0.1:8080:80", "[fd00::1]:8080:80"] {
       #expect(try parse(text).map(\.description) == [text])
     }
   }
@@ -34,7 +35,8 @@ import Wire
     ("9-8:1-2", .portOutOfRange("9-8:1-2", "9-8")), ("1-2-3:1-3", .portOutOfRange("1-2-3:1-3", "1-2-3")),
     ("8000-8001:80", .rangesDiffer("8000-8001:80", 2, 1)),
     ("1-5000:1-5000", .rangeTooLong("1-5000:1-5000", 5000)),
-    ("53:53/udp", .protocolNotForwarded("53:53/udp", "udp")), ("53:53/", .protocolNotForwarded("53:53/", "")),
+    ("53:53/sctp", .protocolNotForwarded("53:53/sctp", "sctp")),
+    ("53:53/", .protocolNotForwarded("53:53/", "")),
   ])
   func whatIsNoForwardIsNamed(_ text: String, _ error: PortForwardError) {
     #expect(throws: error) { try PortForward.parse(text) }

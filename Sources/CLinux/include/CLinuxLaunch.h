@@ -30,6 +30,8 @@ enum sluice_launch_stage {
   sluice_stage_ready,              // waiting for "go"
   sluice_stage_capabilities,       // ambient set
   sluice_stage_execute,            // execve
+  sluice_stage_join_user,          // setns(CLONE_NEWUSER)
+  sluice_stage_join_network,       // setns(CLONE_NEWNET)
 };
 
 enum sluice_launch_link { sluice_link_automatic = 0, sluice_link_tap = 1, sluice_link_veth = 2 };
@@ -52,9 +54,12 @@ struct sluice_launch_request {
   /// 1: checksums and segmentation are left to the other end of the link, where the kernel can.
   int offload;
   uint8_t mac[6];
+  /// 1: an interface of one queue, which may be there already without IFF_MULTI_QUEUE.
+  int single_queue;
   /// Network byte order.
   uint8_t ipv4[4], ipv4_gateway[4];
   uint8_t ipv6[16], ipv6_gateway[16];
+  /// 0: no addresses of this family.
   int ipv4_prefix, ipv6_prefix;
   /// For the whole set-up, in milliseconds.
   int deadline;
@@ -93,6 +98,28 @@ int sluice_find_executable(const char *name, char *path, int capacity);
 /// Nonzero: nothing is left behind, `report` says why. The caller's signal mask is restored.
 int sluice_launch(const struct sluice_launch_request *request, struct sluice_launch *launch,
                   struct sluice_launch_report *report);
+// --- a namespace that is there already
+
+/// Where a link is to be made.
+struct sluice_join {
+  int network_namespace;
+  /// Entered before; -1: stay in ours.
+  int user_namespace;
+  /// 1: the interface gets its addresses and routes, and is up, as the loopback interface is.
+  int configure;
+};
+
+/// A namespace by its path, such as /proc/PID/ns/net. -EINVAL: there is something else. -EALREADY: the
+/// network namespace is that of this process.
+int sluice_namespace_open(const char *path, int is_user);
+/// The user namespace that a network namespace belongs to, which -EALREADY says to be ours, or a negative errno (-EPERM: it
+/// is none below ours).
+int sluice_namespace_owner(int network_namespace);
+/// Makes a link as `request` says, of which what to execute is not looked at. 0: the descriptors of `report` are the
+/// caller's. Nonzero: `report` says why. Blocks, for request->deadline at most.
+int sluice_join(const struct sluice_launch_request *request, const struct sluice_join *target,
+                struct sluice_launch_report *report);
+
 /// Lets the command execute. 0 or a negative errno.
 int sluice_launch_go(const struct sluice_launch *launch);
 /// Sends `signal` to the command, if it still runs. Any thread. 0 or a negative errno.
@@ -109,3 +136,7 @@ void sluice_launch_close(struct sluice_launch *launch);
 int sluice_signals_begin(void);
 /// Restores what sluice_signals_begin found.
 void sluice_signals_end(void);
+
+/// Gives up every capability but NET_BIND_SERVICE, and what programs that are executed could gain. For this thread and those
+/// that it starts from now on. 0 or a negative errno.
+int sluice_privileges_drop(void);

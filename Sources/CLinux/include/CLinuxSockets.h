@@ -16,10 +16,11 @@ int sluice_tcp_accept(int listener);
 /// be). 0, or a negative errno.
 int sluice_tcp_refuse(int listener, int *spare);
 /// A TCP socket that connects to an address, as sluice_tcp_listen takes it: how that ends, writable or failed tells. A
-/// negative errno if it ended at once, badly. Small segments leave at once, and a silent peer is probed.
-int sluice_tcp_connect(const uint8_t *address, int length, uint16_t port);
-/// A UDP socket that is connected to an address. A negative errno.
-int sluice_udp_connect(const uint8_t *address, int length, uint16_t port);
+/// negative errno if it ended at once, badly. Small segments leave at once, and a silent peer is probed. `source`, of the
+/// same length: what it is bound to, or NULL.
+int sluice_tcp_connect(const uint8_t *address, int length, uint16_t port, const uint8_t *source);
+/// A UDP socket that is connected to an address, and bound as sluice_tcp_connect's. A negative errno.
+int sluice_udp_connect(const uint8_t *address, int length, uint16_t port, const uint8_t *source);
 /// Connects it to another one of the same family. 0 or a negative errno.
 int sluice_udp_turn(int socket, const uint8_t *address, int length, uint16_t port);
 /// Whether the peer's SYN brought data that was taken (RFC 7413): 1 or 0.
@@ -43,3 +44,54 @@ void sluice_tcp_reset(int socket);
 
 /// Watches for everything that changes, each change once. 0 or a negative errno.
 int sluice_epoll_add_edges(int epoll, int descriptor, uint32_t token);
+
+// --- UDP sockets that take datagrams from anybody
+
+/// Where a datagram came from, and what it was sent to; IPv4 as ::ffff:a.b.c.d, in the machine's order.
+struct sluice_udp_peer {
+  uint64_t high, low;
+  uint64_t local_high, local_low;
+  /// By which the peer is reached, where its address says nothing without; else 0.
+  uint32_t interface;
+  uint16_t port;
+};
+/// A UDP socket, close-on-exec, on an address as sluice_tcp_listen takes it.
+int sluice_udp_listen(const uint8_t *address, int length, uint16_t port);
+/// Bytes of the next datagram, which is cut to `capacity`, or -EAGAIN.
+ssize_t sluice_udp_receive(int socket, void *bytes, size_t capacity, struct sluice_udp_peer *peer);
+/// Sends a datagram back, from what the peer sent to. Bytes or a negative errno.
+ssize_t sluice_udp_reply(int socket, const void *bytes, size_t count, const struct sluice_udp_peer *peer);
+
+// --- Unix stream sockets for the control of this process
+
+/// Listens at `path`, for this user alone. A socket without a listener is replaced. -EADDRINUSE: somebody listens there,
+/// -EEXIST: no socket is there, -ENAMETOOLONG.
+int sluice_control_listen(const char *path);
+/// The folder of a path, by which what is there can be removed when paths mean nothing any more: in an empty mount namespace.
+/// A descriptor or a negative errno.
+int sluice_folder_open(const char *path);
+/// Removes what `path` named in that folder.
+void sluice_folder_unlink(int folder, const char *path);
+/// The next connection, or -EAGAIN.
+int sluice_control_accept(int listener);
+/// A connection to who listens at `path`, whose calls block.
+int sluice_control_connect(const char *path);
+
+// --- sockets that carry frames
+
+enum { sluice_path_limit = 108 };
+/// A Unix datagram socket at `path`, as sluice_control_listen has it.
+int sluice_datagrams_bind(const char *path);
+/// The next datagram: bytes, or a negative errno; and the path of who sent it, sluice_path_limit bytes at most, of which 0
+/// say that it has none.
+ssize_t sluice_datagrams_receive(int socket, void *bytes, size_t capacity, uint8_t *path, int *length);
+ssize_t sluice_datagrams_send(int socket, const void *bytes, size_t count, const uint8_t *path, int length);
+/// Two ends between which frames pass whole. 0 or a negative errno.
+int sluice_frames_pair(int *pair);
+
+// --- interfaces and processes of this host
+
+/// The first address of an interface, of 4 bytes or 16, in network byte order. 0 or a negative errno (-ENODEV: it has none).
+int sluice_interface_address(const char *name, int length, uint8_t *address);
+/// A descriptor that is readable once the process has ended, or a negative errno.
+int sluice_process_open(int process);

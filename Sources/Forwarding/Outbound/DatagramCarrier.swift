@@ -23,6 +23,8 @@ final class DatagramCarrier {
   /// An answer that the stack had no room for.
   private var held: (answer: [UInt8], name: DatagramFlow.Name)?
   private let firstToken: UInt32
+  /// What comes from outside.
+  let inbound: InboundDatagrams
 
   /// Datagrams of one side that are carried in a row.
   private static let batch = 256
@@ -34,8 +36,9 @@ final class DatagramCarrier {
   /// `firstToken`: of flows, at `epoll`.
   init(
     _ socket: DatagramSocket, _ policy: OutboundPolicy, epoll: Int32, firstToken: UInt32,
-    _ counters: DatagramCounters
+    _ counters: DatagramCounters, inbound: InboundDatagrams
   ) {
+    self.inbound = inbound
     self.socket = socket
     self.policy = policy
     self.epoll = epoll
@@ -62,9 +65,9 @@ final class DatagramCarrier {
   }
 
   /// Whether there is something to do that waits for nobody.
-  var hasMore: Bool { isReadable || (!queued.isEmpty && held == nil) }
+  var hasMore: Bool { isReadable || (!queued.isEmpty && held == nil) || inbound.hasMore }
   /// When there is something to do at the latest.
-  var nextDeadline: Instant? { flows.nextDeadline }
+  var nextDeadline: Instant? { [flows.nextDeadline, inbound.nextDeadline].compactMap { $0 }.min() }
 
   /// Carries some each way, and forgets what is old.
   func advance(_ scratch: UnsafeMutableRawBufferPointer, now: Instant) {
@@ -74,6 +77,7 @@ final class DatagramCarrier {
     }
     unsafe carryToHost(scratch, now)
     unsafe carryToGuest(scratch, now)
+    unsafe inbound.advance(scratch, now: now) { flows.find($0) != nil }
   }
 
   // MARK: To the host
@@ -85,7 +89,12 @@ final class DatagramCarrier {
       case .success(let datagram):
         let bytes = unsafe UnsafeRawBufferPointer(rebasing: scratch[..<datagram.count])
         let destination = SocketAddress(datagram.destination, port: datagram.destinationPort)
-        unsafe carry(bytes, DatagramFlow.Name(guest: datagram.source, destination: destination), now)
+        let name = DatagramFlow.Name(guest: datagram.source, destination: destination)
+        if inbound.has(name) {
+          unsafe inbound.carryToHost(bytes, name, now)
+        } else {
+          unsafe carry(bytes, name, now)
+        }
       case .failure(.wouldBlock), .failure(.closed):
         isReadable = false
         return
@@ -135,7 +144,9 @@ final class DatagramCarrier {
       remove(oldest)
     }
     let descriptor = unsafe target.address.withNetworkOrder { bytes in
-      unsafe sluice_udp_connect(bytes.baseAddress, Int32(bytes.count), target.port)
+      unsafe policy.source(for: target).withNetworkOrder { source in
+        unsafe sluice_udp_connect(bytes.baseAddress, Int32(bytes.count), target.port, source)
+      }
     }
     guard descriptor >= 0 else {
       counters.droppedToHost.increment()
@@ -239,6 +250,7 @@ final class DatagramCarrier {
   }
   func end() {
     for slot in flows.slots.indices { remove(slot) }
+    inbound.end()
     socket.close()
   }
 }

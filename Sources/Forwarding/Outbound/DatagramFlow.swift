@@ -17,6 +17,8 @@ final class DatagramFlow {
   let asksForNames: Bool
   /// Which server, of the host's.
   var server = 0
+  /// Who began it, if somebody outside did, at a socket that others use as well.
+  var client: InboundDatagrams.Client?
   /// The outside has answered.
   var isAnswered = false
   /// The host's socket may have something.

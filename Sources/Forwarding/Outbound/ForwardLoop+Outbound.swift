@@ -68,7 +68,9 @@ extension ForwardLoop {
       return request.refuse(.reset)
     }
     let descriptor = unsafe target.address.withNetworkOrder { bytes in
-      unsafe sluice_tcp_connect(bytes.baseAddress, Int32(bytes.count), target.port)
+      unsafe outbound.source(for: target).withNetworkOrder { source in
+        unsafe sluice_tcp_connect(bytes.baseAddress, Int32(bytes.count), target.port, source)
+      }
     }
     switch descriptor {
     case 0...: break

@@ -82,11 +82,18 @@ public struct OutboundPolicy: Sendable {
   public var resolvers: [SocketAddress] = []
   /// The gateway's addresses lead to this host's own loopback interface.
   public var reachesHostLoopback = false
+  /// What sockets for the outside are bound to, one address of each family at most; where there is none, the system chooses.
+  public var sources: [IPAddress] = []
   /// The first that names a destination decides; what none names is allowed.
   public var rules: [OutboundRule] = []
 
   /// All is allowed but this host's loopback interface.
   public init() {}
+
+  /// What a socket for this is bound to. What leads to this host itself is not meant.
+  func source(for target: SocketAddress) -> IPAddress? {
+    target.address.isLoopback ? nil : sources.first { $0.isIPv4 == target.address.isIPv4 }
+  }
 
   /// Whether it stands for this host's resolvers.
   func isNameServer(_ destination: SocketAddress) -> Bool {
