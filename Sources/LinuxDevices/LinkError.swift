@@ -20,6 +20,8 @@ public enum LinkError: Error, Hashable, Sendable {
   case offloadsRefused(errno: Int32)
   /// A terminal could not be opened, or is none, or does not know the speed.
   case terminalRefused(path: String, errno: Int32)
+  /// Guests cannot plug in there.
+  case switchRefused(SwitchEndpoint, errno: Int32)
   /// There is no such interface, or it does not say its MTU.
   case interfaceUnknown(name: String, errno: Int32)
   /// A packet of this size does not fit into a packet buffer; the largest is `limit`, in bytes.
@@ -72,6 +74,11 @@ extension LinkError: CustomStringConvertible {
         + (errno == EACCES
           ? "Terminals belong to a group: `sudo usermod -aG dialout $USER`, and log in again."
           : "`stty -F \(path)` tells what it is.")
+    case .switchRefused(let endpoint, let errno):
+      return "guests cannot plug in at \(endpoint): \(reason(errno)). "
+        + (errno == EADDRINUSE
+          ? "Another process is there."
+          : errno == EEXIST ? "Something else is there." : "Check the path or address.")
     case .interfaceUnknown(let name, let errno):
       return "no interface \(name): \(reason(errno)). `ip link` shows what there is."
     case .mtuOutOfRange(let mtu, let limit):

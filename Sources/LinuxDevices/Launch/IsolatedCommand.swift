@@ -62,16 +62,8 @@ public final class IsolatedCommand: Sendable {
     let told = LaunchReport(report: report, path: path, tunPath: network.tunPath)
     guard result == 0 else { throw told.error }
     let kind = report.link == sluice_link_tap ? LinkKind.tap : .veth
-    let descriptors = (0..<Int(report.descriptor_count)).map { index in
-      unsafe withUnsafeBytes(of: &report.descriptors) {
-        unsafe $0.load(fromByteOffset: index * 4, as: Int32.self)
-      }
-    }
     do throws(LinkError) {
-      let offloads =
-        report.offloads & Int32(sluice_offload_headers) == 0
-        ? nil : DeviceOffloads(kernel: report.offloads)
-      let device = try device(kind, descriptors, network, offloads)
+      let device = try device(kind, network, &report)
       return IsolatedCommand(launch: launch, path: path, device: device, link: kind, report: told)
     } catch {
       unsafe sluice_launch_close(&launch)
@@ -115,10 +107,18 @@ public final class IsolatedCommand: Sendable {
     }
   }
 
-  private static func device(
-    _ kind: LinkKind, _ descriptors: [Int32], _ network: IsolatedNetwork, _ offloads: DeviceOffloads?
+  /// Our end of a link, by the descriptors that a report came with, which it takes over.
+  static func device(
+    _ kind: LinkKind, _ network: IsolatedNetwork, _ report: inout sluice_launch_report
   ) throws(LinkError) -> any Device {
-    switch kind {
+    let descriptors = (0..<Int(report.descriptor_count)).map { index in
+      unsafe withUnsafeBytes(of: &report.descriptors) {
+        unsafe $0.load(fromByteOffset: index * 4, as: Int32.self)
+      }
+    }
+    let offloads =
+      report.offloads & Int32(sluice_offload_headers) == 0 ? nil : DeviceOffloads(kernel: report.offloads)
+    return switch kind {
     case .tap:
       TapDevice(
         adopting: descriptors, name: network.interface, mtu: network.mtu,
@@ -130,7 +130,7 @@ public final class IsolatedCommand: Sendable {
   }
 
   /// Calls `body` with the request in C's terms.
-  private static func request(
+  static func request(
     _ command: [String], _ path: String, _ network: IsolatedNetwork, _ link: LinkChoice,
     _ body: (UnsafePointer<sluice_launch_request>) -> Int32
   ) -> Int32 {
@@ -141,11 +141,12 @@ public final class IsolatedCommand: Sendable {
     case .veth: unsafe request.link = sluice_link_veth
     }
     unsafe request.queues = Int32(network.queues)
+    unsafe request.single_queue = network.isSingleQueue ? 1 : 0
     unsafe request.mtu = Int32(network.mtu)
     unsafe request.offload = network.offload ? 1 : 0
     unsafe request.deadline = Int32(network.deadlineMilliseconds)
     unsafe request.ipv4_prefix = Int32(network.ipv4PrefixLength)
-    unsafe request.ipv6_prefix = Int32(network.ipv6PrefixLength)
+    unsafe request.ipv6_prefix = network.hasIPv6 ? Int32(network.ipv6PrefixLength) : 0
     unsafe store(network.commandMAC.rawValue << 16, in: &request.mac)
     unsafe store(UInt64(network.ipv4.rawValue) << 32, in: &request.ipv4)
     unsafe store(UInt64(network.ipv4Gateway.rawValue) << 32, in: &request.ipv4_gateway)

@@ -26,6 +26,10 @@ public struct IsolatedNetwork: Sendable, Equatable {
   public var gatewayMAC = MACAddress(0x0200_0a00_0202)
   /// Queue pairs of the link, 1 to 16.
   public var queues = 1
+  /// The interface has one queue and is made, or was made, for no more; ``queues`` is 1.
+  public var isSingleQueue = false
+  /// The interface gets addresses of this family.
+  public var hasIPv6 = true
   /// Checksums and segmentation are left to the other end of the link, which never is on a wire, where the kernel can.
   public var offload = true
   /// What to open for a TAP.
@@ -44,6 +48,7 @@ public struct IsolatedNetwork: Sendable, Equatable {
       throw .link(.mtuOutOfRange(mtu, limit: TapDevice.largestMTU))
     }
     precondition((1...16).contains(queues), "queues: 1 to 16")
+    precondition(!isSingleQueue || queues == 1, "one queue is one")
     precondition(
       (1...32).contains(ipv4PrefixLength) && (1...128).contains(ipv6PrefixLength), "prefix lengths")
   }

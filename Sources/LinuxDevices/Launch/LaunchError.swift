@@ -17,6 +17,10 @@ public enum LaunchError: Error, Hashable, Sendable {
   case identityRefused(errno: Int32)
   /// No network namespace.
   case networkNamespaceRefused(errno: Int32)
+  /// There is no such namespace, or it is no network namespace, or no user namespace.
+  case namespaceUnavailable(path: String, isUser: Bool, errno: Int32)
+  /// The namespace, or the user namespace that the one at `path` belongs to, may not be entered.
+  case namespaceRefused(path: String, isUser: Bool, errno: Int32)
   /// No link of the chosen kind.
   case link(LinkError)
   /// Neither link.
@@ -50,8 +54,9 @@ public enum LaunchError: Error, Hashable, Sendable {
     case .commandNotFound: 127
     case .executionRefused(_, let errno): errno == ENOENT ? 127 : 126
     case .commandNotExecutable: 126
-    case .resourcesRefused, .userNamespaceRefused, .identityRefused, .networkNamespaceRefused, .link, .noLink,
-      .settingRefused, .capabilitiesRefused, .timedOut, .died, .keeperKilled:
+    case .resourcesRefused, .userNamespaceRefused, .identityRefused, .networkNamespaceRefused,
+      .namespaceUnavailable, .namespaceRefused, .link, .noLink, .settingRefused, .capabilitiesRefused,
+      .timedOut, .died, .keeperKilled:
       125
     }
   }
@@ -80,6 +85,12 @@ extension LaunchError: CustomStringConvertible {
           : "Is /proc mounted and writable, and is there a sandbox (AppArmor, SELinux, seccomp) around this shell?")
     case .networkNamespaceRefused(let errno):
       return "no network namespace: \(reason(errno)). " + Self.networkNamespaceAdvice(errno)
+    case .namespaceUnavailable(let path, let isUser, let errno):
+      return "no \(isUser ? "user" : "network") namespace at \(path): \(reason(errno)). "
+        + Self.namespaceAdvice(errno)
+    case .namespaceRefused(let path, let isUser, let errno):
+      return "\(isUser ? "the user namespace of \(path)" : path) may not be entered: \(reason(errno)). "
+        + "It must belong to you (its user namespace was made by your user), or you must be root over it."
     case .link(let error):
       return error.description
     case .noLink(let tap, let veth):
@@ -118,6 +129,16 @@ extension LaunchError: CustomStringConvertible {
     if errno == EINVAL || errno == ENOSYS { return "The kernel has none (CONFIG_USER_NS)." }
     return "A container's seccomp filter, or a chroot, forbids them: for Docker and Podman "
       + "`--security-opt seccomp=unconfined`; or run outside of it."
+  }
+
+  private static func namespaceAdvice(_ errno: Int32) -> String {
+    switch errno {
+    case ENOENT: "Has the process ended? `lsns -t net` shows the namespaces of processes."
+    case EACCES, EPERM: "The process is another user's, or changed its user id; root may."
+    case EALREADY: "It is this process's own: say a process, or a path, of the other network."
+    case EINVAL, ENOTTY: "There is something else there: a namespace is a file such as /proc/PID/ns/net."
+    default: "`lsns -t net` shows the namespaces of processes."
+    }
   }
 
   private static func networkNamespaceAdvice(_ errno: Int32) -> String {

@@ -21,6 +21,8 @@ struct LaunchReport {
     case sluice_stage_interface: return .settingRefused(.interface, errno: errno)
     case sluice_stage_ipv4: return .settingRefused(.ipv4, errno: errno)
     case sluice_stage_ipv6: return .settingRefused(.ipv6, errno: errno)
+    case sluice_stage_join_user: return .namespaceRefused(path: path, isUser: true, errno: errno)
+    case sluice_stage_join_network: return .namespaceRefused(path: path, isUser: false, errno: errno)
     case sluice_stage_capabilities: return .capabilitiesRefused(errno: errno)
     case sluice_stage_execute: return .executionRefused(path: path, errno: errno)
     case sluice_stage_tun_open, sluice_stage_tun_attach, sluice_stage_veth, sluice_stage_packet_socket,

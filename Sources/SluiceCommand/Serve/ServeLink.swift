@@ -71,7 +71,7 @@ enum ServeLink: Equatable {
     case .packetSocketRefused(EPERM):
       "no packet socket on \(name): it needs CAP_NET_RAW. A TAP of your own does without: `--tap`."
     case .tunUnavailable, .tapRefused, .vethRefused, .packetSocketRefused, .packetRingRefused,
-      .offloadsRefused, .xdpRefused, .queuesDiffer,
+      .offloadsRefused, .xdpRefused, .queuesDiffer, .switchRefused,
       .terminalRefused, .interfaceUnknown, .mtuOutOfRange, .nameOutOfRange:
       "\(error)"
     }

@@ -44,6 +44,41 @@ extension Exercise {
     return compare(header, second)
   }
 
+  /// A stream of frames, the first byte of which says into what pieces the rest is cut.
+  static let framing = Exercise(name: "framing") { random in
+    var stream = [UInt8(random.below(256))]
+    for _ in 0..<random.below(4) {
+      unsafe LengthFraming.encode(random.bytes(random.below(40)).span.bytes, into: &stream)
+    }
+    return stream
+  } read: { bytes in
+    guard bytes.byteCount > 0 else { return .refused }
+    let step = Int(bytes.uint8(at: 0)) % 16 + 1
+    let stream = bytes.extracting(1..<bytes.byteCount)
+    var (whole, pieces) = (LengthFramingDecoder(limit: 64), LengthFramingDecoder(limit: 64))
+    var (first, second) = ([[UInt8]](), [[UInt8]]())
+    whole.take(stream) { first.append(copy($0)) }
+    var place = 0
+    while place < stream.byteCount {
+      let end = min(place + step, stream.byteCount)
+      pieces.take(stream.extracting(place..<end)) { second.append(copy($0)) }
+      place = end
+    }
+    guard first == second, whole.isBroken == pieces.isBroken else { return .wrong("pieces matter") }
+    // What is held is less than the longest frame that is not whole.
+    guard whole.heldCount < 68, pieces.heldCount < 68 else { return .wrong("more is held than a frame") }
+    var again: [UInt8] = []
+    for frame in first { unsafe LengthFraming.encode(frame.span.bytes, into: &again) }
+    var third: [[UInt8]] = []
+    var decoder = LengthFramingDecoder(limit: 64)
+    unsafe decoder.take(again.span.bytes) { third.append(copy($0)) }
+    guard third == first, !decoder.isBroken, decoder.heldCount == 0 else { return .wrong("frames changed") }
+    return whole.isBroken ? .refused : .understood
+  }
+  private static func copy(_ bytes: RawSpan) -> [UInt8] {
+    (0..<bytes.byteCount).map { bytes.uint8(at: $0) }
+  }
+
   static let arp = Exercise(name: "arp") { random in
     let message = ARPMessage(
       operation: .init(rawValue: random.any()), senderHardware: random.mac(), sender: .init(random.any()),
