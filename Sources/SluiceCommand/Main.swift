@@ -12,13 +12,15 @@ struct SluiceCommand: ParsableCommand {
         sluice run -- ping -c 3 10.0.2.2
         sluice run -p 8080:80 -- python3 -m http.server 80
         sluice run --help
+        sluice gateway --pid 1234
         sluice serve --tap tap0 --address 10.0.5.2/24
         sluice bench pair-bulk pair-rr
         sluice sim --seeds 1..10
       """,
     version: "sluice \(Version.text)",
     subcommands: [
-      RunCommand.self, ServeCommand.self, BenchCommand.self, DrillCommand.self, SimCommand.self,
+      RunCommand.self, GatewayCommand.self, ForwardCommand.self, ServeCommand.self, BenchCommand.self,
+      DrillCommand.self, SimCommand.self,
       FloodCommand.self,
     ])
 }
@@ -48,8 +50,13 @@ enum Version {
 @main
 enum Main {
   static func main() {
+    // A link of that name is what container engines look for.
+    var arguments = Array(CommandLine.arguments.dropFirst())
+    if CommandLine.arguments.first?.split(separator: "/").last == "slirp4netns" {
+      arguments.insert("gateway", at: 0)
+    }
     do {
-      var command = try SluiceCommand.parseAsRoot()
+      var command = try SluiceCommand.parseAsRoot(arguments)
       try command.run()
     } catch let failure as Failure {
       complain(failure.message)
@@ -61,7 +68,7 @@ enum Main {
         print(SluiceCommand.fullMessage(for: error))
         exit(0)
       }
-      let asked = SluiceCommand.name(of: Array(CommandLine.arguments.dropFirst()))
+      let asked = SluiceCommand.name(of: arguments)
       let message = SluiceCommand.message(for: error)
       complain("\(message)\(message.hasSuffix(".") ? "" : ".") See `\(asked) --help`.")
       exit(Failure.ownCode)

@@ -19,7 +19,9 @@ import Testing
   @Test func forwardsAddUp() throws {
     let options = try run("-p", "8080:80", "--publish", "127.0.0.1:9000-9001:90-91/tcp")
     #expect(
-      try options.forwards().map(\.description) == ["8080:80", "127.0.0.1:9000:90", "127.0.0.1:9001:91"])
+      try options.serving.forwards().map(\.description) == [
+        "8080:80", "127.0.0.1:9000:90", "127.0.0.1:9001:91",
+      ])
     #expect(refusal("-p", "53:53/sctp").contains("only tcp and udp are"))
     #expect(refusal("-p", "http:80").contains("no port"))
     #expect(refusal("-p", "80:80", "--publish-limit", "0").contains("1 to 16000"))
@@ -29,7 +31,7 @@ import Testing
     func configuration(_ settings: String...) throws -> StackConfiguration {
       var configuration = StackConfiguration()
       let arguments = settings.flatMap { ["--sysctl", $0] } + ["--", "true"]
-      _ = try RunCommand.parse(arguments).set(&configuration)
+      _ = try RunCommand.parse(arguments).serving.set(&configuration)
       return configuration
     }
     let usual = try configuration()
@@ -51,9 +53,9 @@ import Testing
   @Test func keysOfFastOpenAreHandedOn() throws {
     var configuration = StackConfiguration()
     let keys = try run("--sysctl", "net.ipv4.tcp_fastopen_key=00000001-00000002-00000003-00000004")
-      .set(&configuration)
+      .serving.set(&configuration)
     #expect(keys.cookies != nil)
-    #expect(try run().set(&configuration).cookies == nil)
+    #expect(try run().serving.set(&configuration).cookies == nil)
   }
 
   @Test(arguments: [

@@ -1,8 +1,6 @@
 import ArgumentParser
 import Devices
-import Forwarding
 import LinuxDevices
-import Sluice
 
 /// `sluice run`.
 struct RunCommand: ParsableCommand {
@@ -25,7 +23,8 @@ struct RunCommand: ParsableCommand {
       With -p, TCP connections to a port of this host go to a port of COMMAND, from the gateway's address to COMMAND's: \
       IPv6 if -p names an IPv6 address, else IPv4. What listens there on its loopback interface alone they do not \
       reach. Half closes, resets and refusals pass both ways. -p takes connections from everywhere unless \
-      it says an address.
+      it says an address. With /udp it takes datagrams, and carries the answers back to who asked. --control lets \
+      `sluice forward` add and remove forwards meanwhile.
 
       Examples:
         sluice run -- curl -s http://10.0.2.2/
@@ -34,7 +33,8 @@ struct RunCommand: ParsableCommand {
         sluice run --link veth -- sh -c 'head -c 1G /dev/zero | nc -N 10.0.2.2 9'
         sluice run --pcap session.pcapng -- curl -s http://10.0.2.2/
         sluice run -p 127.0.0.1:8080:80 -- python3 -m http.server 80
-        sluice run -p 8000-8009:8000-8009/tcp -- bash
+        sluice run -p 8000-8009:8000-8009 -p 5353:53/udp -- bash
+        sluice run --control /tmp/s.sock -- bash
         sluice run --sysctl net.ipv4.tcp_ecn=1 -- bash
         sluice run --deny 10.0.0.0/8 --host db.test=192.0.2.7 -- bash
         sluice run -- bash
@@ -72,54 +72,7 @@ struct RunCommand: ParsableCommand {
     ))
   var offload: Bool?
 
-  /// In which order packets wait for the link.
-  enum Discipline: String, ExpressibleByArgument, CaseIterable {
-    case fifo
-    case fqCodel = "fq_codel"
-
-    var choice: DisciplineChoice {
-      switch self {
-      case .fifo: .fifo
-      case .fqCodel: .fqCodel
-      }
-    }
-  }
-
-  @Option(
-    help: ArgumentHelp(
-      "How packets wait for the link: fifo, or fq_codel, a fair share for each flow and short queues."))
-  var qdisc = Discipline.fifo
-
-  @Option(help: ArgumentHelp("Contexts of the stack, each with a thread and a queue of the link, 1 to 16."))
-  var contexts = 1
-
-  @Option(help: ArgumentHelp("Write every frame, both ways, to a pcapng file.", valueName: "file"))
-  var pcap: String?
-
-  @Option(
-    help: ArgumentHelp(
-      "Connections that the services take at once; those beyond are reset and counted.", valueName: "number"))
-  var limit = 1024
-
-  @Option(
-    name: [.customShort("p"), .customLong("publish")],
-    help: ArgumentHelp(
-      "Carry TCP connections to a port of this host on to the command; may be repeated, ports may be ranges.",
-      valueName: "[addr:]hostport:port[/tcp]"))
-  var publish: [String] = []
-
-  @Option(
-    help: ArgumentHelp(
-      "Connections that -p carries at once, 1 to 16000; those beyond are reset and counted.",
-      valueName: "number"))
-  var publishLimit = 1024
-
-  @OptionGroup var outbound: OutboundOptions
-
-  @Option(
-    help: ArgumentHelp(
-      "Set the stack's TCP, by Linux's names: net.ipv4.tcp_ecn=1; may be repeated.", valueName: "name=value"))
-  var sysctl: [String] = []
+  @OptionGroup var serving: ServingOptions
 
   @Flag(
     name: .shortAndLong,
@@ -137,42 +90,12 @@ struct RunCommand: ParsableCommand {
     guard !command.isEmpty else {
       throw ValidationError("there is no command. Put it behind `--`: sluice run -- curl -s http://10.0.2.2/")
     }
-    guard (1...16).contains(contexts) else {
-      throw ValidationError("--contexts is from 1 to 16, not \(contexts).")
-    }
     guard (576...TapDevice.largestMTU).contains(mtu) else {
       throw ValidationError("--mtu is from 576 to \(TapDevice.largestMTU) bytes, not \(mtu).")
     }
-    guard (1...16_000).contains(limit) else {
-      throw ValidationError("--limit is from 1 to 16000, not \(limit).")
-    }
-    guard (1...16_000).contains(publishLimit) else {
-      throw ValidationError("--publish-limit is from 1 to 16000, not \(publishLimit).")
-    }
-    do throws(PortForwardError) {
-      _ = try forwards()
-    } catch {
-      throw ValidationError("-p \(error)")
-    }
-    var configuration = StackConfiguration()
-    _ = try set(&configuration)
   }
 
   func run() throws {
     throw ExitCode(try Session(self).run())
-  }
-}
-
-extension RunCommand {
-  /// What -p asks for.
-  func forwards() throws(PortForwardError) -> [PortForward] {
-    var all: [PortForward] = []
-    for text in publish { all += try PortForward.parse(text) }
-    return all
-  }
-
-  /// What --sysctl asks for. Returns the keys of Fast Open's cookies, if they are among it.
-  func set(_ configuration: inout StackConfiguration) throws -> FastOpenKeySetting {
-    try SysctlSettings(sysctl).set(&configuration)
   }
 }

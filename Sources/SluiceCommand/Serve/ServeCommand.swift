@@ -71,7 +71,7 @@ struct ServeCommand: ParsableCommand {
   var offload: Bool?
 
   @Option(help: ArgumentHelp("How packets wait for the link: fifo or fq_codel."))
-  var qdisc = RunCommand.Discipline.fifo
+  var qdisc = ServingOptions.Discipline.fifo
 
   @Option(
     help: ArgumentHelp(

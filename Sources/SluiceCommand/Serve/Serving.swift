@@ -12,7 +12,7 @@ struct Serving {
 
   func run() throws {
     let signals = StopSignals()
-    let capture = try options.pcap.map { path throws(Failure) in try Session.capture(path) }
+    let capture = try options.pcap.map { path throws(Failure) in try ServedNetwork.capture(path) }
     let addresses = try options.addresses()
     let device = try options.link().open(
       try options.station(addresses), queues: options.queueCount, mtu: options.mtu,
@@ -72,7 +72,7 @@ struct Serving {
   }
 
   /// The state as JSON. Blocks until a task has asked for it.
-  private static func status(_ host: ServiceHost) -> String {
+  static func status(_ host: ServiceHost) -> String {
     let answer = Answer<String>(host.stack.layer.wakeAccount)
     Task {
       let text = await StatusPage(host: host).status().json.text
@@ -81,7 +81,7 @@ struct Serving {
     return answer.wait() ?? ""
   }
 
-  private static func print(_ text: String) {
+  static func print(_ text: String) {
     let bytes = Array(text.utf8)
     var offset = 0
     while offset < bytes.count {

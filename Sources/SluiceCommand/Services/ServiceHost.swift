@@ -1,4 +1,5 @@
 import Forwarding
+import LinuxDevices
 import Sluice
 
 /// The services of `sluice run`, and those of `sluice serve` that need not be fast, on the stack's own sockets through
@@ -12,13 +13,16 @@ final class ServiceHost: Sendable {
   let forwarder: Forwarder?
   /// What serves other TCP ports, if something does.
   let streams: StreamServices?
+  /// Where guests plug in, if they do.
+  let virtualSwitch: VirtualSwitch?
   let servesStatus: Bool
   let began = ContinuousClock.now
 
   init(
     stack: Stack, limit: Int, link: String, forwarder: Forwarder? = nil, streams: StreamServices? = nil,
-    servesStatus: Bool = true
+    virtualSwitch: VirtualSwitch? = nil, servesStatus: Bool = true
   ) {
+    self.virtualSwitch = virtualSwitch
     self.streams = streams
     self.stack = stack
     self.limit = ConnectionLimit(limit)

@@ -1,4 +1,5 @@
 import Forwarding
+import LinuxDevices
 import Sluice
 
 extension Status {
@@ -27,6 +28,8 @@ extension Status {
       document["forwards"] = Self.json(forwards)
       document["outbound"] = Self.json(outbound)
       document["datagrams"] = Self.json(datagrams)
+      document["inboundDatagrams"] = Self.json(inboundDatagrams)
+      if let guests { document["switch"] = Self.json(guests) }
       document["process"] = .object { $0["descriptors"] = descriptors.map { .number($0) } ?? .null }
     }
   }
@@ -175,6 +178,26 @@ extension Status {
       $0["pauses"] = .number(forwards.pauses)
       $0["bytesToCommand"] = .number(forwards.bytesToGuest)
       $0["bytesToHost"] = .number(forwards.bytesToHost)
+    }
+  }
+
+  private static func json(_ guests: SwitchStatistics) -> JSON {
+    .object {
+      $0["ports"] = .number(guests.ports)
+      $0["limit"] = .number(guests.portLimit)
+      $0["stations"] = .number(guests.stations)
+      $0["plugged"] = .number(guests.plugged)
+      $0["unplugged"] = .number(guests.unplugged)
+      $0["refused"] = .number(guests.refused)
+      $0["broken"] = .number(guests.broken)
+      $0["fromGuests"] = .number(guests.framesFromGuests)
+      $0["toGuests"] = .number(guests.framesToGuests)
+      $0["flooded"] = .number(guests.flooded)
+      $0["full"] = .number(guests.full)
+      $0["forged"] = .number(guests.forged)
+      $0["rogue"] = .number(guests.rogue)
+      $0["malformed"] = .number(guests.malformed)
+      $0["displaced"] = .number(guests.displaced)
     }
   }
 

@@ -1,5 +1,6 @@
 import Forwarding
 import Glibc
+import LinuxDevices
 import Sluice
 
 /// The pages of the HTTP service.
@@ -30,7 +31,8 @@ final class StatusPage: Sendable {
       forwards: host.forwarder?.statistics ?? ForwardStatistics(),
       outbound: host.forwarder?.outboundStatistics ?? ForwardStatistics(),
       datagrams: host.forwarder?.datagramStatistics ?? DatagramStatistics(),
-      uptime: Int(uptime.components.seconds),
+      inboundDatagrams: host.forwarder?.inboundDatagramStatistics ?? DatagramStatistics(),
+      guests: host.virtualSwitch?.statistics, uptime: Int(uptime.components.seconds),
       link: host.link, streams: host.streams?.statistics ?? [],
       descriptors: Self.descriptors())
   }
@@ -59,6 +61,10 @@ struct Status: Sendable {
   var outbound: ForwardStatistics
   /// Datagrams of the command's that are.
   var datagrams: DatagramStatistics
+  /// Datagrams that come from outside to ports of the host.
+  var inboundDatagrams = DatagramStatistics()
+  /// The switch that guests are on, if they are.
+  var guests: SwitchStatistics?
   /// Seconds.
   var uptime: Int
   var link: String
