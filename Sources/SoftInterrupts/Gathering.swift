@@ -94,7 +94,10 @@ struct Gathering {
 extension ContextRunner {
   /// How long to rest now; nanoseconds.
   func restSpan(_ now: Instant) -> UInt64 {
-    guard unsafe state.pointee.core.port.sleepsInPoller, unsafe state.pointee.spinLimit > 0 else { return 0 }
+    // A resident's descriptor does not end a rest.
+    guard unsafe state.pointee.core.port.sleepsInPoller, unsafe state.pointee.spinLimit > 0,
+      unsafe !state.pointee.isResidentWatched
+    else { return 0 }
     var (frames, bytes) = (UInt64(0), UInt64(0))
     for number in unsafe 0..<state.pointee.sources.count {
       guard unsafe state.pointee.sources[number].hasDescriptor else { continue }
