@@ -1,6 +1,7 @@
 // What Swift cannot import, by subject. Every function is a thin, allocation-free wrapper.
 #pragma once
 #include "CLinuxChecksum.h"
+#include "CLinuxConfinement.h"
 #include "CLinuxDevices.h"
 #include "CLinuxLaunch.h"
 #include "CLinuxSockets.h"

@@ -24,6 +24,8 @@ public final class IsolatedCommand: Sendable {
   public let hasIPv6: Bool
   /// Why the command has the host's resolver configuration, an errno, if it was to have its own; 0: it has.
   public let resolverRefusal: Int32
+  /// The process that keeps the command: whom ``wait(forwarding:)`` and our end send signals to, and nobody else.
+  public var keeperIdentifier: Int32 { launch.keeper }
   /// The process id of the command.
   public var processIdentifier: Int32 { launch.command }
 
