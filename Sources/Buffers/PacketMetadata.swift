@@ -59,6 +59,8 @@ public import Wire
   @inlinable public static var checksumVerified: PacketFlags { PacketFlags(rawValue: 4) }
   /// Its authentication code was verified with the keys of its flow (RFC 5925).
   @inlinable public static var authenticated: PacketFlags { PacketFlags(rawValue: 8) }
+  /// It came in fragments.
+  @inlinable public static var joined: PacketFlags { PacketFlags(rawValue: 16) }
 }
 
 /// What a super-segment is to be cut into, or was joined from.

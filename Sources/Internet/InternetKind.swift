@@ -1,3 +1,4 @@
+import Buffers
 public import Exclusion
 import SoftInterrupts
 
@@ -16,10 +17,18 @@ public enum InternetKind {
   static let neighborDiscovery = WorkKind(rawValue: 4)
   /// A stale entry was used.
   static let neighborUse = WorkKind(rawValue: 5)
+  /// A fragment, for the context that puts it together with others.
+  static let fragment = WorkKind(rawValue: Handlers.Kind.firstFree.rawValue + 1)
+  /// A router solicitation, for the home of its interface.
+  static let routerSolicitation = WorkKind(rawValue: Handlers.Kind.firstFree.rawValue + 2)
   /// The timer of a neighbour.
   static let neighborTimer: UInt8 = 0
+  /// The timer of a context's partial packets.
+  static let fragmentTimer: UInt8 = 8
+  /// The timer of an interface's advertisements; its owner is the interface's index.
+  static let advertisementTimer: UInt8 = 9
   /// The first kind of work for the targets above.
-  public static let firstFree = WorkKind(rawValue: Handlers.Kind.firstFree.rawValue + 1)
+  public static let firstFree = WorkKind(rawValue: Handlers.Kind.firstFree.rawValue + 3)
   /// The first kind of timer for the targets above.
   public static let firstFreeTimer: UInt8 = 1
 }
@@ -38,6 +47,16 @@ extension InternetLayer {
     handlers.register(InternetKind.neighborCache, at: .net) { item, cx in
       unsafe GateRef<NeighborCache>(item.raw).resume(budget: NeighborCache.budget, &cx)
     }
+    handlers.register(InternetKind.fragment, at: .net) { item, cx in
+      cx.internet.takeFragment(Packet(item: item), &cx)
+    }
+    handlers.register(InternetKind.routerSolicitation, at: .net) { item, cx in
+      cx.internet.answerSolicitation(Packet(item: item), &cx)
+    }
+    handlers.registerTimer(InternetKind.advertisementTimer) { timer, cx in
+      cx.internet.advertise(UInt16(truncatingIfNeeded: timer.owner), &cx)
+    }
+    handlers.registerTimer(InternetKind.fragmentTimer) { _, cx in cx.internet.fragmentTimerFired(&cx) }
     handlers.registerTimer(InternetKind.neighborTimer) { timer, cx in
       guard let raw = unsafe UnsafeMutableRawPointer(bitPattern: timer.owner) else { return }
       let neighbor = unsafe NeighborRef(ItemRef(raw))

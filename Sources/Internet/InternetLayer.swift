@@ -18,6 +18,10 @@ public struct InternetConfiguration: Sendable {
   public var neighborLimit = 1024
   /// Packets that wait for one neighbour, at most; the oldest gives way (X4).
   public var neighborQueueLimit = 16
+  /// Packets of which fragments are missing, in each context; the oldest gives way.
+  public var reassemblyLimit = 64
+  /// Bytes of memory that their fragments may occupy, in each context.
+  public var reassemblyBytes = 4 << 20
   /// Seeds what is random here: reachable times, hash keys. Equal seeds give equal runs.
   public var seed: UInt64
 
@@ -85,7 +89,9 @@ public final class InternetLayer: @unchecked Sendable {
         to: ContextRecord(
           interfaceLimit: Self.interfaceLimit + 1, errorLimit: RateLimit(configuration.errorLimitPerContext),
           identification: UInt16(
-            truncatingIfNeeded: (configuration.seed &+ UInt64(index)) &* 0x9E37_79B9_7F4A_7C15 >> 48)))
+            truncatingIfNeeded: (configuration.seed &+ UInt64(index)) &* 0x9E37_79B9_7F4A_7C15 >> 48),
+          fragments: FragmentTable(
+            limit: configuration.reassemblyLimit, byteLimit: configuration.reassemblyBytes)))
     }
     snapshot = Published(NetworkSnapshot(tables, generation: 1))
     publishedGeneration.store(1)
@@ -150,6 +156,7 @@ public final class InternetLayer: @unchecked Sendable {
       unsafe assembly.pointee.loopbackInterface = index
     }
     configure { $0.interfaceCount = interfaceCount }
+    beginAdvertising(index)
     return index
   }
 
@@ -253,6 +260,15 @@ public final class InternetLayer: @unchecked Sendable {
     let first = unsafe records[cx.index].identification &+ 1
     unsafe records[cx.index].identification &+= max(1, count)
     return first
+  }
+
+  func withFragments<R: ~Copyable>(
+    _ cx: borrowing SoftInterrupt, _ body: (inout FragmentTable) -> R
+  ) -> R {
+    unsafe body(&records[cx.index].fragments)
+  }
+  func fragmentTimer(_ cx: borrowing SoftInterrupt) -> TimerRef {
+    unsafe records[cx.index].fragmentTimer
   }
 
   /// Whether this context and the whole stack may send another ICMP error now; counts if not.

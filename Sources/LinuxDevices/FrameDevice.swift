@@ -25,7 +25,8 @@ public import Timing
   private final let ports: UnsafeMutablePointer<FramePort>
 
   /// Takes over non-blocking descriptors, one for each queue, and closes them at its end.
-  /// `offloads`: what the kernel does, with headers in front of the frames; nil: there are no headers.
+  /// `offloads`: what the kernel does, with headers in front of the frames; nil: there are no headers, and it takes a
+  /// frame in pieces, and no more.
   init(
     taking descriptors: [Int32], name: String, mtu: Int, linkLayer: LinkLayer, offloads: DeviceOffloads? = nil
   ) {
@@ -33,7 +34,7 @@ public import Timing
     self.name = name
     self.mtu = mtu
     self.linkLayer = linkLayer
-    self.offloads = offloads ?? []
+    self.offloads = offloads ?? .gathering
     hasHeaders = offloads != nil
     queueCount = descriptors.count
     unsafe ports = .allocate(capacity: descriptors.count)

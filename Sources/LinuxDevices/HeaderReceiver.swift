@@ -5,13 +5,15 @@ import Glibc
 import Timing
 import Wire
 
-/// The receiving side of a queue whose frames have a header of offloads in front: TAP and TUN with IFF_VNET_HDR.
+/// The receiving side of a queue whose frames may be longer than a slot: TAP and TUN with IFF_VNET_HDR, whose frames have
+/// a header of offloads in front, and without, where the MTU is large.
 ///
 /// A frame may have 64 KiB. It is read into the slot of a packet and, behind that, into the spare room of the pool, whose
 /// chunks become the packet's as far as they were needed.
 @safe struct HeaderReceiver: ~Copyable {
   private let descriptor: Int32
   private let link: LinkLayer
+  private let headerBytes: Int
   private let pieces: UnsafeMutablePointer<iovec>
   private let header: UnsafeMutableRawPointer
   private static var pieceLimit: Int { 24 }
@@ -19,9 +21,10 @@ import Wire
   private static var byteBudget: Int { 1 << 20 }
 
   /// The descriptor stays the caller's.
-  init(_ descriptor: Int32, _ link: LinkLayer) {
+  init(_ descriptor: Int32, _ link: LinkLayer, hasHeaders: Bool) {
     self.descriptor = descriptor
     self.link = link
+    headerBytes = hasHeaders ? VirtioNetHeader.byteCount : 0
     unsafe pieces = .allocate(capacity: Self.pieceLimit)
     unsafe pieces.initialize(repeating: iovec(), count: Self.pieceLimit)
     unsafe header = .allocate(byteCount: VirtioNetHeader.byteCount, alignment: 8)
@@ -47,7 +50,7 @@ import Wire
         counters.receiveDrops.increment()
         continue
       }
-      let bytes = count - VirtioNetHeader.byteCount
+      let bytes = count - headerBytes
       // The kernel cuts a longer frame off without a word.
       guard bytes > 0, count < capacity else {
         counters.receiveDrops.increment()
@@ -67,26 +70,28 @@ import Wire
   private func read(
     _ packet: inout Packet?, _ pool: PacketPoolRef, _ counters: DeviceCounters
   ) -> (count: Int, capacity: Int) {
-    unsafe pieces[0] = iovec(iov_base: header, iov_len: VirtioNetHeader.byteCount)
-    var used = 1
-    var capacity = VirtioNetHeader.byteCount
+    var used = 0
+    var capacity = 0
     func add(_ address: UnsafeMutableRawPointer?, _ count: Int) {
       unsafe pieces[used] = iovec(iov_base: address, iov_len: count)
       used += 1
       capacity += count
     }
+    if headerBytes > 0 { unsafe add(header, headerBytes) }
     if var fresh = packet.take() {
       fresh.append(PacketPoolRef.slotShare)
       unsafe add(fresh.dataAddress, fresh.count)
       packet = consume fresh
     }
     unsafe pool.forEachSpare { unsafe add($0.baseAddress, $0.count) }
+    // Whatever comes is taken off the link.
+    if used == 0 { unsafe add(header, VirtioNetHeader.byteCount) }
     counters.receiveCalls.increment()
     return (unsafe sluice_read_pieces(descriptor, pieces, Int32(used)), capacity)
   }
 
-  /// Gives the packet the bytes that were read; all in the slot if they fit there, so that only super-segments are in
-  /// pieces.
+  /// Gives the packet the bytes that were read; all in the slot if they fit there, so that only super-segments and large
+  /// frames are in pieces.
   private func fit(_ packet: inout Packet, _ bytes: Int, _ pool: PacketPoolRef) {
     let excess = bytes - packet.count
     if excess <= 0 { return packet.truncate(to: bytes) }
@@ -99,6 +104,7 @@ import Wire
     _ packet: consuming Packet, _ pool: PacketPoolRef, into batch: inout PacketQueue,
     _ counters: DeviceCounters
   ) {
+    guard headerBytes > 0 else { return batch.append(packet) }
     let bytes = unsafe RawSpan(_unsafeStart: UnsafeRawPointer(header), byteCount: VirtioNetHeader.byteCount)
     var verdict = Packet.VirtioVerdict.refused
     if let header = try? VirtioNetHeader.parse(bytes) { verdict = packet.take(header, link: link) }

@@ -15,15 +15,18 @@ public import Wire
   /// (c) once made; all of them, unless one could not be had.
   private var ringCount = 0
 
-  /// Frames that wait in a ring, at most.
+  /// The largest MTU, in bytes: a tagged frame fits into a place of the kernel's ring.
+  public static var largestMTU: Int { 65_000 }
+  /// Frames that wait in a ring, at most, and bytes of memory for them: fewer frames where they are large.
   static var ringFrames: Int { 4096 }
+  static var ringBytes: Int { 16 << 20 }
 
   /// Takes over bound, non-blocking sockets, one for each queue, and closes them at its end, or when it throws. With
   /// several, the kernel spreads frames over them by flow. `address` is our own station address.
   public init(adopting descriptors: [Int32], name: String, mtu: Int, address: MACAddress) throws(LinkError) {
     unsafe rings = .allocate(capacity: descriptors.count)
     super.init(taking: descriptors, name: name, mtu: mtu, linkLayer: .ethernet(address))
-    guard mtu <= TapDevice.largestMTU else { throw .mtuOutOfRange(mtu, limit: TapDevice.largestMTU) }
+    guard mtu <= Self.largestMTU else { throw .mtuOutOfRange(mtu, limit: Self.largestMTU) }
     for descriptor in descriptors {
       unsafe (rings + ringCount).initialize(to: try PacketSocketRing(descriptor, longest: mtu + 18))
       ringCount += 1
@@ -51,7 +54,7 @@ public import Wire
     guard (1...15).contains(name.utf8.count) else { throw .nameOutOfRange(name) }
     let mtu = unsafe Int(sluice_interface_mtu(name))
     guard mtu > 0 else { throw .interfaceUnknown(name: name, errno: Int32(-mtu)) }
-    guard mtu <= TapDevice.largestMTU else { throw .mtuOutOfRange(mtu, limit: TapDevice.largestMTU) }
+    guard mtu <= Self.largestMTU else { throw .mtuOutOfRange(mtu, limit: Self.largestMTU) }
     var descriptors: [Int32] = []
     for _ in 0..<max(queues, 1) {
       let socket = unsafe sluice_packet_socket_open(name)

@@ -13,12 +13,14 @@ import Wire
 @safe public final class TapDevice: FrameDevice, @unchecked Sendable {  // see above
   /// Where frames go that find no packet; nobody looks at it.
   private let discarded: UnsafeMutableRawPointer
-  /// For queues with headers.
+  /// For queues with headers, and for frames that do not fit into a slot.
   private let readers: UnsafeMutablePointer<HeaderReceiver>
   private static var discardedBytes: Int { 64 }
 
-  /// The largest MTU, in bytes: a tagged frame, and one byte more to tell a longer one, fit into a packet.
-  public static var largestMTU: Int { Packet.capacity - Packet.headroomDefault - 19 }
+  /// The largest MTU, in bytes: what a packet has with its header and a tag, and the kernel takes, as slirp4netns has it.
+  public static var largestMTU: Int { 65_520 }
+  /// Up to here a frame fits into a packet's slot: tagged, and with one byte more to tell a longer one.
+  static var slotMTU: Int { Packet.capacity - Packet.headroomDefault - 19 }
 
   /// Takes over non-blocking descriptors, one for each queue, and closes them at its end.
   ///
@@ -32,14 +34,15 @@ import Wire
     unsafe discarded = .allocate(byteCount: Self.discardedBytes, alignment: 8)
     unsafe readers = .allocate(capacity: descriptors.count)
     for (index, descriptor) in descriptors.enumerated() {
-      unsafe (readers + index).initialize(to: HeaderReceiver(descriptor, linkLayer))
+      unsafe (readers + index).initialize(
+        to: HeaderReceiver(descriptor, linkLayer, hasHeaders: offloads != nil))
     }
     super.init(taking: descriptors, name: name, mtu: mtu, linkLayer: linkLayer, offloads: offloads)
   }
 
   deinit {
     // An interface that stays is as it was: whoever opens it next may know nothing of headers.
-    if !offloads.isEmpty, let descriptor = descriptor(queue: 0) { sluice_tun_without_offload(descriptor) }
+    if hasHeaders, let descriptor = descriptor(queue: 0) { sluice_tun_without_offload(descriptor) }
     unsafe discarded.deallocate()
     unsafe readers.deinitialize(count: queueCount)
     unsafe readers.deallocate()
@@ -119,7 +122,7 @@ import Wire
   ) -> ReceiveOutcome {
     guard let descriptor = descriptor(queue: queue) else { return .drained }
     let counters = counters(queue: queue)
-    if hasHeaders {
+    if hasHeaders || mtu > Self.slotMTU {
       return unsafe readers[queue].receive(limit: limit, pool: pool, now: now, into: &batch, counters)
     }
     for _ in 0..<limit {

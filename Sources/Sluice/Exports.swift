@@ -21,6 +21,7 @@
 @_exported public import enum TCP.TCPState
 @_exported public import struct Internet.InterfaceStatistics
 @_exported public import struct Internet.NeighborStatistics
+@_exported public import struct Internet.RouterAdvertising
 @_exported public import struct SoftInterrupts.LevelBudget
 @_exported public import struct SoftInterrupts.LevelBudgets
 @_exported public import enum SoftInterrupts.ReceiveSteering

@@ -138,6 +138,12 @@ public struct SocketCounters: ~Copyable, Sendable {
   public let transparentOverflows = Counter()
   /// Packets for others from a source that is no neighbour's, or to another neighbour.
   public let transparentForged = Counter()
+  /// Echo requests for others that were heard.
+  public let transparentEchoes = Counter()
+  /// ICMP messages for others, or of kinds without a use, that were dropped.
+  public let transparentEchoesIgnored = Counter()
+  /// Packets for others whose hop limit was used up here.
+  public let transparentHopsExceeded = Counter()
   /// UDP datagrams that arrived.
   public let datagramsReceived = Counter()
   /// UDP datagrams sent.
@@ -198,6 +204,9 @@ public struct SocketCounters: ~Copyable, Sendable {
       ("transparent_repeated", transparentRepeated.value),
       ("transparent_overflows", transparentOverflows.value),
       ("transparent_forged", transparentForged.value),
+      ("transparent_echoes", transparentEchoes.value),
+      ("transparent_echoes_ignored", transparentEchoesIgnored.value),
+      ("transparent_hops_exceeded", transparentHopsExceeded.value),
       ("duplicate_syns", duplicateSyns.value), ("connections_made", connectionsMade.value),
       ("connections_refused", connectionsRefused.value), ("datagrams_received", datagramsReceived.value),
       ("datagrams_sent", datagramsSent.value), ("datagrams_malformed", datagramsMalformed.value),

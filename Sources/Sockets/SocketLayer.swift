@@ -188,6 +188,11 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
       TransportHandler(
         receive: { packet, cx in SocketInput.udp(packet, &cx) },
         fail: { failure, cx in SocketErrors.udp(failure, &cx) }), for: .udp)
+    guard configuration.transparent != nil else { return }
+    for number in [IPProtocol.icmpv4, .icmpv6] {
+      internet.setTransport(
+        TransportHandler(receive: { packet, cx in TransparentInput.icmp(packet, &cx) }), for: number)
+    }
   }
 
   deinit {

@@ -43,7 +43,8 @@ final class Host {
 
   init(
     contexts count: Int = 1, queues: Int = 1, linkLayer: LinkLayer = .ethernet(Host.station),
-    protocols: [IPProtocol] = [.udp, .tcp], acceptsForeign: Bool = false, packetLimit: Int = 4096,
+    protocols: [IPProtocol] = [.udp, .tcp], acceptsForeign: Bool = false, isGuarded: Bool = false,
+    advertising: RouterAdvertising? = nil, packetLimit: Int = 4096,
     clock: VirtualClock = VirtualClock(start: Instant(milliseconds: 1000)), scheduler: ManualScheduler? = nil,
     _ adjust: (inout InternetConfiguration) -> Void = { _ in }
   ) {
@@ -58,7 +59,9 @@ final class Host {
     wire = WireDevice(linkLayer, queues: queues)
     let lo = try! layer.addInterface(InterfaceDescription(device: loopback, isLoopback: true))
     link = try! layer.addInterface(
-      InterfaceDescription(device: wire, acceptsForeignDestinations: acceptsForeign))
+      InterfaceDescription(
+        device: wire, acceptsForeignDestinations: acceptsForeign, isGuarded: isGuarded,
+        advertising: advertising))
     let wireIndex = link
     try! layer.configure { tables throws(NetworkChangeError) in
       try tables.addAddress(InterfaceAddress(IPPrefix("127.0.0.1/8")!, interface: lo))
@@ -131,8 +134,10 @@ final class Host {
 
 /// The bytes of a packet.
 func copy(_ packet: borrowing Packet) -> [UInt8] {
-  var bytes: [UInt8] = []
-  for index in 0..<packet.count { bytes.append(packet.bytes.uint8(at: index)) }
+  var bytes = [UInt8](repeating: 0, count: packet.totalCount)
+  var elements = bytes.mutableSpan
+  var span = unsafe elements.mutableBytes  // bytes have no padding
+  packet.copyBytes(from: 0, into: &span)
   return bytes
 }
 

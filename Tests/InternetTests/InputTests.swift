@@ -61,8 +61,8 @@ import Wire
     Bad(.ipv4MartianDestination, Frame.ipv4(Frame.udp(), station: .broadcast)),
     Bad(.ipv4NotForUs, Frame.ipv4(Frame.udp(), to: address("10.0.2.3"))),
     Bad(.ipv4NotForUs, Frame.ipv4(Frame.udp(), to: address("8.8.8.8"))),
-    Bad(.ipv4Fragment, Frame.ipv4(Frame.udp()) { $0.moreFragments = true }),
-    Bad(.ipv4Fragment, Frame.ipv4(Frame.udp()) { $0.fragmentOffset = 8 }),
+    Bad(.fragmentMalformed, Frame.ipv4(Frame.udp([1])) { $0.moreFragments = true }),
+    Bad(.fragmentMalformed, Frame.ipv4(Frame.udp()) { $0.fragmentOffset = 65_528 }),
     Bad(
       .groupNotJoined,
       Frame.ipv4(Frame.udp(), to: address("224.0.0.251"), station: MACAddress(0x0100_5E00_00FB))),
@@ -83,7 +83,6 @@ import Wire
     Bad(.ipv6MartianDestination, Frame.ipv6(Frame.udp(), to: address("ff01::1"))),
     Bad(.ipv6NotForUs, Frame.ipv6(Frame.udp(), to: address("fd00:2::3"))),
     Bad(.groupNotJoined, Frame.ipv6(Frame.udp(), to: address("ff02::fb"))),
-    Bad(.ipv6Fragment, Frame.ipv6([17, 0, 0, 1, 0, 0, 0, 9] + Frame.udp(), next: .fragment)),
     Bad(.ipv6NoNextHeader, Frame.ipv6([1, 2, 3], next: .none)),
 
     Bad(.icmpMalformed, Frame.ipv4([8, 0, 1], protocol: .icmpv4)),

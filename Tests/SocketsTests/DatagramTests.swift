@@ -35,9 +35,36 @@ extension DatagramSocket {
         #expect(try client.receive().get().1 == bytes)
       }
       #expect(throws: SocketError.messageTooLarge) {
-        try client.send([UInt8](repeating: 0, count: 1501), to: address).get()
+        try client.send([UInt8](repeating: 0, count: 65_528), to: address).get()
       }
       #expect(throws: SocketError.wouldBlock) { try client.receive().get() }
+    }
+    network.expectNothingLeft()
+  }
+
+  /// What a link does not carry in one packet goes in fragments; a large link carries it whole.
+  @Test(arguments: [true, false], [1500, 9000, 65_520])
+  func datagramsOfEverySizeArrive(isIPv4: Bool, mtu: Int) throws {
+    let network = try Network(contexts: 2, offloads: mtu > 1500 ? .gathering : [], mtu: mtu)
+    do {
+      let address = network.address(of: network.right, 7, isIPv4: isIPv4)
+      let server = try network.wait(network.right.sockets.bindDatagram(to: address))
+      let client = try network.wait(
+        network.left.sockets.bindDatagram(to: network.address(of: network.left, 0, isIPv4: isIPv4)))
+      let largest = DatagramSocket.largest(isIPv4: isIPv4)
+      // The neighbour is found out first: few packets wait for that.
+      for size in [1, 1473, 1800, 9000, 30_000, largest - 1, largest] {
+        let bytes = (0..<size).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
+        #expect(throws: Never.self) { try client.send(bytes, to: address).get() }
+        #expect(network.scheduler.run { server.isReadable })
+        let (info, received) = try server.receive(65_536).get()
+        #expect(info.size == size && received == bytes && info.source == client.localAddress)
+      }
+      #expect(throws: SocketError.messageTooLarge) {
+        try client.send([UInt8](repeating: 0, count: largest + 1), to: address).get()
+      }
+      network.left.expectExactAccount()
+      network.right.expectExactAccount()
     }
     network.expectNothingLeft()
   }

@@ -63,6 +63,26 @@ import Testing
     network.expectNothingLeft()
   }
 
+  /// Segments that do not lie in a packet's slot: whole over a link that gathers, also where their bytes were written
+  /// in so many pieces that a packet does not take them; each is smaller than the link's largest where it does not.
+  @Test(arguments: [true, false], [9000, 65_520])
+  func aLargeLinkCarriesLargeSegments(isIPv4: Bool, mtu: Int) throws {
+    for (offloads, writes) in [
+      (DeviceOffloads.gathering, 50_000), (.gathering, 700), ([.inMemory, .gathering], 50_000),
+    ] {
+      let network = try Network(offloads: offloads, mtu: mtu)
+      try transfer(network, isIPv4: isIPv4, writes: writes)
+      let sent = network.link.left.counters(queue: 0)
+      #expect(sent.bytesSent.value > 1 << 20)
+      if writes == 50_000 { #expect(sent.framesSent.value < 2 * (1 << 20) / UInt64(min(mtu, 50_000))) }
+      network.expectNothingLeft()
+    }
+    let network = try Network(mtu: mtu)
+    try transfer(network, isIPv4: isIPv4, writes: 50_000)
+    #expect(network.link.left.counters(queue: 0).framesSent.value > (1 << 20) / 1856)
+    network.expectNothingLeft()
+  }
+
   @Test func aLinkWithoutOffloadsCarriesSegments() throws {
     let network = try Network()
     try transfer(network, isIPv4: true, writes: 50_000)

@@ -42,8 +42,7 @@ extension Packet {
     } else if header.flags.contains(.dataValid) {
       metadata.flags.insert(.checksumVerified)
     }
-    // What does not lie in the slot must be TCP: nobody else reads attached bytes.
-    if header.kind == .none { return pieceCount == 0 || layout(link)?.isTCP == true ? .taken : .refused }
+    if header.kind == .none { return .taken }
     guard let layout = layout(link), header.segmentSize > 0, layout.payload < totalCount else {
       return .refused
     }

@@ -74,7 +74,12 @@ public enum RejectReason: Sendable, Equatable {
 extension InternetLayer {
   /// Drops a received packet and tells its sender why, where that is allowed and the limits permit it. The
   /// packet is as its transport got it, or whole.
-  public func reject(_ packet: consuming Packet, _ reason: RejectReason, _ cx: inout SoftInterrupt) {
+  ///
+  /// - Parameter reporter: whose word it is, for a gateway that passes on what a router far away says; nil, or of another
+  ///   family: this host's own.
+  public func reject(
+    _ packet: consuming Packet, _ reason: RejectReason, reporter: IPAddress? = nil, _ cx: inout SoftInterrupt
+  ) {
     let headers = packet.startOffset - Int(packet.metadata.networkOffset)
     guard headers >= 0 else { return }
     packet.prepend(headers)  // back to the IP header, which nobody overwrote
@@ -86,20 +91,21 @@ extension InternetLayer {
     let (offender, asked) = (packet.metadata.source, packet.metadata.destination)
     let source = snapshot.with { $0.own(asked) != nil } || asked.isLoopback ? asked : nil
     let zone = offender.isLinkLocal ? packet.metadata.interface : 0
+    let teller = reporter.flatMap { $0.isIPv4 == offender.isIPv4 && !$0.isUnspecified ? $0 : nil }
     guard let route = route(to: offender, sourceHint: source, zone: zone) else { return }
     // 576 bytes in all for IPv4 (RFC 1812 section 4.3.2.3), 1280 for IPv6 (RFC 4443 section 2.4 c).
     let quoted = min(packet.count, offender.isIPv4 ? 576 - 28 : 1280 - 48)
     error.append(8 + quoted)
     var span = error.mutableBytes
     span.copy(packet.bytes.extracting(0..<quoted), at: 8)
-    if let own = route.source.ipv6, let other = offender.ipv6 {
+    let speaker = teller ?? route.source
+    if let own = speaker.ipv6, let other = offender.ipv6 {
       reason.icmpv6.emit(into: &span, source: own, destination: other)
     } else {
       reason.icmpv4.emit(into: &span)
     }
     let outcome = send(
-      error, from: route.source, to: offender, protocol: offender.isIPv4 ? .icmpv4 : .icmpv6, route: route,
-      &cx)
+      error, from: speaker, to: offender, protocol: offender.isIPv4 ? .icmpv4 : .icmpv6, route: route, &cx)
     if outcome == .sent { count(.icmpErrorsSent, cx) }
   }
 
@@ -107,7 +113,8 @@ extension InternetLayer {
   /// header on, with ``Packet/headroomDefault`` in front.
   public func reject(
     _ packet: consuming Packet, from source: IPAddress, to destination: IPAddress,
-    protocol number: IPProtocol, _ reason: RejectReason, _ cx: inout SoftInterrupt
+    protocol number: IPProtocol, _ reason: RejectReason, reporter: IPAddress? = nil,
+    _ cx: inout SoftInterrupt
   ) {
     guard source.isIPv4 == destination.isIPv4, packet.headroom >= IPv6Header.byteCount else { return }
     packet.metadata.source = source
@@ -115,7 +122,7 @@ extension InternetLayer {
     packet.metadata.hopLimit = configuration.hopLimit
     buildHeader(&packet, source, destination, number)
     packet.trimFront(source.isIPv4 ? IPv4Header.fixedByteCount : IPv6Header.byteCount)
-    reject(packet, reason, &cx)
+    reject(packet, reason, reporter: reporter, &cx)
   }
 
   private func mayReject(_ packet: borrowing Packet, _ reason: RejectReason) -> Bool {

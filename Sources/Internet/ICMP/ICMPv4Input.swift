@@ -9,18 +9,20 @@ extension InternetLayer {
     count(.icmpReceived, cx)
     let message: ICMPv4Message
     do {
-      guard packet.attachedCount == 0 else { return drop(packet, .icmpMalformed, &cx) }
-      message = try ICMPv4Message.parse(packet.bytes)
+      guard packet.attachedCount == 0 || Self.isWholeICMPv4(packet) else {
+        return drop(packet, .icmpBadChecksum, &cx)
+      }
+      message = try ICMPv4Message.parse(packet.bytes, verifyingChecksum: packet.attachedCount == 0)
     } catch .badChecksum {
       return drop(packet, .icmpBadChecksum, &cx)
     } catch {
       return drop(packet, .icmpMalformed, &cx)
     }
     switch message {
-    case .echoRequest(let identifier, let sequence):
+    case .echoRequest:
       guard mayAnswerEcho(packet, .icmpv4, &cx) else { return handToTransport(packet, .icmpv4, &cx) }
       var span = packet.mutableBytes
-      ICMPv4Message.echoReply(identifier: identifier, sequence: sequence).emit(into: &span)
+      Self.answerEcho(&span, with: 0)
       sendEchoReply(packet, .icmpv4, &cx)
     case .destinationUnreachable(let code, let mtu):
       receiveError(packet, ICMPv4Message.failure(code: code, mtu: Int(mtu)), &cx)
@@ -34,6 +36,22 @@ extension InternetLayer {
     case .echoReply, .timestampRequest, .timestampReply, .other:
       handToTransport(packet, .icmpv4, &cx)
     }
+  }
+
+  /// Whether the checksum is right of a message that lies in pieces.
+  private static func isWholeICMPv4(_ packet: borrowing Packet) -> Bool {
+    var sum = InternetChecksum()
+    packet.add(from: 0, count: packet.totalCount, to: &sum)
+    return sum.finish() == 0
+  }
+
+  /// Makes a request an answer, wherever its data lies: only its type changes, and the checksum by as much (RFC 1624).
+  static func answerEcho(_ span: inout MutableRawSpan, with type: UInt8) {
+    let before = span.bytes.uint16(at: 0)
+    span.set(type, at: 0)
+    let sum = UInt32(~span.bytes.uint16(at: 2)) + UInt32(~before) + UInt32(span.bytes.uint16(at: 0))
+    let folded = (sum & 0xFFFF) + sum >> 16
+    span.set(~UInt16(truncatingIfNeeded: folded + folded >> 16), at: 2)
   }
 
   /// Whether an echo request is ours to answer: not one to a broadcast or multicast address (RFC 1122
@@ -53,7 +71,9 @@ extension InternetLayer {
     var trafficClass = TrafficClass(rawValue: packet.metadata.trafficClass)
     trafficClass.notification = .notCapable
     send(
-      packet, from: ours, to: theirs, protocol: number, trafficClass: trafficClass, zone: zone, &cx)
+      packet, from: ours, to: theirs, protocol: number, trafficClass: trafficClass, inFragments: true,
+      zone: zone,
+      &cx)
   }
 
   /// Queries and answers that this layer does not deal with: for a `ping` above, if there is one.

@@ -7,12 +7,19 @@ extension InternetLayer {
   /// An ICMPv6 message for us; its bytes begin with the ICMPv6 header. RFC 4443, RFC 4861.
   func receiveICMPv6(_ packet: consuming Packet, _ interface: InterfaceRef, _ cx: inout SoftInterrupt) {
     count(.icmpReceived, cx)
-    guard packet.attachedCount == 0, let source = packet.metadata.source.ipv6,
-      let destination = packet.metadata.destination.ipv6
-    else { return drop(packet, .icmpMalformed, &cx) }
+    guard let source = packet.metadata.source.ipv6, let destination = packet.metadata.destination.ipv6 else {
+      return drop(packet, .icmpMalformed, &cx)
+    }
+    let isApart = packet.attachedCount > 0
+    if isApart,
+      packet.checksum(source: IPAddress(source), destination: IPAddress(destination), protocol: .icmpv6) != 0
+    {
+      return drop(packet, .icmpBadChecksum, &cx)
+    }
     let message: ICMPv6Message
     do {
-      message = try ICMPv6Message.parse(packet.bytes, source: source, destination: destination)
+      message = try ICMPv6Message.parse(
+        packet.bytes, source: source, destination: destination, verifyingChecksum: !isApart)
     } catch .badChecksum {
       return drop(packet, .icmpBadChecksum, &cx)
     } catch .badCode {
@@ -21,11 +28,10 @@ extension InternetLayer {
       return drop(packet, .icmpMalformed, &cx)
     }
     switch message {
-    case .echoRequest(let identifier, let sequence):
+    case .echoRequest:
       guard mayAnswerEcho(packet, .icmpv6, &cx) else { return handToTransport(packet, .icmpv6, &cx) }
       var span = packet.mutableBytes
-      ICMPv6Message.echoReply(identifier: identifier, sequence: sequence)
-        .emit(into: &span, source: destination, destination: source)
+      Self.answerEcho(&span, with: 129)
       sendEchoReply(packet, .icmpv6, &cx)
     case .destinationUnreachable(let code):
       receiveError(packet, ICMPv6Message.failure(code: code), &cx)
@@ -37,8 +43,15 @@ extension InternetLayer {
       let isProtocol = code == Problem.nextHeader
       receiveError(packet, isProtocol ? .protocolUnreachable : .parameterProblem(pointer: Int(pointer)), &cx)
     case .neighborSolicitation, .neighborAdvertisement:
+      // No honest one is so long, or comes in fragments (RFC 6980).
+      if isApart || packet.metadata.flags.contains(.joined) { return drop(packet, .ndInvalid, &cx) }
       receiveNeighborDiscovery(packet, message, interface, &cx)
-    case .routerSolicitation, .routerAdvertisement, .redirect:
+    case .routerSolicitation:
+      if isApart || packet.metadata.flags.contains(.joined) { return drop(packet, .ndInvalid, &cx) }
+      receiveSolicitation(packet, interface, &cx)
+    case .routerAdvertisement, .redirect:
+      // Behind extension headers it was not seen before.
+      if interface.isGuarded { return drop(packet, .ingressRogueRouter, &cx) }
       drop(packet, packet.metadata.hopLimit == 255 ? .ndIgnored : .ndInvalid, &cx)
     case .echoReply, .other:
       handToTransport(packet, .icmpv6, &cx)

@@ -14,16 +14,24 @@ public struct InterfaceDescription: Sendable {
   public var acceptsForeignDestinations: Bool
   /// How its transmit queues behave.
   public var transmit: TransmitConfiguration
+  /// Its hosts are not trusted: sources that are not of the link, claims of addresses that are not the sender's, routers
+  /// and DHCP servers among them are dropped and counted. Ethernet only. Off by default.
+  public var isGuarded: Bool
+  /// What its hosts are told as of their router; nil: nothing.
+  public var advertising: RouterAdvertising?
 
   /// An interface over `device`.
   public init(
     device: any Device, isLoopback: Bool = false, acceptsForeignDestinations: Bool = false,
-    transmit: TransmitConfiguration = TransmitConfiguration()
+    transmit: TransmitConfiguration = TransmitConfiguration(), isGuarded: Bool = false,
+    advertising: RouterAdvertising? = nil
   ) {
     self.device = device
     self.isLoopback = isLoopback
     self.acceptsForeignDestinations = acceptsForeignDestinations
     self.transmit = transmit
+    self.isGuarded = isGuarded
+    self.advertising = advertising
   }
 }
 
@@ -37,6 +45,9 @@ struct InterfaceRecord: ~Copyable {
   let offloads: DeviceOffloads
   let isLoopback: Bool
   let acceptsForeignDestinations: Bool
+  let isGuarded: Bool
+  /// Nil: it advertises nothing.
+  let advertisement: UnsafeMutablePointer<AdvertisementState>?
   /// Nil if the link carries bare IP packets.
   let station: MACAddress?
   /// The queue that each context, and each guest, sends through.
@@ -55,7 +66,13 @@ struct InterfaceRecord: ~Copyable {
     offloads = description.device.offloads
     isLoopback = description.isLoopback
     acceptsForeignDestinations = description.acceptsForeignDestinations
+    isGuarded = description.isGuarded
     if case .ethernet(let address) = description.device.linkLayer { station = address } else { station = nil }
+    unsafe advertisement = description.advertising.map { [station] configuration in
+      let state = UnsafeMutablePointer<AdvertisementState>.allocate(capacity: 1)
+      unsafe state.initialize(to: AdvertisementState(configuration, station: station, interface: index))
+      return unsafe state
+    }
     queueCount = made.count
     unsafe queues = .allocate(capacity: made.count)
     for (number, queue) in made.enumerated() { unsafe (queues + number).initialize(to: queue) }
@@ -65,6 +82,8 @@ struct InterfaceRecord: ~Copyable {
   deinit {
     unsafe queues.deinitialize(count: queueCount)
     unsafe queues.deallocate()
+    unsafe advertisement?.deinitialize(count: 1)
+    unsafe advertisement?.deallocate()
   }
 }
 
@@ -80,6 +99,8 @@ struct InterfaceRef {
   var offloads: DeviceOffloads { unsafe record.pointee.offloads }
   var isLoopback: Bool { unsafe record.pointee.isLoopback }
   var acceptsForeignDestinations: Bool { unsafe record.pointee.acceptsForeignDestinations }
+  var isGuarded: Bool { unsafe record.pointee.isGuarded }
+  var advertisement: UnsafeMutablePointer<AdvertisementState>? { unsafe record.pointee.advertisement }
   var station: MACAddress? { unsafe record.pointee.station }
   var neighbors: NeighborCacheRef? { unsafe record.pointee.neighbors }
   var linkLayer: LinkLayer { unsafe record.pointee.device.linkLayer }

@@ -226,7 +226,10 @@ extension InternetLayer {
     }
     let known = neighbor.loadWord().station
     let station = news.station ?? known
-    if station != known, !news.overrides {
+    // On a guarded link who has an address keeps it while it answers for it.
+    let isGuarded = interface(cache.interface)?.isGuarded ?? false
+    if station != known, isGuarded { count(.neighborClaimsRefused, cx) }
+    if station != known, !news.overrides || isGuarded {
       if neighbor.state == .reachable {
         enter(.stale, neighbor, &cx)
         neighbor.setWord(station: known, usable: true, tell: true)

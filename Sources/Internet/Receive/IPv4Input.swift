@@ -34,6 +34,7 @@ extension InternetLayer {
 
     if !isOurs(source, destination, packet.metadata.flags, interface, cx) {
       if let problem = martian(header, packet.metadata.flags, interface) { return drop(packet, problem, &cx) }
+      if isForged(source, interface) { return drop(packet, .ingressForgedSource, &cx) }
       switch meaning(of: destination, interface) {
       case .ours: noteOurs(source, destination, packet.metadata.flags, interface, cx)
       case .broadcast: packet.metadata.flags.insert(.linkBroadcast)
@@ -54,16 +55,21 @@ extension InternetLayer {
       }
     }
     if header.moreFragments || header.fragmentOffset != 0 {
-      return receiveFragment(packet, .ipv4Fragment, &cx)
+      return receiveFragment(packet, header, &cx)
     }
     packet.trimFront(header.byteCount)
+    deliverIPv4(packet, header.protocol, &cx)
+  }
+
+  /// The payload of a whole packet for us.
+  func deliverIPv4(_ packet: consuming Packet, _ number: IPProtocol, _ cx: inout SoftInterrupt) {
     count(.ipv4Delivered, cx)
-    if header.protocol == .icmpv4 { return receiveICMPv4(packet, &cx) }
-    guard hasTransport(header.protocol) else {
+    if number == .icmpv4 { return receiveICMPv4(packet, &cx) }
+    guard hasTransport(number) else {
       count(.ipv4UnknownProtocol, cx)
       return reject(packet, .protocolUnreachable, &cx)
     }
-    deliver(packet, to: header.protocol, &cx)
+    deliver(packet, to: number, &cx)
   }
 
   /// Addresses that no honest packet carries here (RFC 1122 section 3.2.1.3, RFC 6890).
@@ -125,11 +131,6 @@ extension InternetLayer {
 
   /// Where forwarding begins: a packet for somebody else. This host does not forward.
   func receiveForeign(_ packet: consuming Packet, _ event: InternetEvent, _ cx: inout SoftInterrupt) {
-    drop(packet, event, &cx)
-  }
-
-  /// Where reassembly begins: a piece of a packet for us. Pieces are not put together, they are dropped.
-  func receiveFragment(_ packet: consuming Packet, _ event: InternetEvent, _ cx: inout SoftInterrupt) {
     drop(packet, event, &cx)
   }
 }

@@ -3,6 +3,11 @@ import Exclusion
 import SoftInterrupts
 import Wire
 
+extension IPAddress {
+  /// ff02::2.
+  fileprivate static var allRouters: IPAddress { IPAddress(high: 0xFF02_0000_0000_0000, low: 2) }
+}
+
 extension InternetLayer {
   /// An IPv6 packet, with whatever padding the link left behind it. RFC 8200.
   func receiveIPv6(_ packet: consuming Packet, _ interface: InterfaceRef, _ cx: inout SoftInterrupt) {
@@ -26,15 +31,23 @@ extension InternetLayer {
 
     if !isOurs(source, destination, packet.metadata.flags, interface, cx) {
       if let problem = martian(source, destination, interface) { return drop(packet, problem, &cx) }
+      if isForged(source, interface) { return drop(packet, .ingressForgedSource, &cx) }
       switch meaning(of: destination, interface) {
       case .ours: noteOurs(source, destination, packet.metadata.flags, interface, cx)
       case .broadcast: break
       case .group: packet.metadata.flags.insert(.linkMulticast)
+      case .foreign where unsafe destination == .allRouters && interface.advertisement != nil:
+        packet.metadata.flags.insert(.linkMulticast)
       case .foreign:
         return destination.isMulticast
           ? drop(packet, .groupNotJoined, &cx) : receiveForeign(packet, .ipv6NotForUs, &cx)
       }
     }
+    deliverIPv6(packet, interface, &cx)
+  }
+
+  /// A packet for us, from its IPv6 header on.
+  func deliverIPv6(_ packet: consuming Packet, _ interface: InterfaceRef, _ cx: inout SoftInterrupt) {
     let chain: IPv6Extensions
     switch walkExtensions(packet) {
     case .success(let walked): chain = walked
@@ -45,7 +58,7 @@ extension InternetLayer {
         packet, .parameterProblem(code: code, pointer: pointer, evenIfMulticast: evenIfMulticast), &cx)
     }
     if let fragment = chain.fragment, !fragment.isAtomic {  // RFC 6946: atomic ones are whole packets
-      return receiveFragment(packet, .ipv6Fragment, &cx)
+      return receiveFragment(packet, fragment, at: chain.fragmentOffset, &cx)
     }
     packet.metadata.transportOffset = UInt16(packet.startOffset + chain.upperOffset)
     packet.trimFront(chain.upperOffset)

@@ -38,6 +38,9 @@ extension InternetLayer {
     }
     // Identifier 0 is a priority without a VLAN (802.1Q section 9.6); there are no VLAN interfaces yet.
     if let vlan = header.vlan, vlan.identifier != 0 { return drop(packet, .unknownVLAN, &cx) }
+    if interface.isGuarded, let problem = guardFrame(packet, header, interface) {
+      return drop(packet, problem, &cx)
+    }
     packet.trimFront(header.byteCount)
     switch header.type {
     case .ipv4: receiveIPv4(packet, interface, &cx)

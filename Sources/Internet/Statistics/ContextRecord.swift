@@ -26,6 +26,10 @@ struct ContextRecord: ~Copyable {
   var errorLimit: RateLimit
   /// (o) this context: of the last packet that may be fragmented.
   var identification: UInt16
+  /// (o) this context: packets of which fragments are missing, and when they are given up.
+  var fragments: FragmentTable
+  let fragmentTimer: TimerRef
+  private let timer: UnsafeMutablePointer<TimerNode>
   /// (o) this context: each pair has one place, where the last one that came is known.
   private let pairs: UnsafeMutablePointer<KnownPair>
   private static var pairCount: Int { 64 }
@@ -35,7 +39,13 @@ struct ContextRecord: ~Copyable {
   private let traffic: UnsafeMutablePointer<Counter>
   private let interfaceLimit: Int
 
-  init(interfaceLimit: Int, errorLimit: RateLimit, identification: UInt16) {
+  init(
+    interfaceLimit: Int, errorLimit: RateLimit, identification: UInt16, fragments: consuming FragmentTable
+  ) {
+    self.fragments = fragments
+    unsafe timer = .allocate(capacity: 1)
+    fragmentTimer = unsafe TimerRef.initialize(
+      at: UnsafeMutableRawPointer(timer), kind: InternetKind.fragmentTimer, owner: 0)
     self.interfaceLimit = interfaceLimit
     self.errorLimit = errorLimit
     self.identification = identification
@@ -47,6 +57,7 @@ struct ContextRecord: ~Copyable {
 
   deinit {
     unsafe pairs.deallocate()
+    unsafe timer.deallocate()
     unsafe events.deinitialize(count: InternetEvent.allCases.count)
     unsafe events.deallocate()
     unsafe traffic.deinitialize(count: InterfaceEvent.allCases.count * interfaceLimit)

@@ -33,7 +33,7 @@ public enum InternetEvent: Int, CaseIterable, Sendable {
   case ipv4MartianDestination
   /// Not addressed to us, and this stack does not forward.
   case ipv4NotForUs
-  /// A fragment.
+  /// Fragments that came.
   case ipv4Fragment
   /// No transport takes this protocol.
   case ipv4UnknownProtocol
@@ -53,7 +53,7 @@ public enum InternetEvent: Int, CaseIterable, Sendable {
   case ipv6MartianDestination
   /// Not addressed to us, and this stack does not forward.
   case ipv6NotForUs
-  /// A fragment.
+  /// Fragments that came, but for packets in one (RFC 6946).
   case ipv6Fragment
   /// No transport takes this protocol.
   case ipv6UnknownProtocol
@@ -61,6 +61,32 @@ public enum InternetEvent: Int, CaseIterable, Sendable {
   case ipv6NoNextHeader
   /// Handed to a transport or to ICMPv6.
   case ipv6Delivered
+
+  // Fragments, both families.
+  /// Fragments with a length or a place that no honest one has.
+  case fragmentMalformed
+  /// Fragments that were there already.
+  case fragmentRepeated
+  /// Packets thrown away because fragments of theirs contradict each other (RFC 5722).
+  case fragmentOverlap
+  /// Fragments, and packets of which some are missing, that gave way for want of room.
+  case fragmentOverflow
+  /// Packets of which fragments did not come in time.
+  case fragmentTimedOut
+  /// Packets put together.
+  case fragmentsJoined
+  /// Fragments sent.
+  case fragmentsSent
+
+  // A guarded link, received.
+  /// Packets with a source that no host of the link has.
+  case ingressForgedSource
+  /// Messages that say of an address, or a station, that it is the sender's, and it is not.
+  case ingressForgedNeighbor
+  /// Messages of a DHCP server.
+  case ingressRogueServer
+  /// Messages of a router.
+  case ingressRogueRouter
 
   // ICMP and ICMPv6, received.
   /// ICMP messages, both families.
@@ -117,6 +143,10 @@ public enum InternetEvent: Int, CaseIterable, Sendable {
   case solicitationsSent
   /// Answers sent: ARP replies and NA.
   case advertisementsSent
+  /// Router advertisements sent.
+  case routerAdvertisementsSent
+  /// Claims of an address that a neighbour has and still answers for, on a guarded link.
+  case neighborClaimsRefused
   /// Packets that waited for a neighbour.
   case neighborWaits
   /// Packets pushed out of a full waiting list, oldest first (X4).

@@ -30,13 +30,15 @@ extension InternetLayer {
   ///     yet), without one the route's choice is taken.
   ///   - hopLimit: nil for the configured one.
   ///   - mayFragment: routers may cut it, over IPv4; else they must say what they take (RFC 1191).
+  ///   - inFragments: it leaves in several where the route does not carry it in one; its transport's checksum is in place.
   ///   - route: what a look-up said earlier. Out of date, it is looked up again (keeps RT-GEN).
   ///   - zone: index of the interface to leave by if there is no `route`, or 0.
   @discardableResult
   public func send(
     _ packet: consuming Packet, from source: IPAddress, to destination: IPAddress,
     protocol number: IPProtocol, hopLimit: UInt8? = nil, trafficClass: TrafficClass = .bestEffort,
-    mayFragment: Bool = false, route: RouteDecision? = nil, zone: UInt16 = 0, _ cx: inout SoftInterrupt
+    mayFragment: Bool = false, inFragments: Bool = false, route: RouteDecision? = nil, zone: UInt16 = 0,
+    _ cx: inout SoftInterrupt
   ) -> SendOutcome {
     let way: RouteDecision
     if let route, isCurrent(route) {
@@ -64,7 +66,9 @@ extension InternetLayer {
       return .noHeadroom
     }
     let total = packet.totalCount + headers
-    guard total <= way.mtu || (packet.metadata.offload.segmentation != .none && total <= 65535) else {
+    let isWhole =
+      total <= way.mtu || (packet.metadata.offload.segmentation != .none && total <= 65535)
+    guard isWhole || inFragments else {
       count(.sendTooBig, cx)
       return .tooBig(mtu: way.mtu)
     }
@@ -72,6 +76,11 @@ extension InternetLayer {
     guard source.isIPv4 == destination.isIPv4 else {
       count(.sendBadSource, cx)
       return .badSource
+    }
+    guard isWhole else {
+      return sendFragments(
+        packet, interface, by: way, from: source, to: destination, protocol: number,
+        hopLimit: hopLimit ?? configuration.hopLimit, trafficClass, &cx)
     }
     packet.metadata.source = source
     packet.metadata.hopLimit = hopLimit ?? configuration.hopLimit

@@ -38,7 +38,8 @@ public final class UDPSocket: Sendable {
   /// Sends one datagram, waiting while too many are on their way. It may be lost afterwards, as datagrams are.
   ///
   /// - Parameters:
-  ///   - bytes: at most what the link carries in one packet, else `.messageTooLarge`.
+  ///   - bytes: at most 65,507 over IPv4 and 65,527 over IPv6, else `.messageTooLarge`; what the link does not carry in
+  ///     one packet leaves in fragments.
   ///   - destination: nil for the peer.
   ///   - source: the address of this host to send from; nil for the bound one, or the usual choice.
   public nonisolated(nonsending) func send(

@@ -84,7 +84,8 @@ public final class Stack: Sendable {
       index = try internet.addInterface(
         InterfaceDescription(
           device: device, isLoopback: isLoopback,
-          acceptsForeignDestinations: interface.acceptsForeignDestinations, transmit: interface.transmit))
+          acceptsForeignDestinations: interface.acceptsForeignDestinations, transmit: interface.transmit,
+          isGuarded: interface.isGuarded, advertising: interface.advertising))
     } catch {
       throw .resourcesRefused(reason: "\(error)")
     }

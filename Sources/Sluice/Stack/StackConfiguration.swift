@@ -77,12 +77,17 @@ public struct StackInterface: Sendable {
   public var acceptsForeignDestinations: Bool
   /// How its transmit queues behave: discipline, byte limits, watchdog.
   public var transmit: TransmitConfiguration
+  /// Its hosts are not trusted: forged sources and claims, DHCP servers and routers among them are dropped and counted.
+  public var isGuarded: Bool
+  /// What its hosts are told as of their router (RFC 4861); nil: nothing. It takes a link-local address here.
+  public var advertising: RouterAdvertising?
 
   /// A link with addresses. Prefixes of the link itself need no route.
   public init(
     _ device: any Device, addresses: [IPPrefix], routes: [(destination: IPPrefix, gateway: IPAddress)] = [],
     capture: PacketCapture? = nil, acceptsForeignDestinations: Bool = false,
-    transmit: TransmitConfiguration = TransmitConfiguration()
+    transmit: TransmitConfiguration = TransmitConfiguration(), isGuarded: Bool = false,
+    advertising: RouterAdvertising? = nil
   ) {
     self.device = device
     self.addresses = addresses
@@ -90,6 +95,8 @@ public struct StackInterface: Sendable {
     self.capture = capture
     self.acceptsForeignDestinations = acceptsForeignDestinations
     self.transmit = transmit
+    self.isGuarded = isGuarded
+    self.advertising = advertising
   }
 }
 

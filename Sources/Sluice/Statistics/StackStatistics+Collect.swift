@@ -175,8 +175,10 @@ enum DropReasons {
   private static let events: [InternetEvent] = [
     .frameTooShort, .frameNotForUs, .groupNotJoined, .frameFromGroup, .unknownVLAN, .unknownEtherType,
     .ipv4Malformed, .ipv4BadChecksum, .ipv4SourceRoute, .ipv4MartianSource, .ipv4MartianDestination,
-    .ipv4NotForUs, .ipv4Fragment, .ipv4UnknownProtocol, .ipv6Malformed, .ipv6BadExtension, .ipv6MartianSource,
-    .ipv6MartianDestination, .ipv6NotForUs, .ipv6Fragment, .ipv6UnknownProtocol, .ipv6NoNextHeader,
+    .ipv4NotForUs, .ipv4UnknownProtocol, .ipv6Malformed, .ipv6BadExtension, .ipv6MartianSource,
+    .ipv6MartianDestination, .ipv6NotForUs, .ipv6UnknownProtocol, .ipv6NoNextHeader,
+    .ingressForgedSource, .ingressForgedNeighbor, .ingressRogueServer, .ingressRogueRouter,
+    .fragmentMalformed, .fragmentRepeated, .fragmentOverlap, .fragmentOverflow, .fragmentTimedOut,
     .icmpMalformed, .icmpBadChecksum, .icmpEchoIgnored, .icmpErrorsIgnored, .icmpUnknownType, .arpMalformed,
     .addressConflict, .ndInvalid, .ndIgnored, .neighborWaitOverflow, .neighborUnreachableDrops, .sendNoRoute,
     .sendTooBig, .sendBadSource, .sendNoHeadroom, .poolExhausted,

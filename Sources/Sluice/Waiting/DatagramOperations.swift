@@ -1,4 +1,3 @@
-import Buffers
 internal import Sockets
 import Wire
 
@@ -12,7 +11,7 @@ struct ReceiveDatagram: Operation {
   mutating func attempt() -> Attempt<Datagram> {
     guard socket.isReadable else { return .wouldBlock(need: 1, progressed: false) }
     var outcome = Result<ReceivedDatagram, SocketError>.failure(.wouldBlock)
-    let bytes = unsafe [UInt8](unsafeUninitializedCapacity: Packet.capacity) { memory, count in
+    let bytes = unsafe [UInt8](unsafeUninitializedCapacity: max(1, socket.nextSize() ?? 1)) { memory, count in
       outcome = unsafe socket.tryReceive(into: UnsafeMutableRawBufferPointer(memory))
       if case .success(let received) = outcome { count = received.count }
     }

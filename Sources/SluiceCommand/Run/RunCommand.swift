@@ -62,7 +62,9 @@ struct RunCommand: ParsableCommand {
     ))
   var link = Link.auto
 
-  @Option(help: ArgumentHelp("Largest packet of the link, in bytes.", valueName: "bytes"))
+  @Option(
+    help: ArgumentHelp(
+      "Largest packet of the link, in bytes, 576 to 65520 (65000 over a veth pair).", valueName: "bytes"))
   var mtu = 1500
 
   @Flag(

@@ -175,7 +175,8 @@ extension ConnectionRef {
     unsafe owned.pointee.route = route
     unsafe owned.pointee.offloads = route.map { internet.offloads(of: $0) } ?? []
     guard let route else { return }
-    let segment = StreamOptions.segment(mtu: route.mtu, isIPv4: key.remoteAddress.isIPv4)
+    let segment = unsafe StreamOptions.segment(
+      mtu: StreamOptions.packet(mtu: route.mtu, owned.pointee.offloads), isIPv4: key.remoteAddress.isIPv4)
     unsafe owned.pointee.engine.routeChanged(segment: Int(segment))
   }
 

@@ -22,6 +22,8 @@ struct ConnectionSink: TCPSink, ~Copyable {
   let offloads: DeviceOffloads
   /// They are not.
   let isPlain: Bool
+  /// A segment may be larger than a packet's slot.
+  private let hasLargeSegments: Bool
   /// The engine had more to send than that.
   var isHeld = false
   /// Bytes that were thrown away because nobody reads.
@@ -37,6 +39,7 @@ struct ConnectionSink: TCPSink, ~Copyable {
     self.sockets = sockets
     isPlain = unsafe connection.owned.pointee.isPlain || connection.owned.pointee.authentication.isNone
     offloads = isPlain ? unsafe connection.owned.pointee.offloads : []
+    hasLargeSegments = unsafe connection.owned.pointee.engine.configuration.maximumSegment > Self.slotText
   }
   private mutating func allowance() -> Int {
     if let knownAllowance { return knownAllowance }
@@ -58,9 +61,11 @@ struct ConnectionSink: TCPSink, ~Copyable {
     unsafe offloads.contains(connection.shared.pointee.key.remoteAddress.isIPv4 ? .tcp4 : .tcp6)
   }
 
-  /// Where the device does not take super-segments they are cut on the way to its queue: what is done for a segment
-  /// here, and down to there, is done once for all of them.
-  var joinedTextLimit: Int { isPlain ? Self.joinedLimit : 0 }
+  /// Where the device does not take super-segments they are cut on the way to its queue, into what lies in slots: what is
+  /// done for a segment here, and down to there, is done once for all of them.
+  var joinedTextLimit: Int { isPlain && (takesJoined || !hasLargeSegments) ? Self.joinedLimit : 0 }
+  /// Payload that lies in a slot whatever its headers.
+  private static var slotText: Int { Packet.capacity - Packet.headroomDefault }
   /// What a packet of either family carries beside the longest headers.
   private static var joinedLimit: Int { 65_535 - IPv6Header.byteCount - TCPHeader.maximumByteCount }
   /// Copying less costs less than another piece.
@@ -68,6 +73,7 @@ struct ConnectionSink: TCPSink, ~Copyable {
 
   mutating func send(_ segment: borrowing TCPOutgoing) {
     if segment.segmentSize > 0 { return sendJoined(segment) }
+    if segment.payloadCount > Self.slotText { return sendLarge(segment) }
     let allocated = segment.payloadCount == 0 ? pool.allocateReserve() : pool.allocate()
     guard var packet = allocated else {
       sockets.counters.segmentsWithoutBuffer.increment()
@@ -97,7 +103,31 @@ struct ConnectionSink: TCPSink, ~Copyable {
         count -= count % size
       }
       if count == 0 {
-        count = min(size, total - at)
+        count = min(size, total - at, packet.tailroom)
+        copy(from: segment.payloadOffset + at, count: count, to: &packet)
+      }
+      finish(packet, segment, at: at, count: count)
+      at += count
+    }
+  }
+
+  /// A segment that does not fit into a slot: attached. Where its payload lies in too many pieces, or is authenticated,
+  /// it leaves as several smaller ones.
+  private mutating func sendLarge(_ segment: borrowing TCPOutgoing) {
+    let total = segment.payloadCount
+    var at = 0
+    while at < total {
+      guard var packet = pool.allocate() else {
+        sockets.counters.segmentsWithoutBuffer.increment()
+        return
+      }
+      var count = 0
+      if isPlain {
+        count = unsafe packet.attach(
+          &connection.owned.pointee.sendChain, offset: segment.payloadOffset + at, count: total - at)
+      }
+      if count == 0 {
+        count = min(total - at, packet.tailroom)
         copy(from: segment.payloadOffset + at, count: count, to: &packet)
       }
       finish(packet, segment, at: at, count: count)

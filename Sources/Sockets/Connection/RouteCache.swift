@@ -35,5 +35,8 @@ extension SocketContextRef {
     withInternet { unsafe pointer.pointee.routes.route(to: destination, from: source, $0) }
   }
   /// The largest packet for `key`'s peer; nil: there is no way there.
-  func mtu(_ key: FlowKey) -> Int? { route(to: key.remoteAddress, from: key.localAddress)?.mtu }
+  func mtu(_ key: FlowKey) -> Int? {
+    guard let route = route(to: key.remoteAddress, from: key.localAddress) else { return nil }
+    return withInternet { StreamOptions.packet(mtu: route.mtu, $0.offloads(of: route)) }
+  }
 }

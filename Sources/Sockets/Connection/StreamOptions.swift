@@ -2,6 +2,7 @@
 // replaced at any time.
 
 import Buffers
+import Devices
 import Exclusion
 import SoftInterrupts
 public import TCP
@@ -100,10 +101,12 @@ final class ListenerOptions: Sendable {
 }
 
 extension StreamOptions {
-  /// Payload before options that goes into a packet of `mtu` bytes, and of ours.
-  static func segment(mtu: Int, isIPv4: Bool) -> UInt16 {
-    UInt16(clamping: min(mtu, Packet.capacity - 64) - (isIPv4 ? 40 : 60))
+  /// The largest packet that is sent by a route of `mtu` bytes: what lies in a slot, where the device does not gather.
+  static func packet(mtu: Int, _ offloads: DeviceOffloads) -> Int {
+    offloads.contains(.gathering) ? min(mtu, 65_535) : min(mtu, Packet.capacity - 64)
   }
+  /// Payload before options that goes into a packet of so many bytes.
+  static func segment(mtu: Int, isIPv4: Bool) -> UInt16 { UInt16(clamping: mtu - (isIPv4 ? 40 : 60)) }
 
   var marks: PacketMarks {
     PacketMarks(hopLimit: hopLimit, trafficClass: trafficClass, pathDiscovery: pathDiscovery)
@@ -131,9 +134,9 @@ extension SocketLayer {
   ) -> TCPConfiguration {
     var tcp = wanted
     let isIPv4 = key.remoteAddress.isIPv4
-    let mtu = mtu ?? (isIPv4 ? 576 : 1280)
+    let segment = StreamOptions.segment(mtu: mtu ?? (isIPv4 ? 576 : 1280), isIPv4: isIPv4)
     tcp.segmentLimit = shape.segmentLimit ?? .max
-    tcp.maximumSegment = min(StreamOptions.segment(mtu: mtu, isIPv4: isIPv4), tcp.segmentLimit)
+    tcp.maximumSegment = min(segment, tcp.segmentLimit)
     tcp.peerSegmentDefault = isIPv4 ? 536 : 1220
     tcp.receiveBuffer = UInt32(limits.receive)
     tcp.signatureBytes = shape.authenticationBytes(key)

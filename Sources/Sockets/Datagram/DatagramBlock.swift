@@ -136,19 +136,23 @@ struct DatagramRef: @unchecked Sendable {  // every field behind it says who pro
 
   /// Whether it hears only this peer.
   func isConnected(to remote: SocketAddress) -> Bool { unsafe state.pointee.peer == remote }
-  /// Soft-interrupt context: a datagram for this socket. The packet becomes its payload.
-  func arrive(_ packet: consuming Packet, _ header: UDPHeader, _ cx: inout SoftInterrupt) {
+  /// Soft-interrupt context: a datagram for this socket, or another message with two numbers in a header of as many
+  /// bytes. The packet becomes its payload.
+  func arrive(
+    _ packet: consuming Packet, from sourcePort: UInt16, to destinationPort: UInt16,
+    _ cx: inout SoftInterrupt
+  ) {
     let sockets = SocketContextRef(cx)
     let state = unsafe state
     let source = packet.metadata.source
-    if let peer = unsafe state.pointee.peer, peer.address != source || peer.port != header.sourcePort {
+    if let peer = unsafe state.pointee.peer, peer.address != source || peer.port != sourcePort {
       sockets.counters.datagramsWithoutSocket.increment()
       return
     }
     let one = DatagramBacklog(occupied: packet.occupiedBytes)
     guard hasRoom(for: one.occupied, cx.pool, sockets) else { return }
     var packet = packet
-    packet.metadata.sequence = UInt32(header.destinationPort) << 16 | UInt32(header.sourcePort)
+    packet.metadata.sequence = UInt32(destinationPort) << 16 | UInt32(sourcePort)
     packet.trimFront(UDPHeader.byteCount)
     let item = packet.intoItem()
     #if Explore

@@ -17,6 +17,8 @@ public struct ReceivedDatagram: Sendable, Equatable {
   public var destination: IPAddress
   /// The port that it was sent to.
   public var destinationPort: UInt16 = 0
+  /// Hops that it might still have gone, as it came (IP_TTL, IPV6_HOPLIMIT).
+  public var hopLimit: UInt8 = 0
 }
 
 /// What becomes of a datagram that is larger than the buffer it is read into (C6).
@@ -82,7 +84,8 @@ public final class DatagramSocket: AnySocket {
       ReceivedDatagram(
         count: count, size: size,
         source: SocketAddress(metadata.source, port: UInt16(truncatingIfNeeded: metadata.sequence)),
-        destination: metadata.destination, destinationPort: UInt16(metadata.sequence >> 16)))
+        destination: metadata.destination, destinationPort: UInt16(metadata.sequence >> 16),
+        hopLimit: metadata.hopLimit))
   }
 
   /// Bytes of the datagram that is read next; nil if there is none. The holder of the read turn only.
@@ -109,6 +112,11 @@ public final class DatagramSocket: AnySocket {
     SocketMemory(receive: datagram.backlog.occupied, reassembly: 0, send: 0)
   }
 
+  /// The most that a datagram carries, in bytes: what does not fit into a packet of its route leaves in fragments.
+  public static func largest(isIPv4: Bool) -> Int {
+    65_535 - UDPHeader.byteCount - (isIPv4 ? IPv4Header.fixedByteCount : 0)
+  }
+
   /// Sends one datagram to `destination` (nil: to the peer). `source` is the address of this host to send
   /// from, nil for the bound one or the usual choice. Throws nothing; a full queue is `.wouldBlock`. What the
   /// network reported about earlier datagrams, and nobody was told, is told instead, once.
@@ -122,27 +130,32 @@ public final class DatagramSocket: AnySocket {
   enum Outgoing: UInt16 {
     /// A datagram from the socket's name, or a transparent socket's from any.
     case datagram
-    /// An ICMP error about a datagram with these addresses the other way round.
-    case portUnreachable, hostUnreachable, prohibited
+    /// The answer to an echo request; its numbers stand for the ports.
+    case echoReply
+    /// An ICMP error about a datagram with these addresses the other way round: what it says is in the packet.
+    case portUnreachable, protocolUnreachable, hostUnreachable, networkUnreachable, prohibited, timeExceeded,
+      tooBig
+    /// Beside the others: the error is about an echo request.
+    static var echo: UInt16 { 0x100 }
   }
 
   func submit(
     _ bytes: UnsafeRawBufferPointer, to destination: SocketAddress?, from source: IPAddress?, port: UInt16,
-    as outgoing: Outgoing
+    as outgoing: Outgoing, isEcho: Bool = false
   ) -> Result<Void, SocketError> {
     if closing.load() != 0 { return .failure(.closed) }
     if let error = unsafe datagram.state.pointee.error.takeForSender() { return .failure(error) }
     guard let target = destination ?? peer else { return .failure(.notConnected) }
-    guard target.port != 0,
+    guard target.port != 0 || isEcho,
       target.address.isIPv4 == localAddress.address.isIPv4 || localAddress.address.isUnspecified
     else { return .failure(.invalidAddress) }
-    // Fragments are not made yet: a datagram is one packet of its route.
-    let headers = target.address.isIPv4 ? 28 : 48
-    let mtu = layer.contexts.grace.withPin {
-      layer.internet.route(to: target.address, zone: target.zone)?.mtu
+    guard bytes.count <= Self.largest(isIPv4: target.address.isIPv4) else {
+      return .failure(.messageTooLarge)
     }
-    guard let mtu else { return .failure(.networkUnreachable) }
-    guard bytes.count + headers <= min(mtu, Packet.capacity - 64) else { return .failure(.messageTooLarge) }
+    let hasRoute = layer.contexts.grace.withPin {
+      layer.internet.route(to: target.address, zone: target.zone) != nil
+    }
+    guard hasRoute else { return .failure(.networkUnreachable) }
     let state = unsafe datagram.state
     var credit = unsafe state.pointee.sendCredit.load()
     repeat {
@@ -157,15 +170,13 @@ public final class DatagramSocket: AnySocket {
     } while unsafe !state.pointee.sendCredit.compareExchange(&credit, credit - 1)
     var packet: Packet
     do throws(MemoryShortage) {
-      packet = try withApplication { held throws(MemoryShortage) in try layer.buffers.makePacket(&held) }
+      packet = try unsafe makePacket(bytes)
     } catch {
       withApplication { held in
         layer.contexts.grace.withPin { datagram.freeSpace { wake($0, &held) } }
       }
       return .failure(.noBufferSpace)
     }
-    packet.append(bytes.count)
-    unsafe packet.withUnsafeMutableBytes { unsafe $0.copyMemory(from: bytes) }
     let bound = localAddress.address
     packet.metadata.source =
       source ?? (bound.isUnspecified ? (target.address.isIPv4 ? .anyIPv4 : .anyIPv6) : bound)
@@ -175,19 +186,47 @@ public final class DatagramSocket: AnySocket {
     datagram.retain()
     let item = packet.intoItem()
     item.kind = SocketKind.datagram
-    item.code = outgoing.rawValue
+    item.code = outgoing.rawValue | (isEcho ? Outgoing.echo : 0)
     unsafe layer.contexts.port(state.pointee.home).post(item)
     return .success(())
+  }
+
+  /// A packet with a datagram's bytes: beside its slot where they do not fit there.
+  private func makePacket(_ bytes: UnsafeRawBufferPointer) throws(MemoryShortage) -> Packet {
+    try withApplication { held throws(MemoryShortage) in
+      var packet = try layer.buffers.makePacket(&held)
+      if bytes.count <= packet.tailroom {
+        packet.append(bytes.count)
+        unsafe packet.withUnsafeMutableBytes { unsafe $0.copyMemory(from: bytes) }
+        return packet
+      }
+      var chain: ByteChain
+      do throws(MemoryShortage) {
+        chain = try unsafe layer.buffers.makeChain(copying: bytes, &held)
+      } catch {
+        layer.memory.give(Packet.occupied, .datagram)
+        throw error
+      }
+      if chain.count == bytes.count, packet.attach(&chain, offset: 0, count: bytes.count) == bytes.count {
+        return packet
+      }
+      layer.memory.give(Packet.occupied, .datagram)
+      layer.memory.give(chain.occupied, .send)
+      throw .account
+    }
   }
 
   /// The context's half: header, checksum, route, out. The credit comes back whatever becomes of it.
   static func transmit(_ item: ItemRef, _ cx: inout SoftInterrupt) {
     let sockets = SocketContextRef(cx)
-    let outgoing = Outgoing(rawValue: item.code) ?? .datagram
+    let isEcho = item.code & Outgoing.echo != 0
+    let outgoing = Outgoing(rawValue: item.code & ~Outgoing.echo) ?? .datagram
     var packet = Packet(item: item)
     let owner = packet.metadata.owner
     packet.metadata.owner = 0
-    sockets.memory.give(packet.occupiedBytes, .datagram)  // the queues below have bounds of their own
+    // The queues below have bounds of their own.
+    sockets.memory.give(Packet.occupied, .datagram)
+    if packet.pieceCount > 0 { sockets.memory.give(packet.pieceCount * ByteChain.chunkOccupied, .send) }
     let destination = packet.metadata.destination
     let ports = packet.metadata.sequence
     let hint = packet.metadata.source
@@ -197,24 +236,11 @@ public final class DatagramSocket: AnySocket {
     }
     if let route {
       let source = hint.isUnspecified ? route.source : hint
-      let isError = outgoing.reason != nil
-      let (ours, theirs) = (UInt16(ports >> 16), UInt16(truncatingIfNeeded: ports))
-      let header = UDPHeader(
-        sourcePort: isError ? theirs : ours, destinationPort: isError ? ours : theirs,
-        payloadByteCount: packet.count)
-      packet.prepend(UDPHeader.byteCount)
-      var bytes = packet.mutableBytes
-      header.emit(into: &bytes)
-      InternetChecksum.seal(
-        &bytes, at: UDPHeader.checksumOffset, source: source, destination: destination, protocol: .udp)
-      if !isError { sockets.counters.datagramsSent.increment() }
-      var datagram: Packet? = packet
-      sockets.withInternet { internet in
-        guard let packet = datagram.take() else { return }
-        if let reason = outgoing.reason {
-          return internet.reject(packet, from: destination, to: source, protocol: .udp, reason, &cx)
-        }
-        _ = internet.send(packet, from: source, to: destination, protocol: .udp, route: route, &cx)
+      let ends = Ends(source: source, destination: destination, ports: ports)
+      if outgoing == .datagram || outgoing == .echoReply {
+        send(packet, ends, isEcho: isEcho, by: route, sockets, &cx)
+      } else {
+        refuse(packet, outgoing, ends, isEcho: isEcho, sockets, &cx)
       }
     } else {
       sockets.counters.datagramsUnroutable.increment()
@@ -224,6 +250,78 @@ public final class DatagramSocket: AnySocket {
     if route == nil { datagram.report(.networkUnreachable, &cx) }
     datagram.freeSpace { cx.wake($0) }
     datagram.release()
+  }
+
+  /// Where something goes, and from where.
+  private struct Ends {
+    let source: IPAddress
+    let destination: IPAddress
+    /// Ours, and theirs below; of an echo its identifier and its number.
+    let ports: UInt32
+    var ours: UInt16 { UInt16(ports >> 16) }
+    var theirs: UInt16 { UInt16(truncatingIfNeeded: ports) }
+  }
+
+  private static func send(
+    _ packet: consuming Packet, _ ends: Ends, isEcho: Bool, by route: RouteDecision,
+    _ sockets: SocketContextRef, _ cx: inout SoftInterrupt
+  ) {
+    if isEcho {
+      TransparentInput.finishEcho(
+        &packet, isRequest: false, identifier: ends.ours, sequence: ends.theirs, from: ends.source,
+        to: ends.destination)
+    } else {
+      sockets.counters.datagramsSent.increment()
+      finish(&packet, from: ends.ours, to: ends.theirs, ends.source, ends.destination)
+    }
+    let number: IPProtocol = !isEcho ? .udp : ends.destination.isIPv4 ? .icmpv4 : .icmpv6
+    var datagram: Packet? = packet
+    sockets.withInternet { internet in
+      guard let packet = datagram.take() else { return }
+      _ = internet.send(
+        packet, from: ends.source, to: ends.destination, protocol: number, inFragments: true, route: route,
+        &cx)
+    }
+  }
+
+  private static func refuse(
+    _ packet: consuming Packet, _ outgoing: Outgoing, _ ends: Ends, isEcho: Bool, _ sockets: SocketContextRef,
+    _ cx: inout SoftInterrupt
+  ) {
+    guard packet.count == RefusalDetail.byteCount else { return }
+    let detail = RefusalDetail(packet.bytes)
+    guard let reason = outgoing.reason(mtu: detail.mtu) else { return }
+    packet.trimFront(RefusalDetail.byteCount)
+    // What is quoted came the other way.
+    if isEcho {
+      TransparentInput.finishEcho(
+        &packet, isRequest: true, identifier: ends.ours, sequence: ends.theirs, from: ends.destination,
+        to: ends.source)
+    } else {
+      finish(&packet, from: ends.theirs, to: ends.ours, ends.destination, ends.source)
+    }
+    let number: IPProtocol = !isEcho ? .udp : ends.destination.isIPv4 ? .icmpv4 : .icmpv6
+    var refused: Packet? = packet
+    sockets.withInternet { internet in
+      guard let packet = refused.take() else { return }
+      internet.reject(
+        packet, from: ends.destination, to: ends.source, protocol: number, reason, reporter: detail.reporter,
+        &cx)
+    }
+  }
+
+  /// The UDP header in front of what the packet has, with the checksum of all of it.
+  private static func finish(
+    _ packet: inout Packet, from port: UInt16, to other: UInt16, _ source: IPAddress, _ destination: IPAddress
+  ) {
+    let header = UDPHeader(sourcePort: port, destinationPort: other, payloadByteCount: packet.totalCount)
+    packet.prepend(UDPHeader.byteCount)
+    var bytes = packet.mutableBytes
+    header.emit(into: &bytes)
+    let sum = packet.checksum(source: source, destination: destination, protocol: .udp)
+    var sealed = packet.mutableBytes
+    // Zero says that there is none (RFC 768).
+    sealed.set(sum == 0 ? 0xFFFF : sum, at: UDPHeader.checksumOffset)
   }
 
   /// Whether a receive would not wait.

@@ -237,7 +237,8 @@ enum SocketInput {
     let sockets = SocketContextRef(cx)
     var packet = packet
     sockets.counters.datagramsReceived.increment()
-    guard let header = try? UDPHeader.parse(packet.bytes), header.destinationPort != 0 else {
+    guard let header = UDPHeader.parse(packet.bytes, of: packet.totalCount), header.destinationPort != 0
+    else {
       sockets.counters.datagramsMalformed.increment()
       return
     }
@@ -256,10 +257,14 @@ enum SocketInput {
     }
     let binding = BindingKey(address: destination, port: header.destinationPort, protocol: .udp)
     let from = SocketAddress(source, port: header.sourcePort)
-    let bound = sockets.isForeign(destination) ? nil : sockets.datagram(binding, from: from)
+    let isForAll = !packet.metadata.flags.isDisjoint(with: [.linkBroadcast, .linkMulticast])
+    let bound = !isForAll && sockets.isForeign(destination) ? nil : sockets.datagram(binding, from: from)
     if bound == nil, let hearer = TransparentInput.hearer(packet, sockets) {
       guard TransparentInput.mayHear(packet, sockets) else { return }
-      return hearer.arrive(packet, header, &cx)
+      if TransparentInput.isAtItsEnd(packet), sockets.isForeign(destination) {
+        return TransparentInput.rejectAtEnd(packet, sockets, &cx)
+      }
+      return hearer.arrive(packet, from: header.sourcePort, to: header.destinationPort, &cx)
     }
     guard let datagram = bound else {
       sockets.counters.datagramsWithoutSocket.increment()
@@ -268,6 +273,6 @@ enum SocketInput {
         if let packet = refused.take() { internet.reject(packet, .portUnreachable, &cx) }
       }
     }
-    datagram.arrive(packet, header, &cx)
+    datagram.arrive(packet, from: header.sourcePort, to: header.destinationPort, &cx)
   }
 }

@@ -75,6 +75,9 @@ enum TransparentInput {
       return sockets.send(reply, arrived.key, &cx)
     case .open: break
     }
+    if isAtItsEnd(packet), sockets.isForeign(arrived.key.localAddress) {
+      return rejectAtEnd(packet, sockets, &cx)
+    }
     guard unsafe !state.pointee.requests.isClosed else {
       return SocketInput.refuse(arrived.segment, payloadCount: arrived.payloadCount, arrived.key, &cx)
     }

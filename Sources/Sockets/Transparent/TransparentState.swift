@@ -28,6 +28,8 @@ struct TransparentState: ~Copyable {
   let reader: UnsafeMutablePointer<WaitPair>
   /// (a) The datagram socket that hears what is for others, as an address; 0: none.
   let datagrams = AtomicWord(0)
+  /// (a) The same for echo requests.
+  let echoes = AtomicWord(0)
 
   init(_ configuration: TransparentConfiguration) {
     requestLimit = min(max(configuration.requestLimit, 1), 65_536)

@@ -51,3 +51,8 @@ extension IPv4Address: LosslessStringConvertible {
     "\(rawValue >> 24).\(rawValue >> 16 & 255).\(rawValue >> 8 & 255).\(rawValue & 255)"
   }
 }
+
+extension IPv4Address: Comparable {
+  /// As numbers.
+  @inlinable public static func < (left: Self, right: Self) -> Bool { left.rawValue < right.rawValue }
+}

@@ -68,6 +68,17 @@
       payloadByteCount: view.bytes.byteCount - byteCount)
   }
 
+  /// Parses the header of a datagram of `total` bytes, of which the first are at hand. Nil: they are no such.
+  @inlinable
+  public static func parse(_ datagram: RawSpan, of total: Int) -> UDPHeader? {
+    guard datagram.byteCount >= byteCount else { return nil }
+    let length = Int(datagram.uint16(at: 4))
+    guard length >= byteCount, length <= total else { return nil }
+    return UDPHeader(
+      sourcePort: datagram.uint16(at: 0), destinationPort: datagram.uint16(at: 2),
+      payloadByteCount: length - byteCount)
+  }
+
   /// Bytes that `emit` writes.
   @inlinable public var byteCount: Int { Self.byteCount }
 
