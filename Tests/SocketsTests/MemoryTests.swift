@@ -185,7 +185,7 @@ extension Host {
           #expect(sockets.memory.state == state)
         }
         func admits(_ bytes: Int, isAhead: Bool = false) -> Bool {
-          guard connection.admit(bytes, beside: 0, isAhead: isAhead, pool: cx.pool, sockets) else {
+          guard connection.admit(bytes, beside: 0, isAhead: isAhead, isPoolLow: cx.pool.isLow, sockets) else {
             return false
           }
           connection.settleReceived(bytes, sockets)
