@@ -153,6 +153,10 @@ import Wire
   private func send(_ frame: [UInt8], _ virtual: VirtualSwitch) {
     #expect(unsafe write(virtual.device.descriptor(queue: 0)!, frame, frame.count) == frame.count)
   }
+  /// Until so many guests are plugged in: what is sent before, those who come later do not hear.
+  private func wait(_ virtual: VirtualSwitch, ports: Int) {
+    while virtual.statistics.ports != UInt64(ports) { sched_yield() }
+  }
   private func make(_ endpoints: [SwitchEndpoint], mtu: Int = 1500) throws -> VirtualSwitch {
     try VirtualSwitch(
       taking: SwitchSockets(endpoints, gateway: Self.gateway, mtu: mtu), addresses: [IPAddress("10.0.2.2")!])
@@ -197,6 +201,7 @@ import Wire
     let path = Self.path()
     let virtual = try make([.stream(path: path)])
     let (one, two) = (Guest(path), Guest(path))
+    wait(virtual, ports: 2)
     one.send(Self.frame(from: Self.station(1), [1]))
     #expect(two.receive() == Self.frame(from: Self.station(1), [1]))
     two.send(Self.frame(from: Self.station(1), [2]))
@@ -242,6 +247,7 @@ import Wire
     let path = Self.path()
     let virtual = try make([.stream(path: path)])
     let (silent, other) = (Guest(path), Guest(path))
+    wait(virtual, ports: 2)
     silent.send(Self.frame(from: Self.station(1)))
     #expect(other.receive() == Self.frame(from: Self.station(1)))
     other.send(Self.frame(from: Self.station(2)))

@@ -105,19 +105,18 @@ final class SwitchEnding: Sendable {
     let listener = sockets.listeners[index].descriptor
     switch sockets.endpoints[index] {
     case .stream, .tcp:
-      let made = sluice_tcp_accept(listener)
-      guard made >= 0 else { return }
-      guard let slot = freeSlot() else {
-        counters.refused.increment()
-        close(made)
-        return
+      for _ in 0..<Self.batch {
+        let made = sluice_tcp_accept(listener)
+        guard made >= 0 else { return }
+        guard let slot = freeSlot(),
+          sluice_epoll_add_edges(epoll, made, Self.firstPort + UInt32(slot)) == 0
+        else {
+          counters.refused.increment()
+          close(made)
+          continue
+        }
+        occupy(slot, SwitchPort(made, .stream, frameLimit: sockets.frameLimit))
       }
-      guard sluice_epoll_add_edges(epoll, made, Self.firstPort + UInt32(slot)) == 0 else {
-        counters.refused.increment()
-        close(made)
-        return
-      }
-      occupy(slot, SwitchPort(made, .stream, frameLimit: sockets.frameLimit))
     case .datagrams: readDatagrams(listener, isUnix: true)
     case .udp: readDatagrams(listener, isUnix: false)
     }
