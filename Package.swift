@@ -104,7 +104,7 @@ let targets: [Target] = [
       "Exclusion",
     ]),
   tests("SimulationTests", ["Chance", "Simulation", "Timing", "Buffers", "Wire"]),
-  tests("ForwardingTests", ["CLinux", "Forwarding", "Sluice", "Sockets", "Devices", "Wire"]),
+  tests("ForwardingTests", ["CLinux", "Forwarding", "Sluice", "Sockets", "Devices", "Timing", "Wire"]),
   tests("BenchmarksTests", ["Benchmarks"]),
   tests(
     "CommandTests",

@@ -63,6 +63,8 @@ int sluice_udp_connect(const uint8_t *address, int length, uint16_t port, const 
   int family = length == 4 ? AF_INET : AF_INET6;
   int made = socket(family, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_UDP);
   if (made < 0) return -errno;
+  // So that each error is told with who says so. Without it only the hard ones are.
+  (void)sluice_keep_network_errors(made, length == 4);
   int result = bind_source(made, source, length);
   if (result == 0) result = sluice_udp_turn(made, address, length, port);
   if (result == 0) return made;

@@ -22,6 +22,8 @@ final class ForwardLoop {
   let outboundCounters: ForwardCounters
   /// Carries datagrams; nil: none are heard.
   private(set) var datagrams: DatagramCarrier?
+  /// Carries echo requests; nil: none are heard.
+  private var echoes: EchoCarrier?
   /// Who says what is to be forwarded; nil: nobody.
   private var control: ControlConnections?
   /// Nobody else has it: the turn at its point is ours from the beginning to the end.
@@ -74,15 +76,19 @@ final class ForwardLoop {
   static let timerToken = UInt32.max
   /// Of the control's listener, and behind it of its connections.
   static let controlToken: UInt32 = 1 << 28
+  /// Of sequences of echo requests, from this on.
+  static let firstEchoToken: UInt32 = 1 << 25
   /// At the event queue: no connection's.
   static let datagramToken = UInt64.max
+  static let echoToken = UInt64.max - 1
 
   /// Takes over `epoll`, which watches the bell and the listeners, and `timer`, which it watches too; -1: there is none.
   init(
     epoll: Int32, timer: Int32 = -1, bell: Bell, table: ForwardTable, guest: ForwardGuest, layer: SocketLayer,
     limit: Int,
     counters: ForwardCounters, outbound: OutboundPolicy?, _ outboundCounters: ForwardCounters,
-    _ datagramCounters: DatagramCounters, inbound: DatagramCounters, control: ForwardControl?
+    _ datagramCounters: DatagramCounters, inbound: DatagramCounters, _ echoCounters: EchoCounters,
+    control: ForwardControl?
   ) {
     self.epoll = epoll
     self.timer = timer
@@ -94,7 +100,7 @@ final class ForwardLoop {
     self.counters = counters
     self.outbound = outbound
     self.outboundCounters = outboundCounters
-    queue = layer.makeEventQueue(limit: limit + (outbound?.limit ?? 0) + 1)
+    queue = layer.makeEventQueue(limit: limit + (outbound?.limit ?? 0) + 2)
     spare = fcntl(epoll, F_DUPFD_CLOEXEC, 0)
     if let outbound, let socket = layer.openTransparentDatagrams() {
       datagrams = DatagramCarrier(
@@ -103,6 +109,10 @@ final class ForwardLoop {
       // A queue that was just made has room.
       try? queue.add(
         .datagram(socket), for: [.readable, .writable], trigger: .edge, token: Self.datagramToken)
+    }
+    if let outbound, let heard = layer.openTransparentEchoes() {
+      echoes = EchoCarrier(heard, outbound, epoll: epoll, firstToken: Self.firstEchoToken, echoCounters)
+      try? queue.add(.datagram(heard.socket), for: .readable, trigger: .edge, token: Self.echoToken)
     }
     self.control = control.flatMap { ControlConnections($0, epoll: epoll, firstToken: Self.controlToken) }
   }
@@ -149,6 +159,7 @@ final class ForwardLoop {
     takeRequests()
     advance(atMost: bytes)
     if let datagrams { unsafe datagrams.advance(scratch, now: layer.now) }
+    if let echoes { unsafe echoes.advance(scratch, now: layer.now) }
     if !isAccepting, mayAccept { setAccepting(true) }
   }
 
@@ -173,6 +184,10 @@ final class ForwardLoop {
       for event in found.events {
         if event.token == Self.datagramToken {
           datagrams?.hear(event)
+          continue
+        }
+        if event.token == Self.echoToken {
+          echoes?.hear(event)
           continue
         }
         let slot = Int(event.token & 0xFFFF_FFFF)
@@ -227,6 +242,12 @@ final class ForwardLoop {
       if datagrams.hasMore { return 0 }
       if let deadline = datagrams.nextDeadline { limit = UInt64(max(1, (deadline - layer.now).count)) }
     }
+    if let echoes {
+      if echoes.hasMore { return 0 }
+      if let deadline = echoes.nextDeadline {
+        limit = min(limit, UInt64(max(1, (deadline - layer.now).count)))
+      }
+    }
     guard waitForRequests() else { return 0 }
     if ticket == nil {
       let published = queue.point.waiter.publish(need: 1, bell.eventTarget())
@@ -262,7 +283,8 @@ final class ForwardLoop {
       wakesAt = .distantFuture
     case 1..<Self.firstSlotToken: hear(listener: Int(ready.token) - 1)
     case Self.controlToken...: control?.hear(token: ready.token, self)
-    case Self.firstDatagramToken...: datagrams?.hear(token: ready.token)
+    case Self.firstDatagramToken..<Self.firstEchoToken: datagrams?.hear(token: ready.token)
+    case Self.firstEchoToken...: echoes?.hear(token: ready.token)
     default:
       let slot = Int(ready.token - Self.firstSlotToken)
       // It may have ended earlier in this batch, and its slot be somebody else's: whom false news do no harm.
@@ -339,6 +361,8 @@ final class ForwardLoop {
     endRequests()
     datagrams?.end()
     datagrams = nil
+    echoes?.end()
+    echoes = nil
     queue.close()
   }
 }

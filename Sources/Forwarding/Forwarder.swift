@@ -24,8 +24,10 @@ public final class Forwarder: Sendable {
   private let inboundCounters: DatagramCounters
   /// Where it is told what else to forward.
   private let control: ForwardControl?
+  private let echoCounters: EchoCounters
   private let outboundLimit: Int
   private let datagramLimit: Int
+  private let echoLimit: Int
   private let limit: Int
   private let account: WakeAccount
   private let isStopped = AtomicWord(0)
@@ -101,14 +103,17 @@ public final class Forwarder: Sendable {
     outboundCounters = ForwardCounters()
     datagramCounters = DatagramCounters()
     inboundCounters = DatagramCounters()
+    echoCounters = EchoCounters()
     let outbound = outbound.map { wanted in
       var policy = wanted
       policy.limit = min(max(wanted.limit, 1), 60_000)
       policy.datagramLimit = min(max(wanted.datagramLimit, 1), 60_000)
+      policy.echoLimit = min(max(wanted.echoLimit, 1), 1000)
       return policy
     }
     outboundLimit = outbound?.limit ?? 0
     datagramLimit = outbound?.datagramLimit ?? 0
+    echoLimit = outbound?.echoLimit ?? 0
     do throws(PortForwardError) {
       try Self.watch(bell.descriptor, ForwardLoop.bellToken, epoll)
       for case (let slot, let socket?) in table.sockets.enumerated() {
@@ -121,13 +126,13 @@ public final class Forwarder: Sendable {
     }
     let (bell, opened, limit, layer) = (bell, table, self.limit, stack.layer)
     let (counters, outboundCounters, policy) = (counters, outboundCounters, outbound)
-    let (datagramCounters, inboundCounters) = (datagramCounters, inboundCounters)
+    let (datagramCounters, inboundCounters, echoCounters) = (datagramCounters, inboundCounters, echoCounters)
     account = layer.wakeAccount
     let make = { @Sendable (timer: Int32) in
       ForwardLoop(
         epoll: epoll, timer: timer, bell: bell, table: opened, guest: guest, layer: layer, limit: limit,
         counters: counters, outbound: policy, outboundCounters, datagramCounters, inbound: inboundCounters,
-        control: control)
+        echoCounters, control: control)
     }
     guard let resident else {
       do throws(SystemFailure) {
@@ -187,6 +192,8 @@ public final class Forwarder: Sendable {
   public var inboundDatagramStatistics: DatagramStatistics {
     DatagramStatistics(inboundCounters, limit: limit)
   }
+  /// What was carried of echo requests. Any thread.
+  public var echoStatistics: EchoStatistics { EchoStatistics(echoCounters, limit: echoLimit) }
   /// What was carried in. Any thread.
   public var statistics: ForwardStatistics {
     ForwardStatistics(counters, limit: limit, listeners: Int(counters.listeners.value))

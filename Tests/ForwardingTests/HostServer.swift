@@ -35,8 +35,10 @@ final class HostServer {
   }
 
   /// Sends the next datagram back, twice as long.
-  func answerTwice() throws {
-    var bytes = [UInt8](repeating: 0, count: 2048)
+  func answerTwice() throws { try answer { $0 + $0 } }
+  /// Answers the next datagram.
+  func answer(_ make: ([UInt8]) -> [UInt8]) throws {
+    var bytes = [UInt8](repeating: 0, count: 65_536)
     var name = sockaddr_in()
     var size = socklen_t(MemoryLayout.size(ofValue: name))
     let descriptor = descriptor
@@ -44,7 +46,7 @@ final class HostServer {
       let peer = unsafe address.baseAddress!.assumingMemoryBound(to: sockaddr.self)
       let count = unsafe recvfrom(descriptor, &bytes, bytes.count, 0, peer, &size)
       if count < 0 { return count }
-      let answer = Array(bytes[..<count] + bytes[..<count])
+      let answer = make(Array(bytes[..<count]))
       return unsafe sendto(descriptor, answer, answer.count, 0, peer, size)
     }
     if sent < 0 { throw HostClient.Failure(errno: errno) }

@@ -213,6 +213,22 @@ import Wire
     }
   }
 
+  /// In fragments over the guest's link, both ways, up to the largest that there is.
+  @Test(arguments: [1472, 1473, 9000, 65_507]) func largeDatagramsPass(size: Int) async throws {
+    try await withGuest { guest, forwarder in
+      let server = try HostServer(isDatagram: true)
+      let socket = try await guest.bind(to: SocketAddress("[::]:0")!)
+      let bytes = (0..<size).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
+      for _ in 0..<2 {
+        try await socket.send(bytes, to: host(server))
+        try server.answer { $0.reversed() }
+        #expect(try await socket.receive().bytes == bytes.reversed())
+      }
+      #expect(forwarder.datagramStatistics.toHost == 2 && forwarder.datagramStatistics.toGuest == 2)
+      socket.close()
+    }
+  }
+
   @Test func flowsBeyondTheLimitGiveWay() async throws {
     try await withGuest(.context, { $0.datagramLimit = 2 }) { guest, forwarder in
       let server = try HostServer(isDatagram: true)

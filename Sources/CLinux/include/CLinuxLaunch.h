@@ -136,7 +136,3 @@ void sluice_launch_close(struct sluice_launch *launch);
 int sluice_signals_begin(void);
 /// Restores what sluice_signals_begin found.
 void sluice_signals_end(void);
-
-/// Gives up every capability but NET_BIND_SERVICE, and what programs that are executed could gain. For this thread and those
-/// that it starts from now on. 0 or a negative errno.
-int sluice_privileges_drop(void);

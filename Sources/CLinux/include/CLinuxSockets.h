@@ -95,3 +95,35 @@ int sluice_frames_pair(int *pair);
 int sluice_interface_address(const char *name, int length, uint8_t *address);
 /// A descriptor that is readable once the process has ended, or a negative errno.
 int sluice_process_open(int process);
+
+// --- echo requests, and what the network says
+
+/// An ICMP socket for echo requests to an address (net.ipv4.ping_group_range says who may have one), connected to it. A
+/// negative errno: -EACCES, -EPERM where it may not be had.
+int sluice_echo_connect(const uint8_t *address, int length);
+/// Sends a request with this number and data; its identifier is the kernel's. Bytes of data, or a negative errno.
+ssize_t sluice_echo_send(int socket, int is_ipv4, uint16_t sequence, const void *bytes, size_t count);
+/// The next answer: bytes of data, at most `capacity`, and its number. -EAGAIN: none; -EBADMSG: a message that is none.
+ssize_t sluice_echo_receive(int socket, int is_ipv4, uint16_t *sequence, void *bytes, size_t capacity);
+/// Hops that what is sent from now on may go; 0: as many as usual. 0 or a negative errno.
+int sluice_hop_limit(int socket, int is_ipv4, int hops);
+/// What the network says of what was sent is kept for sluice_network_error_next. 0 or a negative errno.
+int sluice_keep_network_errors(int socket, int is_ipv4);
+
+/// What the network, or this machine, said of something that was sent.
+struct sluice_network_error {
+  /// An errno.
+  int error;
+  /// ICMP's, of the address's family; both 0 if this machine says so.
+  uint8_t type, code, is_icmp;
+  /// 4 or 16 bytes of who says so; 0: it is not known.
+  uint8_t reporter_length;
+  uint8_t reporter[16];
+  /// With EMSGSIZE: the largest packet that the path takes.
+  uint32_t mtu;
+  /// The first bytes of what was sent, behind its transport header or, of an echo request, with it.
+  uint8_t quoted[8];
+  uint8_t quoted_length;
+};
+/// The oldest one, which this takes away. 0, or -EAGAIN: there is none.
+int sluice_network_error_next(int socket, struct sluice_network_error *found);

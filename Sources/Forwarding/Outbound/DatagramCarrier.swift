@@ -30,6 +30,8 @@ final class DatagramCarrier {
   private static let batch = 256
   /// Answers of one flow that are carried in a row.
   private static let flowBatch = 32
+  /// Memory that datagrams may occupy which wait to be carried on: some 60 of the largest.
+  private static let waitingBytes = 4 << 20
   /// How long a server may take before another is asked.
   private static let serverPatience = Nanoseconds.seconds(2)
 
@@ -44,6 +46,7 @@ final class DatagramCarrier {
     self.epoll = epoll
     self.firstToken = firstToken
     self.counters = counters
+    socket.setReceiveLimit(Self.waitingBytes)
   }
 
   // MARK: News
@@ -93,7 +96,7 @@ final class DatagramCarrier {
         if inbound.has(name) {
           unsafe inbound.carryToHost(bytes, name, now)
         } else {
-          unsafe carry(bytes, name, now)
+          unsafe carry(bytes, name, hopLimit: datagram.hopLimit, now)
         }
       case .failure(.wouldBlock), .failure(.closed):
         isReadable = false
@@ -103,7 +106,9 @@ final class DatagramCarrier {
     }
   }
 
-  private func carry(_ bytes: UnsafeRawBufferPointer, _ name: DatagramFlow.Name, _ now: Instant) {
+  private func carry(
+    _ bytes: UnsafeRawBufferPointer, _ name: DatagramFlow.Name, hopLimit: UInt8, _ now: Instant
+  ) {
     if policy.isNameServer(name.destination), let answer = unsafe policy.names.answer(bytes) {
       counters.namesAnswered.increment()
       return unsafe answer.withUnsafeBytes { unsafe send($0, name) }
@@ -115,6 +120,7 @@ final class DatagramCarrier {
     {
       turn(flow)
     }
+    flow.passHops(hopLimit)
     var sent = unsafe sluice_tcp_send(flow.descriptor, bytes.baseAddress, bytes.count)
     // What an earlier one met is told first, and this one has not gone.
     if sent < 0, sent != -Int(EAGAIN), sent != -Int(EMSGSIZE) {
@@ -151,7 +157,8 @@ final class DatagramCarrier {
     guard descriptor >= 0 else {
       counters.droppedToHost.increment()
       switch ConnectionVerdict(errno: -descriptor) {
-      case .networkUnreachable, .hostUnreachable: refuse(.hostUnreachable, name)
+      case .networkUnreachable: refuse(.networkUnreachable, name)
+      case .hostUnreachable: refuse(.hostUnreachable, name)
       case .prohibited: refuse(.prohibited, name)
       case .accept, .reset, .drop: break
       }
@@ -206,6 +213,7 @@ final class DatagramCarrier {
       let count = unsafe sluice_tcp_receive(flow.descriptor, scratch.baseAddress, scratch.count)
       if count == -Int(EAGAIN) {
         flow.isReadable = false
+        _ = tellErrors(flow)
         return
       }
       guard count >= 0 else {
@@ -225,18 +233,27 @@ final class DatagramCarrier {
     }
   }
 
-  /// The network said something about what was sent: the guest hears it.
+  /// The network said something about what was sent: the guest hears it, and who says so where the socket knows.
   private func fail(_ errno: Int32, _ flow: DatagramFlow) {
-    switch errno {
-    case ECONNREFUSED: refuse(.portUnreachable, flow.name)
-    case EHOSTUNREACH, ENETUNREACH: refuse(.hostUnreachable, flow.name)
-    case EACCES, EPERM: refuse(.prohibited, flow.name)
-    default: break
-    }
+    if tellErrors(flow) { return }
+    if let refusal = DatagramRefusal(errno: errno) { refuse(refusal, flow.name) }
   }
-  private func refuse(_ refusal: DatagramRefusal, _ name: DatagramFlow.Name) {
+  /// False: nothing was kept.
+  private func tellErrors(_ flow: DatagramFlow) -> Bool {
+    var isTold = false
+    while let report = NetworkError.next(flow.descriptor) {
+      isTold = true
+      if let error = report.error { refuse(error.refusal, flow.name, reporter: error.reporter) }
+    }
+    return isTold
+  }
+  private func refuse(
+    _ refusal: DatagramRefusal, _ name: DatagramFlow.Name, reporter: IPAddress? = nil
+  ) {
     // Without room nothing is said: the guest asks again.
-    if case .success = socket.tryRefuse(refusal, from: name.guest, to: name.destination) {
+    if case .success = socket.tryRefuse(
+      refusal, from: name.guest, to: name.destination, reporter: reporter)
+    {
       counters.unreachable.increment()
     }
   }

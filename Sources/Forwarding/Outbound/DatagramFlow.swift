@@ -19,6 +19,8 @@ final class DatagramFlow {
   var server = 0
   /// Who began it, if somebody outside did, at a socket that others use as well.
   var client: InboundDatagrams.Client?
+  /// Hops that its host's socket was told; 0: as many as usual.
+  var hopLimit: UInt8 = 0
   /// The outside has answered.
   var isAnswered = false
   /// The host's socket may have something.
@@ -35,6 +37,19 @@ final class DatagramFlow {
     self.name = name
     self.descriptor = descriptor
     self.asksForNames = asksForNames
+  }
+}
+
+extension DatagramFlow {
+  /// A hop limit below this is somebody's who counts hops, and is passed on, less the one to here; others are this host's.
+  private static var probing: UInt8 { 33 }
+
+  /// Makes what is sent next go so many hops, as it came to us.
+  func passHops(_ came: UInt8) {
+    let hops = came < Self.probing ? max(2, came) - 1 : 0
+    guard hops != hopLimit else { return }
+    hopLimit = hops
+    _ = sluice_hop_limit(descriptor, name.destination.address.isIPv4 ? 1 : 0, Int32(hops))
   }
 }
 

@@ -6,9 +6,12 @@ public enum HostResolvers {
   /// As many as libc asks.
   private static let limit = 3
 
+  /// The servers of this host, as they were when somebody first asked: who gives files up (`Confinement`) asks before.
+  public static let ofThisHost = read("/etc/resolv.conf")
+
   /// The servers that a file names, oldest first; what cannot be read names none, and then it is this host itself, as for
   /// libc.
-  public static func read(_ path: String = "/etc/resolv.conf") -> [SocketAddress] {
+  static func read(_ path: String) -> [SocketAddress] {
     var text: [UInt8] = []
     if let file = unsafe fopen(path, "re") {
       defer { unsafe fclose(file) }

@@ -27,7 +27,7 @@ public struct NameTable: Sendable {
   }
 
   /// A name as labels with their lengths, in small letters.
-  private static func wire(_ name: String) -> [UInt8]? {
+  static func wire(_ name: String) -> [UInt8]? {
     var wire: [UInt8] = []
     let trimmed = name.hasSuffix(".") ? name.dropLast() : Substring(name)
     for label in trimmed.split(separator: ".", omittingEmptySubsequences: false) {

@@ -72,6 +72,10 @@ public struct OutboundPolicy: Sendable {
   public var datagramPatience = Nanoseconds.seconds(120)
   /// The same for a flow that had no answer yet.
   public var silentDatagramPatience = Nanoseconds.seconds(30)
+  /// Sequences of echo requests carried at once, 1...1,000; beyond that the one that was silent for longest gives way.
+  public var echoLimit = 64
+  /// How long a sequence of echo requests is kept after something has passed.
+  public var echoPatience = Nanoseconds.seconds(30)
   /// Names that are answered here, before a resolver is asked.
   public var names = NameTable()
   /// Addresses of the gateway. What it does not serve itself nobody has, unless ``reachesHostLoopback``.

@@ -31,11 +31,6 @@ struct Gateway {
     plan.hasServices = !isCompatible
     plan.servesNames = !options.disableDns
     plan.sources = try options.sources()
-    // The namespaces were entered; from here on sockets are all that is needed. Before there are threads.
-    let refusal = sluice_privileges_drop()
-    if refusal != 0 {
-      throw Failure("privileges cannot be given up: \(unsafe String(cString: strerror(-refusal))).")
-    }
     let served = try ServedNetwork(plan, serving, capture: capture, isQuiet: options.quiet)
     report(plan, attached, serving)
     tellReady()

@@ -40,6 +40,13 @@ struct OutboundOptions: ParsableArguments {
   @Flag(help: "Serve no status page on port 80 of the gateway.")
   var noStatus = false
 
+  @Flag(
+    help: ArgumentHelp(
+      "Do not give up files, privileges and system calls that serving needs no more (Documentation/Security.md)."
+    )
+  )
+  var noSandbox = false
+
   mutating func validate() throws {
     guard (1...60_000).contains(outboundLimit) else {
       throw ValidationError("--outbound-limit is from 1 to 60000, not \(outboundLimit).")

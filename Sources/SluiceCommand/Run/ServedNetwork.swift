@@ -18,6 +18,8 @@ final class ServedNetwork {
     var hasIPv6 = true
     /// The gateway's own services: echo, discard, chargen, the status page.
     var hasServices = true
+    /// The one process that is sent signals; nil: none.
+    var signalled: Int32?
     /// 10.0.2.3 answers for names.
     var servesNames = true
     /// Where guests plug in, if they do.
@@ -33,10 +35,14 @@ final class ServedNetwork {
 
   /// Serves from now on; the link may be in use already.
   init(
-    _ plan: Plan, _ options: ServingOptions, capture: PacketCapture?, isQuiet: Bool
+    _ plan: Plan, _ options: ServingOptions, capture: PacketCapture?, isQuiet: Bool, isVerbose: Bool = false
   ) throws {
     // All that this process may not be able to open later comes first.
     let (sockets, control) = try Self.sockets(plan, options)
+    if !options.outbound.noSandbox {
+      Sandbox.enter(
+        signalled: plan.signalled, keepsLowPorts: control != nil, isQuiet: isQuiet, isVerbose: isVerbose)
+    }
     let stack = try Self.stack(plan, options, capture)
     self.stack = stack
     // It settles on the stack's context before that runs.
@@ -112,7 +118,7 @@ final class ServedNetwork {
     configuration.interfaces = [
       StackInterface(
         plan.device, addresses: prefixes, capture: capture, acceptsForeignDestinations: true,
-        transmit: TransmitConfiguration(discipline: options.qdisc.choice))
+        transmit: TransmitConfiguration(discipline: options.qdisc.choice), isGuarded: true)
     ]
     do throws(StackError) {
       let stack = try Stack(configuration)
@@ -168,7 +174,7 @@ final class ServedNetwork {
       if plan.servesNames {
         policy.nameServers = [IPAddress(network.ipv4NameServer), IPAddress(network.ipv6NameServer)]
       }
-      policy.resolvers = HostResolvers.read()
+      policy.resolvers = HostResolvers.ofThisHost
       policy.reachesHostLoopback = options.outbound.hostLoopback
       policy.rules = options.outbound.rules
       policy.names = options.outbound.names

@@ -24,9 +24,11 @@ struct Session {
       try IsolatedCommand.launch(options.command, network: network, link: options.link.choice)
     }
     report(command)
-    let plan = ServedNetwork.Plan(
+    var plan = ServedNetwork.Plan(
       network: network, device: command.device, link: command.link.rawValue, hasIPv6: command.hasIPv6)
-    let served = try ServedNetwork(plan, serving, capture: capture, isQuiet: options.quiet)
+    plan.signalled = command.keeperIdentifier
+    let served = try ServedNetwork(
+      plan, serving, capture: capture, isQuiet: options.quiet, isVerbose: options.verbose)
     defer { served.forwarder.stop() }
     command.start()
     let status = try translated { () throws(LaunchError) in try command.wait(forwarding: signals) }

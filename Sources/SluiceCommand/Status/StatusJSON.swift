@@ -30,6 +30,7 @@ extension Status {
       document["datagrams"] = Self.json(datagrams)
       document["inboundDatagrams"] = Self.json(inboundDatagrams)
       if let guests { document["switch"] = Self.json(guests) }
+      document["echoes"] = Self.json(echoes)
       document["process"] = .object { $0["descriptors"] = descriptors.map { .number($0) } ?? .null }
     }
   }
@@ -198,6 +199,20 @@ extension Status {
       $0["rogue"] = .number(guests.rogue)
       $0["malformed"] = .number(guests.malformed)
       $0["displaced"] = .number(guests.displaced)
+    }
+  }
+
+  private static func json(_ echoes: EchoStatistics) -> JSON {
+    .object {
+      $0["open"] = .number(echoes.open)
+      $0["limit"] = .number(echoes.limit)
+      $0["toHost"] = .number(echoes.toHost)
+      $0["toCommand"] = .number(echoes.toGuest)
+      $0["denied"] = .number(echoes.denied)
+      $0["unavailable"] = .number(echoes.unavailable)
+      $0["refused"] = .number(echoes.refused)
+      $0["evicted"] = .number(echoes.evicted)
+      $0["dropped"] = .number(echoes.dropped)
     }
   }
 

@@ -1,5 +1,4 @@
 import Forwarding
-import Glibc
 import LinuxDevices
 import Sluice
 
@@ -32,20 +31,10 @@ final class StatusPage: Sendable {
       outbound: host.forwarder?.outboundStatistics ?? ForwardStatistics(),
       datagrams: host.forwarder?.datagramStatistics ?? DatagramStatistics(),
       inboundDatagrams: host.forwarder?.inboundDatagramStatistics ?? DatagramStatistics(),
+      echoes: host.forwarder?.echoStatistics ?? EchoStatistics(),
       guests: host.virtualSwitch?.statistics, uptime: Int(uptime.components.seconds),
       link: host.link, streams: host.streams?.statistics ?? [],
-      descriptors: Self.descriptors())
-  }
-
-  /// Open descriptors of this process; nil where /proc does not tell.
-  private static func descriptors() -> Int? {
-    guard let folder = unsafe opendir("/proc/self/fd") else { return nil }
-    defer { unsafe closedir(folder) }
-    var count = 0
-    while let entry = unsafe readdir(folder) {
-      if unsafe entry.pointee.d_name.0 != 46 { count += 1 }  // not . and ..
-    }
-    return count - 1  // the folder's own
+      descriptors: OpenDescriptors.count())
   }
 }
 
@@ -63,6 +52,7 @@ struct Status: Sendable {
   var datagrams: DatagramStatistics
   /// Datagrams that come from outside to ports of the host.
   var inboundDatagrams = DatagramStatistics()
+  var echoes = EchoStatistics()
   /// The switch that guests are on, if they are.
   var guests: SwitchStatistics?
   /// Seconds.
