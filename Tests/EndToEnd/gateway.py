@@ -387,7 +387,7 @@ def emulated(netdev, address, size):
 
 
 def qemu():
-    """A small Linux under emulation, which `machine` made in emulated/, plugs in by a stream, and another by datagrams."""
+    """A small Linux under emulation, which `machine` made in emulated/, plugs in by a stream and asks for its address; then another by datagrams."""
     body = hashlib.shake_256(b"sluice").digest(8 << 20)
 
     class Files(http.server.BaseHTTPRequestHandler):
@@ -406,9 +406,10 @@ def qemu():
         with gateway("--qemu", folder + "/q", "--qemu", "dgram:" + folder + "/d") as (process, close):
             stream = f"stream,id=n,server=off,addr.type=unix,addr.path={folder}/q"
             datagrams = f"dgram,id=n,local.type=unix,local.path={folder}/o,remote.type=unix,remote.path={folder}/d"
-            for netdev, address, size in ((stream, "10.0.2.50/24", 8 << 20), (datagrams, "10.0.2.51/24", 2 << 20)):
+            for netdev, address, size in ((stream, None, 8 << 20), (datagrams, "10.0.2.51/24", 2 << 20)):
                 console = emulated(netdev, address, size)
                 digest = hashlib.sha256(body[:size]).hexdigest()
+                expect(address or "LEASE 10.0.2.15" in console, f"an address by DHCP: {console}")
                 expect(f"DIGEST {digest}" in console, f"the file arrives whole: {console}")
             close()
             ends(process)

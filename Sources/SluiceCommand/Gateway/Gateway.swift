@@ -29,6 +29,9 @@ struct Gateway {
     plan.hasIPv6 = network.hasIPv6 && network.mtu >= 1280 && attached.mayHaveIPv6
     plan.guests = attached.guests
     plan.hasServices = !isCompatible
+    // What nobody configures asks for itself.
+    let isConfigured = attached.guests == nil && options.configure ?? !isCompatible
+    plan.servesConfiguration = serving.outbound.dhcp || !isConfigured
     plan.servesNames = !options.disableDns
     plan.sources = try options.sources()
     let served = try ServedNetwork(plan, serving, capture: capture, isQuiet: options.quiet)

@@ -42,6 +42,12 @@ struct OutboundOptions: ParsableArguments {
 
   @Flag(
     help: ArgumentHelp(
+      "Also serve DHCP and router advertisements on the link, for what the command starts and configures itself."
+    ))
+  var dhcp = false
+
+  @Flag(
+    help: ArgumentHelp(
       "Do not give up files, privileges and system calls that serving needs no more (Documentation/Security.md)."
     )
   )

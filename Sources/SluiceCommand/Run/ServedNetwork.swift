@@ -18,6 +18,8 @@ final class ServedNetwork {
     var hasIPv6 = true
     /// The gateway's own services: echo, discard, chargen, the status page.
     var hasServices = true
+    /// DHCP and router advertisements for who configures itself.
+    var servesConfiguration = false
     /// The one process that is sent signals; nil: none.
     var signalled: Int32?
     /// 10.0.2.3 answers for names.
@@ -31,6 +33,7 @@ final class ServedNetwork {
   let forwarder: Forwarder
   let services: ServiceHost
   private let virtualSwitch: VirtualSwitch?
+  private let addresses: AddressServer?
   private let watch: Task<Void, Never>?
 
   /// Serves from now on; the link may be in use already.
@@ -52,6 +55,7 @@ final class ServedNetwork {
     } catch {
       throw Failure("\(error)")
     }
+    addresses = try Self.addresses(plan, stack)
     virtualSwitch = try Self.virtualSwitch(plan)
     services = ServiceHost(
       stack: stack, limit: options.limit, link: plan.link, forwarder: forwarder,
@@ -73,6 +77,7 @@ final class ServedNetwork {
   /// Ends what is carried and the stack, and says what was wrong: what is still in use, if `isVerbose`, and what stood
   /// still, unless `isQuiet`.
   func stop(isQuiet: Bool, isVerbose: Bool) {
+    addresses?.stop()
     forwarder.stop()
     let links = stack.statistics(connectionLimit: 0).links
     let remains = stack.shutdown()
@@ -118,7 +123,8 @@ final class ServedNetwork {
     configuration.interfaces = [
       StackInterface(
         plan.device, addresses: prefixes, capture: capture, acceptsForeignDestinations: true,
-        transmit: TransmitConfiguration(discipline: options.qdisc.choice), isGuarded: true)
+        transmit: TransmitConfiguration(discipline: options.qdisc.choice), isGuarded: true,
+        advertising: plan.servesConfiguration && plan.hasIPv6 ? advertising(plan) : nil)
     ]
     do throws(StackError) {
       let stack = try Stack(configuration)
@@ -126,6 +132,22 @@ final class ServedNetwork {
       return stack
     } catch {
       throw Failure("\(error)")
+    }
+  }
+
+  private static func advertising(_ plan: Plan) -> RouterAdvertising {
+    var advertising = plan.network.routerAdvertising
+    if !plan.servesNames { advertising.nameServers = [] }
+    return advertising
+  }
+  private static func addresses(_ plan: Plan, _ stack: Stack) throws(Failure) -> AddressServer? {
+    guard plan.servesConfiguration else { return nil }
+    var configuration = plan.network.addressServer
+    if !plan.servesNames { configuration.nameServers = [] }
+    do throws(SocketError) {
+      return try AddressServer(configuration, on: stack)
+    } catch {
+      throw Failure("the DHCP server could not be started: \(error).")
     }
   }
 

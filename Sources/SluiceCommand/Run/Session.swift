@@ -27,6 +27,7 @@ struct Session {
     var plan = ServedNetwork.Plan(
       network: network, device: command.device, link: command.link.rawValue, hasIPv6: command.hasIPv6)
     plan.signalled = command.keeperIdentifier
+    plan.servesConfiguration = serving.outbound.dhcp
     let served = try ServedNetwork(
       plan, serving, capture: capture, isQuiet: options.quiet, isVerbose: options.verbose)
     defer { served.forwarder.stop() }
