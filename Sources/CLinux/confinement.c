@@ -10,6 +10,7 @@
 #include <string.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
@@ -60,17 +61,20 @@ int sluice_confine_files(void) {
   static const char *const places[] = {"/tmp", "/mnt", "/media", "/run", "/var", "/usr"};
   result = -ENOENT;
   for (size_t i = 0; i < sizeof places / sizeof places[0] && result != 0; i++)
-    result = mount("none", places[i], "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k,nr_inodes=2,mode=555") == 0
+    result = mount("none", places[i], "tmpfs", MS_NOSUID | MS_NODEV | MS_NOEXEC, "size=4k,nr_inodes=4,mode=755") == 0
                  ? chdir(places[i]) == 0 ? 0 : -errno
                  : -errno;
   if (result != 0) return result;
+  // What libdispatch reads of its threads, /proc/TID/stat: without it the process ends. Nothing else of /proc.
+  const unsigned long flags = MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC;
+  if (mkdir("proc", 0555) != 0) return -errno;
+  if (mount("/proc/self/task", "proc", NULL, MS_BIND, NULL) != 0) return -errno;
+  if (mount(NULL, "proc", NULL, flags, NULL) != 0) return -errno;
   // The new root in the place of the old one, which lies on top of it and goes (pivot_root(2)).
   if (syscall(SYS_pivot_root, ".", ".") != 0) return -errno;
   if (umount2(".", MNT_DETACH) != 0) return -errno;
   if (chdir("/") != 0) return -errno;
-  if (mount(NULL, "/", NULL, MS_REMOUNT | MS_BIND | MS_RDONLY | MS_NOSUID | MS_NODEV | MS_NOEXEC, NULL) != 0)
-    return -errno;
-  return 0;
+  return mount(NULL, "/", NULL, flags, NULL) == 0 ? 0 : -errno;
 }
 
 int sluice_confine_privileges(uint64_t kept) {

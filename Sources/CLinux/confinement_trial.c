@@ -9,6 +9,7 @@
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -81,7 +82,7 @@ static int work(void) {
 }
 
 static int refused(void) {
-  expect(1, syscall(SYS_openat, AT_FDCWD, "/", O_RDONLY) < 0 && errno == EPERM);
+  expect(1, syscall(SYS_openat, AT_FDCWD, "/file", O_WRONLY | O_CREAT, 0600) < 0 && errno == EPERM);
   expect(2, socket(AF_NETLINK, SOCK_RAW, 0) < 0 && errno == EPERM);
   expect(3, socket(AF_PACKET, SOCK_RAW, 0) < 0 && errno == EPERM);
   void *code = mmap(NULL, 4096, PROT_READ | PROT_EXEC, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -100,7 +101,13 @@ static int refused(void) {
 static int files(void) {
   if (sluice_confine_files() != 0) return not_here;
   expect(1, open("/etc/passwd", O_RDONLY) < 0 && errno == ENOENT);
-  expect(2, access("/proc", F_OK) != 0 && errno == ENOENT);
+  expect(2, access("/etc", F_OK) != 0 && errno == ENOENT && access("/proc/1", F_OK) != 0);
+  // Of /proc there are the process's own threads.
+  char path[64];
+  snprintf(path, sizeof path, "/proc/%ld/stat", syscall(SYS_gettid));
+  expect(6, open(path, O_RDONLY) >= 0);
+  snprintf(path, sizeof path, "/proc/%ld/comm", syscall(SYS_gettid));
+  expect(7, open(path, O_WRONLY) < 0);
   expect(3, open("/file", O_WRONLY | O_CREAT, 0600) < 0 && (errno == EROFS || errno == EACCES));
   expect(4, mkdir("/folder", 0700) != 0);
   expect(5, chdir("..") == 0 && open("etc/passwd", O_RDONLY) < 0);

@@ -34,6 +34,7 @@ enum rule {
   no_execution, // argument 2 has no PROT_EXEC
   threads,      // argument 0 has CLONE_THREAD
   names,        // argument 0: PR_SET_NAME, PR_SET_VMA, PR_GET_NAME
+  only_reading, // argument 2, of openat: no flag that writes, or makes
   own_limits,   // argument 0: 0, which is this process
 };
 
@@ -78,6 +79,8 @@ static const struct {
     {SYS_sched_getscheduler, allow}, {SYS_sched_get_priority_max, allow}, {SYS_sched_get_priority_min, allow},
     // Of what was open before: a socket's name goes with it.
     {SYS_unlinkat, allow},
+    // What there is to read in an empty root: this process's threads.
+    {SYS_openat, only_reading},
     // The C library tries these first and has another way.
     {SYS_clone3, absent}, {SYS_rseq, allow},
 #ifdef SYS_futex_waitv
@@ -173,6 +176,12 @@ static void put_rule(struct program *program, int number, enum rule rule, pid_t 
     case own_process:
       load_argument(program, 0);
       one_of(program, processes, signalled > 0 ? 2 : 1, refused);
+      break;
+    case only_reading:
+      load_argument(program, 2);
+      put(program, BPF_JMP | BPF_JSET | BPF_K, 1, 0, O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND);
+      give(program, SECCOMP_RET_ALLOW);
+      give(program, refused);
       break;
     case no_execution:
       load_argument(program, 2);

@@ -16,7 +16,7 @@ import Testing
     let result = sluice_confinement_trial(sluice_trial_deadly)
     #expect(result == 1000 + SIGSYS || result == 77, "step \(result)")
   }
-  /// Where namespaces are forbidden, as in some containers, files are left, and the filter opens none.
+  /// Where namespaces are forbidden, as in some containers, files are left, and the filter lets none be written.
   @Test func thereAreNoFiles() {
     let result = sluice_confinement_trial(sluice_trial_files)
     #expect(result == 0 || result == 77, "step \(result)")

@@ -4,7 +4,8 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/// Enters an empty, read-only file system in a mount namespace of its own; without CAP_SYS_ADMIN in a user namespace of its
+/// Enters an empty, read-only file system in a mount namespace of its own, but for what /proc says of the process's own
+/// threads, which libdispatch reads; without CAP_SYS_ADMIN in a user namespace of its
 /// own, too. Descriptors stay. A refusal leaves everything as it was, but for a user namespace, perhaps.
 int sluice_confine_files(void);
 

@@ -42,7 +42,7 @@ public enum Confinement {
   }
 
   /// Gives up what `request` says, for good. Once, in a process with one thread, which has open what it will need: from then
-  /// on it makes threads, sockets and memory, and opens no file.
+  /// on it makes threads, sockets and memory, and writes no file.
   public static func enter(_ request: Request = Request()) -> Report {
     var report = Report()
     if request.files { report.files = max(0, -sluice_confine_files()) }

@@ -16,7 +16,7 @@ enum Sandbox {
     request.signalled = signalled
     request.keepsLowPorts = keepsLowPorts
     let report = Confinement.enter(request)
-    // A container may forbid namespaces: then there are files, and the filter lets none be opened.
+    // A container may forbid namespaces: then there are files, and the filter lets none be written.
     if let refusals = report.refusals, isVerbose || report.privileges != 0 || report.calls != 0, !isQuiet {
       complain("the sandbox is not whole (\(refusals)).")
     }
