@@ -3,7 +3,6 @@
 
 #include <errno.h>
 #include <signal.h>
-#include <stdatomic.h>
 #include <sys/epoll.h>
 #include <sys/syscall.h>
 #include <sys/timerfd.h>
@@ -51,15 +50,8 @@ static int wait_nanoseconds(int epoll, struct epoll_event *events, int capacity,
 
 int sluice_epoll_is_precise(void) {
 #ifdef SYS_epoll_pwait2
-  static atomic_int known;  // 0: nobody has asked yet
-  int answer = atomic_load_explicit(&known, memory_order_relaxed);
-  if (answer == 0) {
-    // No such descriptor, if there is such a call.
-    long result = syscall(SYS_epoll_pwait2, -1, NULL, 0, NULL, NULL, (size_t)_NSIG / 8);
-    answer = result < 0 && errno == ENOSYS ? -1 : 1;
-    atomic_store_explicit(&known, answer, memory_order_relaxed);
-  }
-  return answer > 0;
+  // There is no such descriptor; the question is whether there is such a call.
+  return syscall(SYS_epoll_pwait2, -1, NULL, 0, NULL, NULL, (size_t)_NSIG / 8) == 0 || errno != ENOSYS;
 #else
   return 0;
 #endif

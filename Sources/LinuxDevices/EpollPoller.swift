@@ -10,6 +10,8 @@ public final class EpollPoller: DevicePoller, @unchecked Sendable {
   private let epoll: Int32
   /// For who waits for kicks alone.
   private let kicks: Int32
+  /// The kernel sleeps for less than a millisecond.
+  private let isPrecise = sluice_epoll_is_precise() != 0
   /// By token. Only who drives the context touches it, as the protocol says; a wait does not.
   private var watched: [UInt32: Watched] = [:]
 
@@ -70,7 +72,7 @@ public final class EpollPoller: DevicePoller, @unchecked Sendable {
   public func wait(
     until deadline: Instant?, forKicksAlone: Bool, now: Instant, _ ready: (PollEvent) -> Void
   ) {
-    guard !forKicksAlone || sluice_epoll_is_precise() != 0 else { return }
+    guard !forKicksAlone || isPrecise else { return }
     wait(forKicksAlone ? kicks : epoll, until: deadline, now, ready)
   }
 
