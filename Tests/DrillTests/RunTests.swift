@@ -58,10 +58,12 @@ import Wire
     }
   }
 
-  @Test func aSegmentLargerThanPacketsArrivesInPieces() {
+  /// As one, or as one that was joined.
+  @Test(arguments: ["", "--mss=1000\n"]) func aSegmentLargerThanPacketsArrivesWhole(options: String) {
     #expect(
-      outcome("+0 < P. 1:8001(8000) ack 1 win 65535\n+0 > . 1:1(0) ack 8001\n+0 read(4, ..., 9000) = 8000")
-        == .passed)
+      outcome(
+        "+0 < P. 1:8001(8000) ack 1 win 65535\n+0 > . 1:1(0) ack 8001\n+0 read(4, ..., 9000) = 8000",
+        options: options) == .passed)
   }
 
   // MARK: Time

@@ -182,9 +182,22 @@ public final class DrillHost {
   // MARK: Packets
 
   /// A packet from the link, from its IP header on, and what follows at this instant. False: it is larger than the
-  /// stack's packets are, some 1900 bytes, and is lost.
-  @discardableResult public func inject(_ packet: [UInt8]) -> Bool {
-    let isTaken = link.inject(packet)
+  /// stack's packets are, some 1900 bytes, and no segment of TCP's, and is lost.
+  ///
+  /// - Parameters:
+  ///   - packet: its bytes, at most 65,535.
+  ///   - isSegment: it is a segment of TCP's, which may be larger than the link's packets, as one is that a driver has
+  ///     joined from several.
+  ///   - segmentSize: bytes of text in each of those but the last; 0: it is one.
+  ///   - payload: bytes of text in all of them.
+  @discardableResult public func inject(
+    _ packet: [UInt8], isSegment: Bool = false, segmentSize: Int = 0, payload: Int = 0
+  ) -> Bool {
+    let size = min(max(segmentSize, 0), Int(UInt16.max))
+    let joined =
+      size > 0 && payload > size
+      ? ScriptLink.Joined(size: UInt16(size), count: UInt16(clamping: (payload + size - 1) / size)) : nil
+    let isTaken = link.inject(packet, joined, isSegment: isSegment)
     settle()
     return isTaken
   }

@@ -15,7 +15,7 @@ final class ScriptLink: Device, @unchecked Sendable {  // one thread
   private let clock: VirtualClock
   private let tally = DeviceCounters()
   private var signal: ReceiveSignalRef?
-  private var arrived: [[UInt8]] = []
+  private var arrived: [Arrival] = []
   private var left: [DrillHost.Emission] = []
   /// Packets that did not fit into a slot.
   private(set) var refused = 0
@@ -28,13 +28,28 @@ final class ScriptLink: Device, @unchecked Sendable {  // one thread
   /// How many packets left since they were taken.
   var waiting: Int { left.count }
 
-  /// A packet is there. False: no slot is as large.
-  func inject(_ packet: [UInt8]) -> Bool {
-    guard packet.count <= Packet.capacity - Packet.headroomDefault else {
+  /// A packet that waits to be received: what it stands for, if it is to arrive as one that a driver has joined.
+  private struct Arrival {
+    var bytes: [UInt8]
+    var joined: Joined?
+  }
+
+  /// A super-segment's payload is that of so many segments, each of so many bytes but the last.
+  struct Joined {
+    /// Bytes of each but the last.
+    var size: UInt16
+    /// How many there are.
+    var count: UInt16
+  }
+
+  /// A packet is there, of up to 64 KiB if it is a segment of TCP's. False: it is something else, and no slot is as
+  /// large.
+  func inject(_ packet: [UInt8], _ joined: Joined? = nil, isSegment: Bool = false) -> Bool {
+    guard isSegment || packet.count <= Packet.capacity - Packet.headroomDefault else {
       refused += 1
       return false
     }
-    arrived.append(packet)
+    arrived.append(Arrival(bytes: packet, joined: joined))
     signal?.raise()
     return true
   }
@@ -52,23 +67,49 @@ final class ScriptLink: Device, @unchecked Sendable {  // one thread
     queue: Int, limit: Int, pool: PacketPoolRef, now: Instant, into batch: inout PacketQueue
   ) -> ReceiveOutcome {
     let count = min(limit, arrived.count)
-    for bytes in arrived.prefix(count) {
-      guard var packet = pool.allocate() else {
+    for arrival in arrived.prefix(count) {
+      guard var packet = Self.packet(arrival.bytes, pool) else {
         tally.receiveOutOfBuffers.increment()
         tally.receiveDrops.increment()
         continue
       }
-      packet.append(bytes.count)
-      unsafe packet.withUnsafeMutableBytes { memory in
-        unsafe bytes.withUnsafeBytes { unsafe memory.copyMemory(from: $0) }
+      if let joined = arrival.joined {
+        packet.metadata.offload.segmentSize = joined.size
+        packet.metadata.offload.segmentCount = joined.count
       }
       packet.metadata.arrival = now
       tally.framesReceived.increment()
-      tally.bytesReceived.increment(by: UInt64(bytes.count))
+      tally.bytesReceived.increment(by: UInt64(arrival.bytes.count))
       batch.append(packet)
     }
     arrived.removeFirst(count)
     return arrived.isEmpty ? .drained : .more
+  }
+
+  /// The bytes as a packet: in its slot, and what does not fit there in chunks behind it, as super-segments are
+  /// received. Nil: there is no memory for it.
+  private static func packet(_ bytes: [UInt8], _ pool: PacketPoolRef) -> Packet? {
+    guard var packet = pool.allocate() else { return nil }
+    let isWhole = bytes.count <= packet.tailroom
+    packet.append(isWhole ? bytes.count : PacketPoolRef.slotShare)
+    let inSlot = packet.count
+    unsafe packet.withUnsafeMutableBytes { memory in
+      unsafe bytes.withUnsafeBytes {
+        unsafe memory.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[..<inSlot]))
+      }
+    }
+    if isWhole { return packet }
+    var next = inSlot
+    unsafe pool.forEachSpare { memory in
+      let part = next..<min(next + memory.count, bytes.count)
+      unsafe bytes.withUnsafeBytes {
+        unsafe memory.copyMemory(from: UnsafeRawBufferPointer(rebasing: $0[part]))
+      }
+      next = part.upperBound
+    }
+    guard next == bytes.count else { return nil }
+    pool.attachSpare(bytes.count - inSlot, to: &packet)
+    return packet
   }
 
   func send(_ packet: consuming Packet, queue: Int) -> Packet? {

@@ -8,11 +8,10 @@ extension DrillRun {
   mutating func inject(_ packet: PacketDescription, _ line: Int) throws(Stop) {
     receive(packet)
     guard let flow else { return }
-    let bytes: [[UInt8]]
+    let bytes: [UInt8]
     do throws(PacketProblem) {
-      bytes = try pieces(packet).map { (piece) throws(PacketProblem) in
-        try PacketBuilder(flow: flow, scalesEchoes: options.scalesEchoes, keys: options.keys).build(piece)
-      }
+      bytes = try PacketBuilder(flow: flow, scalesEchoes: options.scalesEchoes, keys: options.keys).build(
+        packet)
     } catch {
       switch error {
       case .unsupported(let what): throw .skipped("line \(line): \(what)")
@@ -21,24 +20,17 @@ extension DrillRun {
     }
     log.append("\(now.seconds) \(packet)")
     note()
-    let before = sent.count
-    guard host.inject(together: bytes) else {
-      throw .skipped("line \(line): a packet of \(bytes[0].count) bytes is larger than the stack's are")
+    let segment = packet.segment
+    // As the original gives them to the kernel: whole, or, with `--mss`, as one that the kernel has joined.
+    guard
+      host.inject(
+        bytes, isSegment: segment != nil, segmentSize: options.pieceSize ?? 0,
+        payload: segment?.sequence.length ?? 0)
+    else {
+      throw .skipped("line \(line): a packet of \(bytes.count) bytes is larger than the stack's are")
     }
     note()
-    if bytes.count > 1 { dropPartial(from: before) }
     try lookAtBlocked()
-  }
-
-  /// Of the acknowledgments of a segment's pieces only the last would have been sent for the whole.
-  private mutating func dropPartial(from first: Int) {
-    let places = sent.indices[first...].filter { index in
-      guard let packet = try? SentPacket(sent[index].bytes, at: sent[index].time),
-        let segment = packet.description.segment
-      else { return false }
-      return segment.flags == .ack && segment.sequence.length == 0
-    }
-    for place in places.dropLast().reversed() { sent.remove(at: place) }
   }
 
   /// What a packet from the network means for the connection that the script is about.
@@ -66,27 +58,6 @@ extension DrillRun {
       }
     }
     if packet.segment?.flags.contains(.rst) == true { flow?.wasReset = true }
-  }
-
-  /// A segment larger than the link's packets in as many as it takes, an even number, as receivers acknowledge every
-  /// second one at once: the stack's packets have no room for more.
-  private func pieces(_ packet: PacketDescription) -> [PacketDescription] {
-    guard let segment = packet.segment, let flow else { return [packet] }
-    let room = (options.mtu ?? 1500) - (flow.remote.address.isIPv4 ? 20 : 40) - 20
-    let most = max(room - (segment.options ?? []).reduce(0) { $0 + $1.byteCount + 3 }, 64)
-    guard segment.sequence.length > most else { return [packet] }
-    let count = (segment.sequence.length + most - 1) / most
-    let even = count + count % 2
-    let size = min(most, options.pieceSize ?? (segment.sequence.length + even - 1) / even)
-    return stride(from: 0, to: segment.sequence.length, by: size).map { offset in
-      var piece = packet
-      var part = segment
-      part.sequence = SequenceRange(
-        start: segment.sequence.start &+ UInt32(offset), length: min(size, segment.sequence.length - offset))
-      if part.sequence.end != segment.sequence.end { part.flags.subtract([.psh, .fin]) }
-      piece.content = .tcp(part)
-      return piece
-    }
   }
 
   // MARK: Out
@@ -232,15 +203,6 @@ extension DrillRun {
     plain.description.timeToLive = nil
     plain.description.flowLabel = nil
     return "\(PacketMatch().inScript(plain, expecting: plain.description.plain, flow: &flow))"
-  }
-}
-
-extension DrillHost {
-  /// Packets that arrive at once, as one pass of a network card's driver would bring them. False: one is larger than
-  /// the stack's are, and is lost.
-  fileprivate func inject(together packets: [[UInt8]]) -> Bool {
-    for packet in packets.dropLast() where !link.inject(packet) { return false }
-    return packets.last.map { inject($0) } ?? true
   }
 }
 
