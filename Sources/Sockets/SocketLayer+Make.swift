@@ -154,9 +154,10 @@ extension SocketLayer {
   }
 
   /// Control context: gives an unconnected socket a name. Of this and its end one comes first, and the other sees
-  /// to it that the claim is given back.
+  /// to it that the claim is given back. `answer`: what the socket is set to.
   func bindStream(
-    _ connection: ConnectionRef, to name: SocketAddress, _ options: BindOptions, _ cx: inout SoftInterrupt
+    _ connection: ConnectionRef, to name: SocketAddress, _ options: BindOptions, answer: StreamOptions,
+    _ cx: inout SoftInterrupt
   ) -> Result<SocketAddress, SocketError> {
     choosePort(name, .tcp, options, isListening: false).flatMap { key in
       let use = PortUse(owner: connection.owner, key: key, options: options, isListening: false)
@@ -172,6 +173,7 @@ extension SocketLayer {
         bindings.disclaim(key, owner: connection.owner)
         return .failure(.closed)
       }
+      if answersForBound { bindings.setAnswer(answer, use, contexts.grace) }
       return .success(SocketAddress(name.address, port: key.port))
     }
   }
@@ -180,7 +182,10 @@ extension SocketLayer {
   func disclaim(_ connection: ConnectionRef) {
     connection.retain()
     contexts.perform(on: 0) { [self] _ in
-      if let use = unsafe connection.shared.pointee.claim { bindings.disclaim(use.key, owner: use.owner) }
+      if let use = unsafe connection.shared.pointee.claim {
+        bindings.disclaim(use.key, owner: use.owner)
+        bindings.setAnswer(nil, use, contexts.grace)
+      }
       connection.release()
     }
   }

@@ -211,6 +211,7 @@ extension UnconnectedStream {
   /// Replaces what the socket is set to. What it becomes begins with it. Any thread; does not wait.
   public func setOptions(_ options: StreamOptions) {
     withApplication { held in settings.withLock(&held) { settings, _ in settings = options } }
+    if isUnused { layer.setAnswer(connection, options) }
     connection.setLimits(options.limits) { _ in }
     connection.share(options)
     connection.call { connection, cx in connection.change(to: options, &cx) }

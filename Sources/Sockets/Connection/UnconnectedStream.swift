@@ -69,9 +69,10 @@ public final class UnconnectedStream: AnySocket {
     if let refusal { return Answer(layer.wakeAccount, answered: .failure(refusal)) }
     let answer = Answer<Result<SocketAddress, SocketError>>(layer.wakeAccount)
     let (layer, connection) = (layer, connection)
+    let stream = withApplication { held in settings.withLock(&held) { settings, _ in settings } }
     connection.retain()
     layer.contexts.perform(on: 0) { cx in
-      let result = layer.bindStream(connection, to: address, options, &cx)
+      let result = layer.bindStream(connection, to: address, options, answer: stream, &cx)
       outcome.complete(result, &cx)
       answer.complete(result, &cx)
       connection.release()
@@ -109,6 +110,7 @@ public final class UnconnectedStream: AnySocket {
       unsafe connection.request.pointee = ConnectRequest(
         remote: remote, local: local, fastOpen: extras.fastOpen, chain: extras.chain)
       isSpent.store(1)
+      if local != nil { layer.setAnswer(connection, nil) }
       connection.retain()
       let socket = StreamSocket(connection, layer: layer)
       let item = connection.commandItem
@@ -173,6 +175,9 @@ public final class UnconnectedStream: AnySocket {
     }
     if isEnd { _ = connection.gate.post(events: .close) }
   }
+
+  /// It has not become something else.
+  var isUnused: Bool { isSpent.load() == 0 }
 
   /// The name that it has now; nil before bind was answered, and after the socket became something else.
   public var localAddress: SocketAddress? {

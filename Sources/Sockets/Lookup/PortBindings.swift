@@ -14,6 +14,8 @@ final class PortBindings: @unchecked Sendable {  // written by the control conte
   private let boundPorts: UnsafeMutablePointer<AtomicWord>
   /// (a) Sockets that packets can find.
   private let found = AtomicWord(0)
+  /// (p) What resets have that are sent for bound sockets; the control context publishes.
+  private let names = Published(BoundNames())
   /// Control context: every claim, by protocol and port.
   private var uses: [UInt32: [PortUse]] = [:]
 
@@ -57,6 +59,9 @@ final class PortBindings: @unchecked Sendable {  // written by the control conte
     unsafe boundPorts[Int(port >> 6)].loadRelaxed() & 1 << UInt64(port & 63) != 0
   }
 
+  /// What the socket is set to in whose name a segment for `key` is refused; nil: in nobody's.
+  func answer(_ key: BindingKey) -> ListenerOptions? { names.with { $0.options(key) } }
+
   func forEach(_ body: (BoundRef) -> Void) {
     unsafe table.pointee.forEach { item in
       let members = unsafe PortSlotRef(item.raw).members
@@ -93,6 +98,16 @@ final class PortBindings: @unchecked Sendable {  // written by the control conte
     if key.protocol == .tcp {
       unsafe boundPorts[Int(key.port >> 6)].formAnd(~(1 << UInt64(key.port & 63)))
     }
+  }
+
+  /// What is refused at the name of a claim is refused as `options` say; nil: as anybody's. Not once the claim was given
+  /// back.
+  func setAnswer(_ options: StreamOptions?, _ use: PortUse, _ grace: GraceDomain) {
+    guard options == nil || uses[place(use.key)]?.contains(where: { $0.owner == use.owner }) ?? false else {
+      return
+    }
+    let changed = names.with { $0.with(options, use.key, owner: use.owner) }
+    if let changed { names.publish(changed, grace) }
   }
 
   // MARK: Control context: what packets find

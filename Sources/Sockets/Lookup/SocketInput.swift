@@ -225,7 +225,7 @@ enum SocketInput {
     let sockets = SocketContextRef(cx)
     sockets.counters.segmentsWithoutSocket.increment()
     if let reply = TCPResetRule.reply(to: segment, payloadCount: payloadCount) {
-      sockets.send(reply, key, &cx)
+      sockets.sendReset(reply, key, &cx)
     }
   }
 
