@@ -77,8 +77,22 @@ import Timing
     #expect(effects(command) == [.harmless(shellSteps(command)[0].words.joined(separator: " "))])
   }
 
+  @Test func setkeyHasSecrets() {
+    let both = """
+      echo 'add 192.168.0.1 192.0.2.1 tcp 0x1000 -A tcp-md5 "secret" ;
+      add 192.0.2.1 192.168.0.1 tcp 0x1001 -A tcp-md5 "other" ;' | setkey -c
+      """
+    #expect(
+      effects(both) == [
+        .signatureKey(peer: "192.0.2.1", secret: "secret"),
+        .signatureKey(peer: "192.168.0.1", secret: "other"),
+      ])
+    #expect(effects("setkey -F") == [.forgetSignatureKeys])
+  }
+
   @Test(arguments: [
-    "nstat | grep X", "setkey -F", "sysctl -n net.ipv4.tcp_sack", "dd if=/dev/urandom of=x", "sleep",
+    "nstat | grep X", "setkey -D", "echo 'add a b' | setkey -c", "sysctl -n net.ipv4.tcp_sack",
+    "dd if=/dev/urandom of=x", "sleep",
     "sleep x", "ip netns",
     "grep 0A /etc/passwd | grep :1F90", "grep XX /proc/net/tcp | grep :1F90",
     "sockstat | grep -c NONSENSE | grep 1", "sleep 1e300", "tc qdisc add dev tun0 root pfifo limit 0",

@@ -127,9 +127,24 @@ import Wire
     #expect(throws: PacketProblem.unsupported("TCP in UDP")) {
       try built("< . 1:1(0) ack 1 win 1/udp(1 > 2)", Self.flow())
     }
-    #expect(throws: PacketProblem.unsupported("TCP MD5 signatures")) {
+  }
+
+  @Test func segmentsAreSignedWithTheSecretThatWasNamedLast() throws {
+    let missing = "no secret is known: a call or --tcp_md5_secret has to name it"
+    #expect(throws: PacketProblem.malformed(missing)) {
       try built("< . 1:1(0) ack 1 win 1 <nop,nop,md5 valid>", Self.flow())
     }
+    func digest(_ option: String, _ secrets: [String]) throws -> OptionDescription? {
+      var options = DrillOptions()
+      for secret in secrets { #expect(options.apply("tcp_md5_secret", secret) == .applied) }
+      let text = "< P. 1:11(10) ack 1 win 1 <nop,nop,\(option)>"
+      let bytes = try PacketBuilder(flow: Self.flow(), keys: options.keys).build(description(text))
+      return try SentPacket(bytes, at: .zero).description.segment?.options?.last
+    }
+    let valid = try #require(try digest("md5 valid", ["a", "b"]))
+    #expect(try digest("md5 valid", ["b"]) == valid)
+    #expect(try digest("md5 valid", ["b", "a"]) != valid)
+    #expect(try digest("md5 wrong", ["b"]) != valid)
   }
 
   @Test func aDamagedPacketIsNoPacket() throws {

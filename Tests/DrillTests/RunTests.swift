@@ -388,9 +388,10 @@ extension OptionDescription {
     case .sack(let blocks): .sack(blocks.map { SequencePair($0.left, $0.right + 1) })
     case .authentication(let key, let next, let code):
       .authentication(key: key, next: next ^ 1, code)
-    case .noOperation, .endOfList, .sackPermitted, .fastOpen, .fastOpenExperimental, .md5, .md5Valid,
+    case .noOperation, .endOfList, .sackPermitted, .fastOpen, .fastOpenExperimental, .md5, .md5Wrong,
       .accurateECN, .other:
       nil
+    case .md5Valid: .md5Wrong
     }
   }
 }

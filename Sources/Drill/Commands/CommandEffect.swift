@@ -17,6 +17,10 @@ enum CommandEffect: Equatable {
   case counted(String, times: UInt64?)
   /// What is remembered of past connections' peers is forgotten.
   case forgetPeers
+  /// BSD: segments to this address are signed with this secret, of sockets that ask for it.
+  case signatureKey(peer: String, secret: String)
+  /// BSD: with none.
+  case forgetSignatureKeys
   /// Fails unless some socket is in the state of this number of Linux.
   case exists(state: Int64)
   /// What it does has no part here.
@@ -58,6 +62,8 @@ extension ShellCommand {
       case "nstat": return [events(pipeline) ?? .unsupported(whole)]
       case "ss": return [shown(pipeline) ?? .unsupported(whole)]
       case "grep": return [listed(pipeline) ?? .unsupported(whole)]
+      case "echo" where pipeline.count == 2 && pipeline[1] == ["setkey", "-c"]:
+        return signatureKeys(arguments.joined(separator: " ")) ?? [.unsupported(whole)]
       default: return [.unsupported(whole)]
       }
     }
@@ -76,6 +82,7 @@ extension ShellCommand {
     // Queues and offloads of a device that is not there; modules that are; connections of runs before.
     case "tc", "ethtool", "kldload", "kldstat", "modprobe", "tcpdrop", "rm", "true", ":", "ifconfig":
       return [.harmless(whole)]
+    case "setkey" where arguments == ["-F"]: return [.forgetSignatureKeys]
     case "nstat": return [arguments.isEmpty ? .countAnew : .harmless(whole)]
     case _ where name.hasPrefix("sysctl_restore"): return [.harmless(whole)]
     default: return [.unsupported(whole)]
@@ -157,6 +164,21 @@ extension ShellCommand {
       effects.append(.setting(name: "route.\(name)", value: value, isDefault: false))
     }
     return effects
+  }
+
+  /// `add SOURCE DESTINATION tcp 0x1000 -A tcp-md5 "SECRET" ;`, of which there is one for each direction.
+  private func signatureKeys(_ text: String) -> [CommandEffect]? {
+    var effects: [CommandEffect] = []
+    for line in text.split(separator: ";") {
+      let words = line.split { $0 == " " || $0 == "\n" || $0 == "\t" }.map(String.init)
+      if words.isEmpty { continue }
+      guard words.count == 8, words[0] == "add", words[3] == "tcp", words[5] == "-A", words[6] == "tcp-md5"
+      else {
+        return nil
+      }
+      effects.append(.signatureKey(peer: words[2], secret: words[7].filter { $0 != "\"" }))
+    }
+    return effects.isEmpty ? nil : effects
   }
 
   /// `grep " STATE " /proc/net/tcp … | grep ":PORT"`: scripts have one port.

@@ -27,7 +27,7 @@ public struct OptionRecord: Hashable, Sendable {
   /// Fields by which a structure is known for one of these.
   static let names: Set<String> = [
     "sndid", "rcvid", "current_key", "rnext", "ao_required", "accept_icmps", "pkt_good", "pkt_bad",
-    "pkt_key_not_found", "pkt_ao_required", "pkt_dropped_icmp", "nkeys",
+    "pkt_key_not_found", "pkt_ao_required", "pkt_dropped_icmp", "nkeys", "key",
   ]
 
   /// The key of TCP_AO_ADD_KEY.

@@ -59,6 +59,8 @@ struct EndpointOptions {
   var needsNoCookie = false
   /// TCP_AO_ADD_KEY and its like.
   var authentication = TCPAuthenticationSettings()
+  /// TCP_MD5SIG and TCP_MD5SIG_EXT.
+  var signatures: [TCPSignatureKey] = []
 
   var typeOfService: UInt8 = 0
   var trafficClass: UInt8 = 0
@@ -116,6 +118,7 @@ struct EndpointOptions {
     options.trafficClass = TrafficClass(rawValue: isIPv4 ? typeOfService : trafficClass)
     let hops = isIPv4 ? timeToLive : hopLimit
     if hops > 0 { options.hopLimit = UInt8(clamping: hops) }
+    options.signatures = signatures
     options.windowSpan = windowSpan(settings)
     return options
   }

@@ -1,4 +1,5 @@
-import TCP
+public import Sockets
+public import TCP
 import Timing
 public import Wire
 
@@ -42,6 +43,9 @@ public struct HostSettings: Sendable {
   /// BSD: segments without the timestamps that were agreed on are dropped (RFC 7323 section 3.2).
   public var requiresTimestamps: Bool
   /// What the settings say of the protocol that have no field of their own here.
+  /// BSD: secrets that segments are signed with (RFC 2385), by the peer's address, of sockets that ask for it; what
+  /// `setkey` adds.
+  public var signatureKeys: [TCPSignatureKey] = []
   public var transport = TCPConfiguration()
   /// CUBIC leaves the first slow start before it loses something.
   public var leavesSlowStartEarly = true

@@ -78,6 +78,7 @@ extension DrillHost {
     case 10: return number(options.windowClamp)
     case 12: return flag(options.quick)
     case 13: return .value(.string(options.congestion))
+    case 14 where !isLinux: return flag(!options.signatures.isEmpty)
     case 18: return number(options.userTimeout)
     case 23: return number(options.fastOpenQueue ?? 0)
     case 25: return number(options.unsentLowWater)
@@ -239,6 +240,7 @@ extension DrillHost {
       return nil
     }
     if name == 33 { return setFastOpenKeys(endpoint, value, size) }
+    if name == 14 || name == 32 { return setSignature(endpoint, name, value) }
     if (38...41).contains(name) { return setAuthentication(endpoint, name, value) }
     guard let number = value.number, size >= 4 else { return .refused(.EINVAL) }
     switch name {

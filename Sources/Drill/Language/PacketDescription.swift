@@ -169,6 +169,8 @@ public enum OptionDescription: Hashable, Sendable {
   case md5(digest: [UInt8])
   /// `md5 valid`: the digest that the tool was given a secret for.
   case md5Valid
+  /// `md5 wrong`: the same with one bit changed.
+  case md5Wrong
   /// `ao keyid 1 rnext 2`: RFC 5925's, with its two IDs.
   case authentication(key: UInt8, next: UInt8, Code)
   /// `ECN e1b 1 ceb 0 e0b 1`: accurate ECN's counters, in the order of the wire.
@@ -206,7 +208,7 @@ public enum OptionDescription: Hashable, Sendable {
     case .fastOpen(let cookie): 2 + cookie.count
     case .fastOpenExperimental(let cookie): 4 + cookie.count
     case .md5(let digest): 2 + digest.count
-    case .md5Valid: 18
+    case .md5Valid, .md5Wrong: 18
     case .authentication(_, _, .bytes(let bytes)): 4 + bytes.count
     case .authentication: 16
     case .accurateECN(_, let values): 2 + 3 * values.count

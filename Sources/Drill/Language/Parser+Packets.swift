@@ -262,6 +262,7 @@ extension Parser {
     case "FOEXP": return .fastOpenExperimental(cookie: try hexadecimal(limit: 36))
     case "md5":
       if try takeWord(ifNext: "valid") { return .md5Valid }
+      if try takeWord(ifNext: "wrong") { return .md5Wrong }
       return .md5(digest: try hexadecimal(limit: 16))
     case "ao":
       guard try takeWord(ifNext: "keyid") else { throw unexpected(try take(), wanted: "'keyid'") }

@@ -198,6 +198,7 @@ extension OptionDescription: CustomStringConvertible {
     case .fastOpenExperimental(let cookie): cookie.isEmpty ? "FOEXP" : "FOEXP \(Self.hexadecimal(cookie))"
     case .md5(let digest): digest.isEmpty ? "md5" : "md5 \(Self.hexadecimal(digest))"
     case .md5Valid: "md5 valid"
+    case .md5Wrong: "md5 wrong"
     case .authentication(let key, let next, .valid): "ao keyid \(key) rnext \(next)"
     case .authentication(let key, let next, .wrong): "ao keyid \(key) rnext \(next) wrong"
     case .authentication(let key, let next, .bytes(let bytes)):

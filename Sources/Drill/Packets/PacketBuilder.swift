@@ -139,7 +139,7 @@ struct PacketBuilder {
         bytes += [29, UInt8(4 + code.count), key, next] + code
       case .authentication(let key, let next, .valid), .authentication(let key, let next, .wrong):
         bytes += [29, 16, key, next] + [UInt8](repeating: 0, count: 12)
-      case .md5Valid: throw .unsupported("TCP MD5 signatures")
+      case .md5Valid, .md5Wrong: bytes += [19, 18] + [UInt8](repeating: 0, count: 16)
       case .fastOpen(let cookie): bytes += [34, UInt8(2 + cookie.count)] + cookie
       case .fastOpenExperimental(let cookie): bytes += [254, UInt8(4 + cookie.count), 0xF9, 0x89] + cookie
       case .accurateECN(let first, let values):

@@ -161,7 +161,7 @@ struct SentPacket: Equatable {
 extension SentPacket {
   /// Says `valid` of authentication codes that are right, given the packet's bytes from the IP header on.
   mutating func judge(_ bytes: [UInt8], _ keys: ScriptKeys, _ flow: Flow) {
-    guard var segment = description.segment, !keys.all.isEmpty, let options = segment.options else { return }
+    guard var segment = description.segment, !keys.isEmpty, let options = segment.options else { return }
     let start = source.address.isIPv4 ? Int(bytes[0] & 15) * 4 : IPv6Header.byteCount
     segment.options = options.map { keys.judged($0, segment: Array(bytes[start...]), flow) }
     description.content = .tcp(segment)

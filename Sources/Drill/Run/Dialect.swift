@@ -129,7 +129,6 @@ extension PacketDescription {
     if !carriers.isEmpty { return "packets inside of other headers" }
     if encapsulation != nil { return "TCP in UDP" }
     if case .icmp(let message) = content, message.quotedEncapsulation != nil { return "TCP in UDP" }
-    if segment?.options?.contains(.md5Valid) == true { return "TCP MD5 signatures" }
     return nil
   }
 }

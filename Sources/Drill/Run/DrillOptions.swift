@@ -1,3 +1,4 @@
+import TCP
 public import Timing
 public import Wire
 
@@ -51,7 +52,8 @@ public struct DrillOptions: Sendable {
   public var infersMachine = true
   /// What stands in for words of the scripts, by name.
   public var definitions: [String: String] = [:]
-  /// Keys of RFC 5925 that the other side has, as the stack names them: `--tcp_ao_key`.
+  /// Keys of RFC 5925 that the other side has, as the stack names them, `--tcp_ao_key`, and secrets of RFC 2385,
+  /// `--tcp_md5_secret`.
   var keys = ScriptKeys()
   /// A packet or a call that is not as expected is only noted.
   public var isPacketFailureFatal = true, isCallFailureFatal = true
@@ -135,6 +137,10 @@ public struct DrillOptions: Sendable {
       guard let key = ScriptKeys.parse(text) else { return .invalid }
       keys.add(key)
       return .applied
+    case "tcp_md5_secret":
+      guard let secret = TCPSecret(text.utf8) else { return .invalid }
+      keys.add(secret)
+      return .applied
     case "verbose", "v":
       isVerbose = true
       return .applied
@@ -147,7 +153,7 @@ public struct DrillOptions: Sendable {
       return .harmless
     case "udp_encapsulation", "psp_udp_port", "wire_client", "wire_server", "wire_server_ip",
       "wire_server_at",
-      "wire_server_port", "wire_client_dev", "wire_server_dev", "is_anyip", "tcp_md5_secret":
+      "wire_server_port", "wire_client_dev", "wire_server_dev", "is_anyip":
       return .unsupported
     default: return .unknown
     }

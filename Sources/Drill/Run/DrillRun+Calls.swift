@@ -1,3 +1,4 @@
+import TCP
 import Timing
 import Wire
 
@@ -62,6 +63,11 @@ extension DrillRun {
       if let key = try? records.first?.key(isIPv4: true) { options.keys.add(key) }
     default: break
     }
+    case .setsockopt(_, level: 6, name: 14, .records(let records), size: _),
+      .setsockopt(_, level: 6, name: 32, .records(let records), size: _):
+      if let secret = (records.first?.text("key")).flatMap({ TCPSecret($0.utf8) }) {
+        options.keys.add(secret)
+      }
   }
 
   private mutating func connecting(_ descriptor: Int32, _ peer: SocketAddress) {

@@ -1,3 +1,4 @@
+import TCP
 import Timing
 import Wire
 
@@ -240,6 +241,14 @@ struct DrillRun {
         throw .failed(
           failure(command.line, "\(name) was counted \(count) times", expected: "`\(command.text)`"))
       case .forgetPeers: host.forgetPeers()
+      case .signatureKey(let peer, let secret):
+        guard let network = IPAddress(peer), let secret = TCPSecret(secret.utf8) else {
+          throw .skipped("line \(command.line): command: setkey for \(peer)")
+        }
+        let prefix: UInt8 = network.isIPv4 ? 32 : 128
+        host.settings.signatureKeys.append(
+          TCPSignatureKey(network: network, prefixLength: prefix, secret: secret))
+      case .forgetSignatureKeys: host.settings.signatureKeys = []
       case .harmless: break
       case .unsupported(let what): throw .skipped("line \(command.line): command: \(what)")
       }
