@@ -222,7 +222,8 @@ import Wire
     let early = try world.socket()
     #expect(world.host.settings.apply(sysctl: "net.ipv4.tcp_timestamps", value: "0") == .applied)
     #expect(world.host.settings.apply(sysctl: "net/ipv4/tcp_rmem", value: "4096 540000 15728640") == .applied)
-    #expect(world.host.settings.apply(sysctl: "net.ipv4.tcp_tso_win_divisor", value: "3") == .harmless)
+    #expect(world.host.settings.apply(sysctl: "net.ipv4.tcp_tso_win_divisor", value: "3") == .applied)
+    #expect(world.host.settings.transport.deferralDivisor == 3)
     var named = world.host.settings
     for value in 0...5 as ClosedRange<UInt8> {
       #expect(named.apply(sysctl: "net.ipv4.tcp_ecn", value: "\(value)") == .applied)

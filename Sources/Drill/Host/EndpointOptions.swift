@@ -106,6 +106,9 @@ struct EndpointOptions {
     let space =
       receiveBuffer.map { settings.window(of: Int($0)) }
       ?? settings.window(of: settings.receiveMemory.initial)
+    // rcv_ssthresh begins with what a SYN can say, whatever there is.
+    if settings.personality == .linux { options.tcp.firstWindow = 65535 }
+    options.tcp.takesWholeSegments = settings.personality == .linux
     options.tcp.receiveSpace = UInt32(clamping: windowClamp > 0 ? min(space, Int(windowClamp)) : space)
     if maximumSegment > 0 { options.segmentLimit = UInt16(clamping: maximumSegment) }
     switch isIPv4 ? pathDiscovery : pathDiscovery6 {
@@ -115,10 +118,10 @@ struct EndpointOptions {
     }
     options.deferredAccept = deferAccept
     options.authentication = authentication
+    options.signatures = signatures
     options.trafficClass = TrafficClass(rawValue: isIPv4 ? typeOfService : trafficClass)
     let hops = isIPv4 ? timeToLive : hopLimit
     if hops > 0 { options.hopLimit = UInt8(clamping: hops) }
-    options.signatures = signatures
     options.windowSpan = windowSpan(settings)
     return options
   }
@@ -133,7 +136,9 @@ struct EndpointOptions {
 
   /// A buffer that somebody set does not grow.
   private func limits(_ settings: HostSettings, isIPv4: Bool) -> BufferLimits {
-    var receive = receiveBuffer.map { settings.window(of: Int($0)) } ?? settings.firstWindow
+    var receive =
+      receiveBuffer.map { settings.window(of: Int($0)) }
+      ?? settings.window(of: settings.receiveMemory.initial)
     var receiveMost = receiveBuffer == nil ? settings.receiveMemory.most : 0
     if windowClamp > 0 {
       receive = min(receive, Int(windowClamp))

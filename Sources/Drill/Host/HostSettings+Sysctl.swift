@@ -110,6 +110,7 @@ extension HostSettings {
     case "net.ipv4.tcp_fastopen":
       // Higher bits are of other kernels than Linux's own.
       transport.fastOpen = TCPFastOpen(rawValue: UInt16(number & 0x607))
+    case "net.ipv4.tcp_tso_win_divisor": transport.deferralDivisor = UInt8(clamping: number)
     case "net.inet.tcp.fastopen.client_enable": set(.client, number != 0)
     case "net.inet.tcp.fastopen.server_enable": set(.server, number != 0)
     case "net.inet.tcp.tolerate_missing_ts": requiresTimestamps = number == 0
@@ -189,7 +190,7 @@ extension HostSettings {
   ]
   /// About what the host does not have: queues that pace, how large merged segments are, tables of past connections.
   private static let idle: Set<String> = [
-    "net.ipv4.tcp_tso_win_divisor", "net.ipv4.tcp_tso_rtt_log",
+    "net.ipv4.tcp_tso_rtt_log",
     "net.ipv4.tcp_pacing_ss_ratio", "net.ipv4.tcp_pacing_ca_ratio", "net.ipv4.tcp_limit_output_bytes",
     "net.ipv4.tcp_no_metrics_save", "net.ipv4.tcp_max_syn_backlog", "net.core.somaxconn",
     "net.inet.tcp.hostcache.purgenow", "net.inet.tcp.hostcache.enable",

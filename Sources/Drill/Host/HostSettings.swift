@@ -40,15 +40,15 @@ public struct HostSettings: Sendable {
 
   /// The keys of Fast Open's cookies; nil: random ones.
   public var fastOpenKeys: TCPFastOpenCookies?
-  /// BSD: segments without the timestamps that were agreed on are dropped (RFC 7323 section 3.2).
-  public var requiresTimestamps: Bool
-  /// What the settings say of the protocol that have no field of their own here.
   /// BSD: secrets that segments are signed with (RFC 2385), by the peer's address, of sockets that ask for it; what
   /// `setkey` adds.
   public var signatureKeys: [TCPSignatureKey] = []
   public var transport = TCPConfiguration()
   /// CUBIC leaves the first slow start before it loses something.
   public var leavesSlowStartEarly = true
+  /// BSD: segments without the timestamps that were agreed on are dropped (RFC 7323 section 3.2).
+  public var requiresTimestamps: Bool
+  /// What the settings say of the protocol that have no field of their own here.
   /// RFC 7323: offer and answer timestamps.
   public var timestamps = true
   /// RFC 7323: offer and answer the scale of the window.
@@ -143,13 +143,6 @@ public struct HostSettings: Sendable {
     switch personality {
     case .linux: receiveBuffer / 2
     case .bsd: receiveBuffer
-    }
-  }
-  /// What a socket offers at first whose buffer nobody has set: Linux no more than a SYN can say.
-  var firstWindow: Int {
-    switch personality {
-    case .linux: min(receiveMemory.initial / 2, 65535)
-    case .bsd: receiveMemory.initial
     }
   }
   /// What the scale of the window spans: the largest buffer that there may be.

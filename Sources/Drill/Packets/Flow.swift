@@ -45,6 +45,8 @@ struct Flow {
   private var unnamedStamp: UInt32?
   /// A reset came: the next SYN that is answered starts anew.
   var wasReset = false
+  /// The socket was taken from its connection (connect with AF_UNSPEC): what it connects to next is another.
+  var isDissolved = false
   /// The initial sequence number of a SYN that came after a reset, until it is answered.
   var nextRemoteInitial: UInt32?
   /// The flow label that the script knows last, and what it is on the wire.

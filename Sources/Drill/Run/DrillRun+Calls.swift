@@ -55,22 +55,29 @@ extension DrillRun {
   private mutating func before(_ call: SystemCall) {
     switch call {
     case .connect(let descriptor, .inet(let peer)): connecting(descriptor, peer)
+    case .connect(let descriptor, .unspecified):
+      if flow?.descriptor == descriptor { flow?.isDissolved = true }
     // A datagram's, or data in a SYN: MSG_FASTOPEN asks for it with Linux, the socket's option with BSD.
     case .sendto(let descriptor, _, _, .inet(let peer)), .sendmsg(let descriptor, _, .inet(let peer), _, _):
       connecting(descriptor, peer)
     // The other side has it too. One that is no key is refused by the call itself, which says why.
     case .setsockopt(_, level: 6, name: 38, .records(let records), size: _):
       if let key = try? records.first?.key(isIPv4: true) { options.keys.add(key) }
-    default: break
-    }
     case .setsockopt(_, level: 6, name: 14, .records(let records), size: _),
       .setsockopt(_, level: 6, name: 32, .records(let records), size: _):
       if let secret = (records.first?.text("key")).flatMap({ TCPSecret($0.utf8) }) {
         options.keys.add(secret)
       }
+    default: break
+    }
   }
 
   private mutating func connecting(_ descriptor: Int32, _ peer: SocketAddress) {
+    if flow?.descriptor == descriptor, let old = flow, old.isDissolved {
+      // Another connection of the same descriptor's: its numbers are its own.
+      flow = Flow(stage: .new, transport: old.transport, local: old.local, remote: old.remote)
+      flow?.descriptor = descriptor
+    }
     guard flow?.descriptor == descriptor, flow?.stage == .new || flow?.stage == .connecting else { return }
     flow?.stage = .connecting
     flow?.remote = peer

@@ -40,6 +40,13 @@ extension TCPConnection {
       if isReset { return isBelieved(reset: segment) ? .reset : .drop }
       return refusal
     }
+    // Linux has a segment that reaches beyond the window whole or not at all: whole if nothing waits to be read. With a
+    // closed window its ACK field counts in any case (section 3.10.7.4).
+    if configuration.takesWholeSegments, receive.hasUnread, !isReset, acceptedWindow > 0,
+      reachesBeyond(segment.sequence, payloadCount), segment.sequence < receive.next + acceptedWindow
+    {
+      return refusal
+    }
     if isReset {
       if isBelieved(reset: segment) { return .reset }
       // The right edge is out of the window (RFC 5961 section 3.2); Linux is less strict.
@@ -95,6 +102,18 @@ extension TCPConnection {
       return receive.window
     }
     return max(receive.window, receive.room)
+  }
+
+  /// Whether text of so many bytes ends beyond the window.
+  func reachesBeyond(_ sequence: SequenceNumber, _ payloadCount: Int) -> Bool {
+    payloadCount > 0 && sequence + payloadCount > receive.next + acceptedWindow
+  }
+
+  /// Whether a segment that begins there is taken though it reaches beyond the window.
+  func takesBeyond(_ sequence: SequenceNumber) -> Bool {
+    let window = acceptedWindow
+    return configuration.takesWholeSegments && !receive.hasUnread && window > 0
+      && sequence < receive.next + window
   }
 
   /// The acceptability test of RFC 9293 section 3.4, as "something of it is in the window", which covers also

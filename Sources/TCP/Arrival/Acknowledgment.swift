@@ -4,17 +4,18 @@ import Wire
 
 // The ACK field: RFC 9293 section 3.10.7.4, fifth.
 extension TCPConnection {
+  /// RFC 5961 section 5.2: what acknowledges the future, or a past beyond any window, is not from the peer.
+  func isPlausible(_ acknowledgment: SequenceNumber) -> Bool {
+    acknowledgment <= send.maximum && acknowledgment >= send.unacknowledged - Int(send.largestWindow)
+  }
+
   /// Takes the ACK field of an acceptable segment. False: nothing further is done with the segment.
   mutating func takeAcknowledgment(
     _ segment: TCPSegment, payloadCount: Int, now: Instant, sink: inout some TCPSink & ~Copyable,
     _ effects: inout TCPEffects
   ) -> Bool {
     let acknowledgment = segment.acknowledgment
-    // RFC 5961 section 5.2: what acknowledges the future, or a past beyond any window, is not from the peer.
-    guard
-      acknowledgment <= send.maximum,
-      acknowledgment >= send.unacknowledged - Int(send.largestWindow)
-    else {
+    guard isPlausible(acknowledgment) else {
       counters.rejected &+= 1
       // RFC 9293 section 3.10.7.4 has an answer to the future; Linux has none while the connection is open.
       let isUnanswered = acknowledgment > send.maximum && state == .established

@@ -90,6 +90,9 @@ extension TCPConnection {
       }
     }
     if ecn.isAccurate { countMark(of: segment, count) }
+    // What is sent because of this segment echoes it. Accurate feedback asks whether its clock went on.
+    let isFirst = !ecn.isAccurate && isPlausible(segment.acknowledgment)
+    if isFirst { takeStamps(of: segment, now: now) }
     if count > 0, isQuiet, segment.acknowledgment == send.unacknowledged, segment.options.sack.isEmpty {
       takeQuietAcknowledgment(segment)
     } else if !takeAcknowledgment(segment, payloadCount: count, now: now, sink: &sink, &effects) {
@@ -97,11 +100,8 @@ extension TCPConnection {
     }
     lastArrival = now
     keepaliveProbes = 0
-    if timestamps.isEnabled, let stamps = segment.options.timestamps {
-      timestamps.take(
-        stamps.value, sequence: segment.sequence, lastAcknowledgment: receive.lastAcknowledgment, now: now)
-    }
     if ecn.isClassic { takeNotification(segment, count) }
+    if !isFirst { takeStamps(of: segment, now: now) }
     if segment.options.userTimeout != nil { takeUserTimeout(segment.options, now: now) }
     // Urgent data is data (RFC 6093): the sixth step has nothing to do but count.
     if segment.flags.contains(.urg), segment.urgentPointer > 0 { counters.urgentSegments &+= 1 }
@@ -111,6 +111,12 @@ extension TCPConnection {
     isAnswerHeld =
       holdsAnswer && reassembly.isEmpty && selective.isEmpty && !segment.congestionExperienced
     if !isAnswerHeld { answer(now: now, sink: &sink) }
+  }
+
+  private mutating func takeStamps(of segment: TCPSegment, now: Instant) {
+    guard timestamps.isEnabled, let stamps = segment.options.timestamps else { return }
+    timestamps.take(
+      stamps.value, sequence: segment.sequence, lastAcknowledgment: receive.lastAcknowledgment, now: now)
   }
 
   /// A segment that is all old: the peer has not heard our acknowledgments, or did not wait for them. It learns that

@@ -52,6 +52,7 @@ extension TCPConnection {
     }
     receive.next += count
     receive.free -= count
+    receive.hasUnread = true
     counters.bytesReceived &+= UInt64(count)
     noteArrival(
       ArrivedText(

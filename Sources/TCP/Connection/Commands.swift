@@ -64,7 +64,9 @@ extension TCPConnection {
   /// As ``receiveSpace(_:unread:now:sink:)``, when a segment is about to arrive anyway: its answer tells the peer.
   public mutating func noteReceiveSpace(_ free: Int, unread: Int? = nil, now: Instant) {
     receive.free = max(0, free)
-    tuneReceiveBuffer(unread: unread ?? Int(receive.buffer) - receive.free, now: now)
+    let unread = unread ?? max(0, Int(receive.buffer) - receive.free)
+    receive.hasUnread = unread > 0
+    tuneReceiveBuffer(unread: unread, now: now)
   }
 
   /// The size of the receive buffer now, in bytes: as configured or set, or as it has grown by itself.
@@ -131,6 +133,7 @@ extension TCPConnection {
   ) -> TCPEffects {
     receive.free = max(0, free)
     let unread = unread ?? max(0, Int(receive.buffer) - receive.free)
+    receive.hasUnread = unread > 0
     tuneReceiveBuffer(unread: unread, now: now)
     guard state.mayReceiveText else { return TCPEffects() }
     if unread == 0 && acknowledgesWhenRead

@@ -39,6 +39,13 @@ import Timing
   /// (dynamic right-sizing). Not more than `receiveBuffer`: it does not grow. Linux: the third value of
   /// net.ipv4.tcp_rmem; 0 stands for net.ipv4.tcp_moderate_rcvbuf being 0.
   public var receiveBufferMaximum: UInt32 = 0
+  /// Bytes: the window that is offered at first, where that is less than `receiveBuffer`. Each segment that brings text
+  /// opens it further, by twice what it brings and by two full segments at least, as long as there is room (Linux's
+  /// rcv_ssthresh, which begins with 65,535). 0: the whole buffer is offered.
+  public var firstWindow: UInt16 = 0
+  /// A segment that reaches beyond the window is taken whole while nothing waits to be read, and not at all otherwise, as
+  /// Linux does since 6.17. False: it is cut (RFC 9293 section 3.10.7.4).
+  public var takesWholeSegments = false
   /// What the stack does of Fast Open. Linux: net.ipv4.tcp_fastopen.
   public var fastOpen: TCPFastOpen = .client
   /// Initial congestion window in segments, RFC 6928.
@@ -54,6 +61,9 @@ import Timing
   public var restartsAfterIdle = true
   /// Segments that may leave in one burst at any rate (`net.ipv4.tcp_min_tso_segs`).
   public var minimumBurst: UInt8 = 2
+  /// Less than this part of a window waits for the rest of it, if an acknowledgment is near (Linux:
+  /// net.ipv4.tcp_tso_win_divisor, 3). 0: what may go goes.
+  public var deferralDivisor: UInt8 = 0
   /// Let segments leave in time with the round trip instead of in bursts.
   public var pacing = false
   /// Duplicate acknowledgments that make a loss, at first (`net.ipv4.tcp_reordering`, DupThresh of RFC 5681).
@@ -175,6 +185,9 @@ import Timing
 
   /// The defaults.
   public init() {}
+
+  /// The peer's default says so.
+  var isIPv6: Bool { peerSegmentDefault > 536 }
 
   /// The smallest shift with which a 16-bit window spans the receive buffer, as large as it may become; at most 14 (RFC
   /// 7323 section 2.3).

@@ -21,11 +21,12 @@ extension TCPConnection {
   var synTextEnd: SequenceNumber { send.initial + 1 + (fastOpen?.sent ?? 0) }
 
   /// A router says that the SYN was too large for the path. Without its text it is not: it goes again at once, and says
-  /// what the path takes (Linux).
+  /// what the path takes (Linux). FreeBSD's next one says so over IPv6.
   mutating func narrowSyn(to segment: UInt16, now: Instant, sink: inout some TCPSink & ~Copyable) {
-    guard configuration.personality == .linux else { return }
+    let isLinux = configuration.personality == .linux
+    guard isLinux || configuration.isIPv6 else { return }
     configuration.maximumSegment = min(configuration.maximumSegment, segment)
-    guard let client = fastOpen, client.sent > 0, attempts == 0 else { return }
+    guard isLinux, let client = fastOpen, client.sent > 0, attempts == 0 else { return }
     transmitSyn(now: now, sink: &sink)
   }
 

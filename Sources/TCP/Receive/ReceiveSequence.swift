@@ -19,14 +19,21 @@ struct ReceiveSequence {
   var free: Int
   /// The largest window ever to be offered, in bytes.
   private(set) var buffer: UInt32
+  /// The largest window to be offered for now, in bytes; never more than `buffer` is.
+  private(set) var ceiling: UInt32
+  /// Text that was delivered waits for the application.
+  var hasUnread = false
   /// Shift of the window fields that we send.
   var scale: UInt8
 
   /// The window of a SYN is a multiple of this, in bytes, if it is larger.
-  let quantum: Int
+  let quantum: UInt16
 
-  init(buffer: UInt32, scale: UInt8, quantum: Int = 1) {
-    self.quantum = max(1, quantum)
+  /// `ceiling`: 0 for none.
+  init(buffer: UInt32, scale: UInt8, quantum: Int = 1, ceiling: UInt32 = 0) {
+    self.quantum = UInt16(clamping: max(1, quantum))
+    // What the SYN says is what the window begins with.
+    self.ceiling = ceiling == 0 ? .max : UInt32(Self.unscaled(Int(min(buffer, ceiling)), quantum))
     // No window field can say more (RFC 7323 section 2.3), and sequence numbers could not be compared.
     self.buffer = min(buffer, 65535 << 14)
     self.scale = scale
@@ -36,11 +43,18 @@ struct ReceiveSequence {
   /// Another largest window; what was offered stays.
   mutating func setBuffer(_ bytes: UInt32) { buffer = min(bytes, 65535 << 14) }
 
+  /// A segment of the peer's brought so many bytes: the window may open by `step` more, if there is room.
+  mutating func raiseCeiling(by step: Int) {
+    let most = min(max(free, 0), Int(buffer))
+    guard Int(ceiling) < most else { return }
+    ceiling = UInt32(min(Int(ceiling) + step, most))
+  }
+
   /// RCV.WND in bytes.
   var window: Int { max(0, edge - next) }
 
   /// What there is room for, in bytes.
-  var room: Int { min(max(free, 0), Int(buffer)) }
+  var room: Int { min(max(free, 0), Int(buffer), Int(ceiling)) }
 
   /// The window field that was sent last, in bytes.
   var offered: Int { max(0, visibleEdge - lastAcknowledgment) }
@@ -56,7 +70,7 @@ struct ReceiveSequence {
   }
 
   /// How far the right edge could move now, in bytes.
-  var advance: Int { next + min(max(free, 0), Int(buffer)) - edge }
+  var advance: Int { next + room - edge }
 
   /// The window field for a segment that is about to leave, and its effect on the right edge.
   ///
@@ -67,10 +81,13 @@ struct ReceiveSequence {
   ///
   /// BSD says all of the room that there is, but for the last, which would be a silly window.
   mutating func offer(segment: Int, _ personality: TCPPersonality) -> UInt16 {
-    let room = min(max(free, 0), Int(buffer))
+    let room = room
     let isWorthwhile =
       switch personality {
-      case .linux: advance >= max(min(Int(buffer) / 2, segment), 1)
+      // Where there is more room than is offered for now, what is offered stands ready again at once.
+      case .linux:
+        advance >= max(min(Int(buffer) / 2, segment), 1)
+          || advance > 0 && Int(ceiling) < min(free, Int(buffer))
       case .bsd: advance > 0 && (room >= Int(buffer) / 4 || room >= segment)
       }
     if isWorthwhile { edge = edge + advance }
@@ -80,7 +97,7 @@ struct ReceiveSequence {
       return UInt16(min(width, 65535))
     }
     let unit = 1 << Int(scale)
-    let roof = next + min(max(free, 0), Int(buffer)) + (unit - 1)
+    let roof = next + room + (unit - 1)
     var field = width >> Int(scale)
     // BSD rounds up in any case.
     if personality == .bsd { field = (width + unit - 1) >> Int(scale) }
@@ -93,7 +110,7 @@ struct ReceiveSequence {
 
   /// The window field of a SYN, which is never scaled (RFC 7323 section 2.2).
   mutating func offerUnscaled() -> UInt16 {
-    let width = Self.unscaled(min(max(free, 0), Int(buffer)), quantum)
+    let width = Self.unscaled(room, Int(quantum))
     edge = SequenceNumber.later(edge, next + width)
     visibleEdge = edge
     return UInt16(width)
@@ -108,7 +125,7 @@ struct ReceiveSequence {
   /// Whether room has appeared that is worth a segment of its own: two segments or half of the buffer; or,
   /// when the peer was told that there is nothing left, what ends a silly window.
   func isWorthUpdate(segment: Int) -> Bool {
-    let gain = next + min(max(free, 0), Int(buffer)) - visibleEdge
+    let gain = next + room - visibleEdge
     let offered = visibleEdge - next
     if gain <= 0 { return false }
     if offered < segment, gain >= min(Int(buffer) / 2, segment) { return true }

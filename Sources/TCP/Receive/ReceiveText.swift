@@ -21,7 +21,7 @@ extension TCPConnection {
     // A FIN ahead of a hole is remembered and taken when its turn comes. It needs no room, so it may stand on
     // the right edge, also when the window is closed; text beyond it there is none.
     if fin, receive.finSequence == nil, end >= receive.next,
-      end <= receive.next + acceptedWindow
+      end <= receive.next + acceptedWindow || takesBeyond(sequence)
     {
       receive.finSequence = end
     }
@@ -38,7 +38,8 @@ extension TCPConnection {
     _ text: consuming Packet, _ segment: TCPSegment, at sequence: SequenceNumber, _ now: Instant,
     sink: inout some TCPSink & ~Copyable, _ effects: inout TCPEffects
   ) {
-    let right = receive.next + acceptedWindow
+    var right = receive.next + acceptedWindow
+    if takesBeyond(sequence) { right = SequenceNumber.later(right, sequence + text.totalCount) }
     let edge = receive.finSequence.map { SequenceNumber.earlier($0, right) } ?? right
     let excess = sequence + text.totalCount - edge
     let old = receive.next - sequence
@@ -60,6 +61,7 @@ extension TCPConnection {
       counters.outOfOrder &+= 1
       policy.now = true
       guard makeRoom(for: text, at: sequence, isAhead: true, sink: &sink) else { return }
+      openWindow(text.totalCount)
       selective.arrived(sequence, sequence + text.totalCount)
       switch reassembly.insert(text, at: sequence, &selective) {
       case .inserted, .refused: break
@@ -108,6 +110,7 @@ extension TCPConnection {
   /// What in-order text says of the peer's rhythm, and of the round trip.
   mutating func noteArrival(_ text: ArrivedText, _ now: Instant) {
     // What stands for several says what one of them holds.
+    openWindow(text.count)
     let isJoined = text.segmentSize > 0 && Int(text.segmentSize) < text.count
     let size = isJoined ? Int(text.segmentSize) : text.count
     if isJoined, configuration.personality == .bsd { policy.now = true }
@@ -133,6 +136,13 @@ extension TCPConnection {
     }
   }
 
+  /// Text of so many bytes was taken: the window that is offered grows towards the buffer. Linux does not believe small
+  /// segments, whose memory is mostly empty.
+  private mutating func openWindow(_ bytes: Int) {
+    guard bytes >= 128 else { return }
+    receive.raiseCeiling(by: 2 * max(bytes, Int(configuration.maximumSegment)))
+  }
+
   /// The receive buffer grows by itself.
   private var isTuned: Bool { receive.buffer < configuration.receiveBufferMaximum }
 
@@ -144,7 +154,7 @@ extension TCPConnection {
       wanted > Int(receive.buffer)
     else { return }
     let grown = UInt32(clamping: min(wanted, Int(configuration.receiveBufferMaximum)))
-    receive.free += Int(grown) - Int(receive.buffer)
+    receive.free += max(0, Int(grown) - Int(receive.buffer))
     receive.setBuffer(grown)
     reassembly.limit = Self.reassemblyLimit(buffer: grown)
   }
@@ -176,7 +186,9 @@ extension TCPConnection {
   ) {
     let count = text.totalCount
     receive.next += count
+    receive.edge = SequenceNumber.later(receive.edge, receive.next)
     receive.free -= count
+    receive.hasUnread = true
     counters.bytesReceived &+= UInt64(count)
     effects.deliveredBytes += count
     sink.deliver(text)

@@ -35,6 +35,7 @@ extension TCPConnection {
     let end = send.next
     sendOneNew(now: now, sink: &sink)
     if send.next == end {
+      if outstanding.count > 1 { outstanding.clear(outstanding.count - 2, .joined) }
       guard sink.mayTransmitText(), retransmit(outstanding.count - 1, now: now, sink: &sink) else { return }
       recovery.probeRepeats = true
     }

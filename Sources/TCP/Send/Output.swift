@@ -44,6 +44,10 @@ extension TCPConnection {
     // Asked for by who has more than one segment: it divides.
     var knownBurstLimit: Int?
     while let segment = next {
+      if burst == 0, let isCongestion = defers(now: now) {
+        isLimited = isLimited || isCongestion
+        break
+      }
       // The congestion window counts text; a FIN alone goes in any case.
       if segment.text > 0 {
         // A burst is paced as a whole, as Linux paces its large segments.
@@ -65,7 +69,7 @@ extension TCPConnection {
       let isPushed =
         endsBurst && burst > 1 && configuration.personality == .linux && configuration.pushesBursts
       if row.limit == 0 {
-        sendNew(segment, isPushed: isPushed, now: now, sink: &sink)
+        sendNew(segment, isPushed: isPushed, isJoined: !endsBurst, now: now, sink: &sink)
       } else {
         join(segment, isPushed: isPushed, endsBurst: endsBurst, to: &row, now: now, sink: &sink)
       }
@@ -81,13 +85,37 @@ extension TCPConnection {
   /// Segments that leave as one burst: as many as a millisecond takes at the present rate, more where the path is
   /// short; at least two, and no more than half of the window, so that acknowledgments keep coming (Linux's
   /// tcp_tso_autosize and tcp_cwnd_test).
-  private var burstLimit: Int {
+  var burstLimit: Int { max(1, min(burstSize, window.segments / 2)) }
+  private var burstSize: Int {
     let trip = max(roundTrip.smoothed.count, 1)
     let perMillisecond = Int(clamping: Int64(window.segments) * 2_000_000 / trip)
     let shift = roundTrip.minimum.count / 512_000
     let short = shift < 16 ? (65536 >> Int(shift)) / max(1, fullSegment) : 0
-    let most = max(perMillisecond + short, Int(configuration.minimumBurst))
-    return max(1, min(most, window.segments / 2))
+    return max(perMillisecond + short, Int(configuration.minimumBurst))
+  }
+
+  /// Whether what the windows permit waits for more, so that it leaves as one burst: Linux's habit (tcp_tso_should_defer),
+  /// where a burst has just left, what is permitted is neither whole nor a good part of a window, and the oldest segment is
+  /// out for so long that its acknowledgment cannot be far. Nil: it does not; true: the congestion window is what limits.
+  private func defers(now: Instant) -> Bool? {
+    let divisor = Int(configuration.deferralDivisor)
+    guard divisor > 0, !outstanding.isEmpty, !send.finQueued, now - send.lastTransmission <= .milliseconds(1)
+    else { return nil }
+    switch recovery.phase {
+    case .open, .disorder, .reduction: break
+    case .recovery, .loss: return nil
+    }
+    let size = fullTextSegment
+    let isLast = marks?.burstEnd(after: send.next) == nil
+    let burst = (marks?.burstEnd(after: send.next) ?? send.queueEnd) - send.next
+    let offered = send.unacknowledged + Int(send.window) - send.next
+    let allowed = (window.segments - outstanding.inFlight) * size
+    let limit = min(offered, allowed)
+    guard burst > size, limit > 0, limit < burstSize * size, isLast || limit < burst,
+      limit < min(Int(send.window), window.segments * size) / divisor,
+      now - outstanding[0].sent >= max(roundTrip.smoothed / 2, Nanoseconds(1))
+    else { return nil }
+    return allowed < offered && allowed <= burst
   }
 
   /// A piece of the send queue that goes into one segment.
@@ -142,13 +170,15 @@ extension TCPConnection {
     return configuration.noDelay || send.finQueued || send.smallEnd <= send.unacknowledged
   }
 
-  /// Sends the next piece of the queue for the first time. `isPushed`: with PSH in any case.
+  /// Sends the next piece of the queue for the first time. `isPushed`: with PSH in any case; `isJoined`: the next one
+  /// leaves in the same burst.
   mutating func sendNew(
-    _ piece: Piece, isPushed: Bool, now: Instant, sink: inout some TCPSink & ~Copyable
+    _ piece: Piece, isPushed: Bool, isJoined: Bool = false, now: Instant,
+    sink: inout some TCPSink & ~Copyable
   ) {
     let start = send.next
     let isFirst = outstanding.isEmpty
-    let isRepeated = noteNew(piece, now: now)
+    let isRepeated = noteNew(piece, isJoined: isJoined, now: now)
     transmitText(
       at: start, count: piece.text, fin: piece.fin, isPushed: isPushed, isRetransmission: isRepeated,
       now: now, sink: &sink)
@@ -163,7 +193,7 @@ extension TCPConnection {
   }
 
   /// The next piece of the queue is about to be out. Returns whether any of it has been before.
-  mutating func noteNew(_ piece: Piece, now: Instant) -> Bool {
+  mutating func noteNew(_ piece: Piece, isJoined: Bool, now: Instant) -> Bool {
     let start = send.next
     let end = start + piece.text + (piece.fin ? 1 : 0)
     // The byte that probed a closed window, or the text of a SYN, went before without being out.
@@ -172,7 +202,8 @@ extension TCPConnection {
     let isAlone = outstanding.inFlight == 0
     outstanding.append(
       SentSegment(
-        start: start, end: end, sent: now, delivered: count.delivered, marks: isRepeated ? .repeated : []))
+        start: start, end: end, sent: now, delivered: count.delivered,
+        marks: isRepeated ? .repeated : isJoined ? .joined : []))
     noteSent(outstanding.count - 1, isAlone: isAlone, now: now)
     if isSynText {
       // Lost with the SYN, and out again: not sent for the first time (`tcpi_retrans`).

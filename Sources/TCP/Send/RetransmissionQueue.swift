@@ -155,11 +155,12 @@ import Wire
     return low
   }
 
-  /// Cuts the segment at `index` in two at `sequence`, which lies within it. Both have its marks.
+  /// Cuts the segment at `index` in two at `sequence`, which lies within it. Both have its marks, and are two.
   mutating func split(_ index: Int, at sequence: SequenceNumber) {
     var rest = self[index]
     rest.start = sequence
     self[index].end = sequence
+    self[index].marks.remove(.joined)
     if count == capacity { grow() }
     count += 1
     var place = count - 1

@@ -50,9 +50,9 @@ extension TCPConnection {
     // The first one after a reduction says so, and it alone.
     let isAlone = piece.text == 0 || start < send.maximum || ecn.reductionIsQueued
     if isAlone || !row.isEmpty && !row.takes(piece.text) { transmit(&row, now: now, sink: &sink) }
-    if isAlone { return sendNew(piece, isPushed: isPushed, now: now, sink: &sink) }
+    if isAlone { return sendNew(piece, isPushed: isPushed, isJoined: !endsBurst, now: now, sink: &sink) }
     let isFirst = outstanding.isEmpty
-    _ = noteNew(piece, now: now)
+    _ = noteNew(piece, isJoined: !endsBurst, now: now)
     row.add(piece.text, at: start)
     row.fin = piece.fin
     row.isPushed = isPushed || pushes(from: start, to: start + piece.text)

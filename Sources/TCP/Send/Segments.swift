@@ -115,10 +115,18 @@ extension TCPConnection {
       ecn.reductionIsQueued = false
       flags.insert(.cwr)
     }
-    pacer.left(count + (size > 0 ? (count + size - 1) / size * 40 : 40), now: now)
+    if !leavesUnpaced(count) {
+      pacer.left(count + (size > 0 ? (count + size - 1) / size * 40 : 40), now: now)
+    }
     transmit(
       at: sequence, flags, payloadOffset: sequence - send.queueFront, payloadCount: count, segmentSize: size,
       isRetransmission: isRetransmission, isCapable: isNew, now: now, sink: &sink)
+  }
+
+  /// Linux does not pace the first ten segments, but where a model of the path rules.
+  private func leavesUnpaced(_ count: Int) -> Bool {
+    configuration.personality == .linux && !control.hasModel
+      && counters.bytesSent + UInt64(count) < 10 * UInt64(fullTextSegment)
   }
 
   /// The number that a segment without sequence space carries: SND.NXT, but never beyond the peer's window, or

@@ -74,6 +74,12 @@ final class SendMarks {
   /// One past the last byte of the record that the byte at `sequence` belongs to; nil: no end is known.
   func recordEnd(after sequence: SequenceNumber) -> SequenceNumber? { records.next(after: sequence) }
 
+  /// Where the burst ends that the byte at `sequence` belongs to; nil: no end is known.
+  func burstEnd(after sequence: SequenceNumber) -> SequenceNumber? {
+    guard let burst = bursts.next(after: sequence) else { return pushes.next(after: sequence) }
+    return pushes.next(after: sequence).map { SequenceNumber.earlier($0, burst) } ?? burst
+  }
+
   /// Whether a burst ends with the byte before `end`.
   func endsBurst(at end: SequenceNumber) -> Bool {
     bursts.next(after: end - 1) == end || pushes.next(after: end - 1) == end

@@ -14,6 +14,8 @@ struct SentSegment {
     static var repeating: Marks { Marks(rawValue: 4) }
     /// It was sent more than once.
     static var repeated: Marks { Marks(rawValue: 8) }
+    /// The next one left in the same burst, and nothing has come between them since.
+    static var joined: Marks { Marks(rawValue: 16) }
     /// It is lost, and nothing is on its way instead.
     var wantsRepetition: Bool { contains(.lost) && isDisjoint(with: [.repeating, .sacked]) }
   }

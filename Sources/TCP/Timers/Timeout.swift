@@ -75,6 +75,7 @@ extension TCPConnection {
     enterLoss(now: now)
     if attempts < .max { attempts += 1 }
     // What is still in this host's own queues is not lost: it is not sent again.
+    outstanding.clear(0, .joined)
     if sink.mayTransmitText() { _ = retransmit(0, now: now, sink: &sink) }
     roundTrip.timedOut()
     armRetransmission(.timeout, now + roundTrip.timeout(configuration))
