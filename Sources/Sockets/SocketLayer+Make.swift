@@ -234,6 +234,8 @@ extension SocketLayer {
       return .failure(.noBufferSpace)
     }
     unsafe connection.owned.pointee.isPortFixed = flow.isPortFixed
+    connection.recallPath(&cx)
+    connection.recallDestination(&cx)
     connection.retain()  // the handle's
     let socket = StreamSocket(connection, layer: self)
     sockets.insert(connection, &cx)

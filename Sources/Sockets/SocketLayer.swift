@@ -34,6 +34,8 @@ public struct SocketConfiguration: Sendable {
   public var ephemeralPorts: ClosedRange<UInt16> = 32768...60999
   /// How connections behave.
   public var tcp = TCPConfiguration()
+  /// What the paths to peers are remembered by, from connection to connection.
+  public var remembers: RememberedPaths = .roundTrip
   /// When connections with nothing to do come to rest.
   public var rest = RestPolicy()
   /// When application threads do their own sending.
@@ -73,6 +75,7 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
   let cookies: SynCookies
   let fastOpenCache: FastOpenCache
   let paths: PathCache
+  let destinations: DestinationMemory
   let fastOpenKeys: FastOpenKeys
   let ports: EphemeralPorts
   /// What is for others; nil: it is not ours to look at.
@@ -111,6 +114,7 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
     cookies = SynCookies(key: seed.map { HashKey(seed: $0 &+ 3) } ?? HashKey())
     fastOpenCache = FastOpenCache(key: hashKey)
     paths = PathCache(key: hashKey)
+    destinations = DestinationMemory(key: hashKey)
     fastOpenKeys = FastOpenKeys(
       TCPFastOpenCookies(
         current: TCPFastOpenCookies.Key(low: keyedHash(hashKey, 0x464F), high: keyedHash(hashKey, 0x464E))))

@@ -53,6 +53,7 @@ public final class DrillHost {
     configuration.smallQueueLimit = 0
     configuration.synOverflow = settings.synCookies ? .cookies : .drop
     configuration.tcp = settings.configuration()
+    configuration.remembers = settings.remembers
     sockets = SocketLayer(contexts: contexts, internet: internet, configuration: configuration)
     link = ScriptLink(mtu: min(max(settings.mtu, 576), 1800), clock: clock)
     let loopback = try internet.addInterface(
@@ -281,7 +282,10 @@ public final class DrillHost {
   }
 
   /// Forgets what is remembered of the peers of past connections.
-  public func forgetPeers() { sockets.forgetFastOpenPeers() }
+  public func forgetPeers() {
+    sockets.forgetFastOpenPeers()
+    sockets.forgetPaths()
+  }
 
   // MARK: The end
 

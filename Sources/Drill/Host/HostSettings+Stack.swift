@@ -47,6 +47,7 @@ extension HostSettings {
     leavesSlowStartEarly = tcp.slowStartExit != .loss
     congestionControl = CongestionNames.name(tcp.congestionControl)
     synCookies = sockets.synOverflow == .cookies
+    remembers = sockets.remembers
   }
 
   /// The other way round.
@@ -55,6 +56,7 @@ extension HostSettings {
     sockets.tcp = configuration()
     sockets.tcp.congestionControl = CongestionNames.algorithm(congestionControl) ?? before.congestionControl
     sockets.synOverflow = synCookies ? .cookies : .drop
+    sockets.remembers = remembers
     // Whose habits the stack has no setting says.
     sockets.tcp.personality = before.personality
     sockets.tcp.probesWithData = before.probesWithData

@@ -93,6 +93,10 @@ extension HostSettings {
       guard number > 0 else { return .unsupported("\(name) = \(number)") }
       transport.minimumTimeout = .microseconds(Int64(number))
     case "net.ipv4.tcp_retries2": dataRetries = UInt8(clamping: number)
+    case "net.ipv4.tcp_no_metrics_save":
+      remembers = number == 0 ? remembers.union(.roundTrip) : remembers.subtracting(.roundTrip)
+    case "net.ipv4.tcp_no_ssthresh_metrics_save":
+      remembers = number == 0 ? remembers.union(.threshold) : remembers.subtracting(.threshold)
     case "net.ipv4.tcp_keepalive_time": keepAliveTime = Int32(clamping: number)
     case "net.ipv4.tcp_keepalive_intvl": keepAliveInterval = Int32(clamping: number)
     case "net.inet.tcp.keepidle": keepAliveTime = Int32(clamping: number / 1000)
@@ -106,11 +110,11 @@ extension HostSettings {
     case "net.ipv4.tcp_frto": transport.forwardRecovery = number != 0
     case "net.ipv4.tcp_recovery": transport.recentAcknowledgment = number & 1 != 0
     case "net.ipv4.tcp_early_retrans": transport.tailLossProbe = number >= 3
+    case "net.ipv4.tcp_tso_win_divisor": transport.deferralDivisor = UInt8(clamping: number)
     case "net.ipv4.tcp_reordering": transport.duplicateThreshold = UInt8(clamping: number)
     case "net.ipv4.tcp_fastopen":
       // Higher bits are of other kernels than Linux's own.
       transport.fastOpen = TCPFastOpen(rawValue: UInt16(number & 0x607))
-    case "net.ipv4.tcp_tso_win_divisor": transport.deferralDivisor = UInt8(clamping: number)
     case "net.inet.tcp.fastopen.client_enable": set(.client, number != 0)
     case "net.inet.tcp.fastopen.server_enable": set(.server, number != 0)
     case "net.inet.tcp.tolerate_missing_ts": requiresTimestamps = number == 0
@@ -192,7 +196,7 @@ extension HostSettings {
   private static let idle: Set<String> = [
     "net.ipv4.tcp_tso_rtt_log",
     "net.ipv4.tcp_pacing_ss_ratio", "net.ipv4.tcp_pacing_ca_ratio", "net.ipv4.tcp_limit_output_bytes",
-    "net.ipv4.tcp_no_metrics_save", "net.ipv4.tcp_max_syn_backlog", "net.core.somaxconn",
+    "net.ipv4.tcp_max_syn_backlog", "net.core.somaxconn",
     "net.inet.tcp.hostcache.purgenow", "net.inet.tcp.hostcache.enable",
     "net.inet.tcp.udp_tunneling_overhead", "vm.old_mlock", "net.ipv4.route.flush",
     "net.core.optmem_max", "net.ipv4.tcp_mem", "net.inet.tcp.hostcache.purge",

@@ -38,17 +38,20 @@ public struct HostSettings: Sendable {
   /// Seeds hashes, sequence numbers and ports.
   public var seed: UInt64 = 1
 
+  /// What the stack remembers of paths from connection to connection. As the kernel of Linux comes; BSD's scripts have
+  /// theirs empty.
+  public var remembers: RememberedPaths
   /// The keys of Fast Open's cookies; nil: random ones.
   public var fastOpenKeys: TCPFastOpenCookies?
   /// BSD: secrets that segments are signed with (RFC 2385), by the peer's address, of sockets that ask for it; what
   /// `setkey` adds.
   public var signatureKeys: [TCPSignatureKey] = []
-  public var transport = TCPConfiguration()
-  /// CUBIC leaves the first slow start before it loses something.
-  public var leavesSlowStartEarly = true
   /// BSD: segments without the timestamps that were agreed on are dropped (RFC 7323 section 3.2).
   public var requiresTimestamps: Bool
   /// What the settings say of the protocol that have no field of their own here.
+  public var transport = TCPConfiguration()
+  /// CUBIC leaves the first slow start before it loses something.
+  public var leavesSlowStartEarly = true
   /// RFC 7323: offer and answer timestamps.
   public var timestamps = true
   /// RFC 7323: offer and answer the scale of the window.
@@ -97,6 +100,7 @@ public struct HostSettings: Sendable {
     transport.pathProbing = .never
     transport.probeFloor = 48
     requiresTimestamps = personality == .bsd
+    remembers = personality == .linux ? .roundTrip : []
     switch personality {
     case .linux:
       (synRetries, synAckRetries) = (6, 5)

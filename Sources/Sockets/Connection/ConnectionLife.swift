@@ -113,6 +113,7 @@ extension ConnectionRef {
         iss: opening.iss, timestampOffset: opening.timestampOffset, configuration: opening.configuration,
         fastOpen: unsafe owned.pointee.authentication.hasKeys ? nil : request.fastOpen, now: now)
       recallPath(&cx)
+      recallDestination(&cx)
       unsafe owned.pointee.engine.setReceiveBuffer(UInt32(limits.receive))
       unsafe owned.pointee.toldReceiveLimit = UInt32(limits.receive)
       takeEarlyText(&cx)
@@ -150,6 +151,7 @@ extension ConnectionRef {
     unsafe owned.pointee.engine = TCPConnection.active(
       iss: iss, timestampOffset: offset, configuration: configuration, fastOpen: fastOpen, now: now)
     recallPath(&cx)
+    recallDestination(&cx)
     unsafe owned.pointee.engine.setReceiveBuffer(owned.pointee.toldReceiveLimit)
     let early = unsafe owned.pointee.sendChain.count
     if early > 0 { runEngine(&cx) { $0.enqueue(early, now: $1, sink: &$2) } }

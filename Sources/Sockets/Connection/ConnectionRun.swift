@@ -90,6 +90,10 @@ extension ConnectionRef {
   ) {
     let shared = unsafe shared
     let owned = unsafe owned
+    // Once: where it enters TIME-WAIT, or ends without.
+    if effects.enteredTimeWait || effects.closed && effects.error == nil && !isWaiting {
+      noteDestination(&cx)
+    }
     unsafe shared.pointee.publishedState.store(UInt64(owned.pointee.engine.state.rawValue))
     unsafe owned.pointee.lastRun = cx.now
     var sink = sink
@@ -145,6 +149,11 @@ extension ConnectionRef {
     } else {
       updateTimer(&cx)
     }
+  }
+
+  /// It was in TIME-WAIT after its last run.
+  private var isWaiting: Bool {
+    unsafe shared.pointee.publishedState.loadRelaxed() == UInt64(TCPState.timeWait.rawValue)
   }
 
   private func transmit(_ packets: inout PacketQueue, _ cx: inout SoftInterrupt) {

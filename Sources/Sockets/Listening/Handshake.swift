@@ -279,6 +279,7 @@ enum Handshake {
       child.adopt(options.value, options.shape, now: cx.now)
     }
     child.recallPath(&cx)
+    child.recallDestination(&cx)
     return child
   }
 

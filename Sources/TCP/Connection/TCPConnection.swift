@@ -56,6 +56,8 @@ public struct TCPConnection: ~Copyable {
   var pathNews: TCPPathNews = []
   /// Keep-alive probes in a row without answer.
   var keepaliveProbes: UInt8 = 0
+  /// ssthresh that the congestion window begins with, in segments; 0: it has to find out.
+  var rememberedThreshold: UInt16 = 0
 
   var send: SendSequence
   var receive: ReceiveSequence

@@ -91,6 +91,7 @@ extension TCPConnection {
   /// attempts (RFC 5681 section 3.1).
   mutating func beginSending(isCautious: Bool, now: Instant) {
     window = CongestionWindow(initial: isCautious ? 1 : initialWindow, next: send.next, now: now)
+    if rememberedThreshold > 0 { window.threshold = max(Int(rememberedThreshold), 2) }
     if configuration.windowValidation == .preserving, !control.hasModel {
       window.validation = WindowValidation()
     }

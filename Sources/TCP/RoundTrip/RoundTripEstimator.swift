@@ -29,6 +29,11 @@ struct RoundTripEstimator {
   private var isCautious = false
   /// A measurement was taken.
   private(set) var isMeasured = false
+  /// SRTT of connections before this one in microseconds, until data of its own was measured; 0: it is not known.
+  private var remembered: UInt32 = 0
+
+  /// What earlier connections have measured.
+  mutating func remember(_ smoothed: Nanoseconds) { remembered = UInt32(clamping: smoothed.count / 1000) }
 
   /// Our SYN leaves.
   mutating func sentSyn(isRetransmission: Bool, now: Instant) { synSent = isRetransmission ? nil : now }
@@ -39,7 +44,9 @@ struct RoundTripEstimator {
   ) {
     guard let sample = synSent.map({ arrival - $0 }) ?? echoed else { return }
     synSent = nil
+    let known = remembered
     measured(sample, unacknowledged: next, next: next, configuration)
+    remembered = known
   }
 
   /// Sections 2.2 and 2.3, with alpha 1/8 and beta 1/4.
@@ -56,6 +63,7 @@ struct RoundTripEstimator {
     let sample = max(sample, Nanoseconds(1))
     minimum = isMeasured ? min(minimum, sample) : sample
     backoff = 0
+    remembered = 0
     guard isMeasured else {
       smoothed = sample
       variation = sample / 2
@@ -102,7 +110,12 @@ struct RoundTripEstimator {
 
   /// RTO before any doubling.
   @inline(__always) func base(_ configuration: borrowing TCPConfiguration) -> Nanoseconds {
-    isMeasured
+    // Not of a SYN, whose timeout is the initial one.
+    if remembered > 0, isMeasured || isCautious {
+      let known = Nanoseconds.microseconds(Int64(remembered))
+      if known > smoothed { return known + max(known * 2, configuration.minimumTimeout) }
+    }
+    return isMeasured
       ? configuration.personality == .bsd
         ? smoothed + variation * 4 + configuration.minimumTimeout
         : smoothed + max(deviation * 4, configuration.minimumTimeout)
