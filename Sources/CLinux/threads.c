@@ -5,6 +5,7 @@
 #include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdlib.h>
@@ -48,6 +49,12 @@ uint64_t sluice_monotonic_nanoseconds(void) {
   struct timespec now;
   clock_gettime(CLOCK_MONOTONIC, &now);
   return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
+
+uint64_t sluice_thread_nanoseconds(void) {
+  struct timespec used;
+  clock_gettime(CLOCK_THREAD_CPUTIME_ID, &used);
+  return (uint64_t)used.tv_sec * 1000000000u + (uint64_t)used.tv_nsec;
 }
 
 struct start {
@@ -124,6 +131,7 @@ void *sluice_map_slab(size_t bytes) {
   return slab;
 }
 void sluice_empty_slab(void *slab, size_t bytes) { madvise(slab, bytes, MADV_DONTNEED); }
+void sluice_trim_heap(void) { (void)malloc_trim(0); }
 void sluice_unmap_slab(void *slab, size_t bytes) { munmap(slab, bytes); }
 
 // A page that the kernel wipes in a child: what was 1 here is 0 there. Without it the process id tells.

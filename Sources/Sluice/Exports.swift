@@ -17,7 +17,11 @@
 @_exported public import struct Sockets.EventTimer
 @_exported public import struct Wire.IPProtocol
 @_exported public import struct Sockets.BindingSummary
+@_exported public import struct Sockets.ConnectionReport
 @_exported public import struct Sockets.ConnectionSummary
+@_exported public import struct Sockets.ContextReport
+@_exported public import struct TCP.TCPCounters
+@_exported public import struct TCP.TCPInfo
 @_exported public import enum TCP.TCPState
 @_exported public import struct Internet.InterfaceStatistics
 @_exported public import struct Internet.NeighborStatistics

@@ -69,7 +69,7 @@ extension ConnectionShardRef {
 }
 
 extension ConnectionRef {
-  fileprivate var summary: ConnectionSummary {
+  var summary: ConnectionSummary {
     let shared = unsafe shared
     let key = unsafe shared.pointee.key
     return unsafe ConnectionSummary(

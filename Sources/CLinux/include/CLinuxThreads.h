@@ -22,6 +22,8 @@ void sluice_futex_wake(const uint32_t *word, int count);
 int sluice_eventfd(void);
 /// CLOCK_MONOTONIC in nanoseconds.
 uint64_t sluice_monotonic_nanoseconds(void);
+/// CLOCK_THREAD_CPUTIME_ID in nanoseconds.
+uint64_t sluice_thread_nanoseconds(void);
 
 /// Starts a thread named `name` (15 bytes count), bound to `processor` if that is not negative. 0 or an errno;
 /// a refused binding is not an error, because containers restrict it.
@@ -60,6 +62,8 @@ static inline void sluice_spin_hint(void) {
 
 /// Zeroed pages that a forked child finds zeroed again (MADV_WIPEONFORK); NULL when there is no memory.
 void *sluice_map_slab(size_t bytes);
+/// Gives back to the system what the heap of C has free.
+void sluice_trim_heap(void);
 /// Takes the pages away from a range of one: it is zero when it is touched again.
 void sluice_empty_slab(void *slab, size_t bytes);
 void sluice_unmap_slab(void *slab, size_t bytes);

@@ -48,6 +48,15 @@
   public func forEach(_ body: (ItemRef) -> Void) {
     for index in 0..<Self.partCount { unsafe part(at: index)?.pointee.forEach(body) }
   }
+  /// Calls `body` with every entry of the parts from `part` on, 0 the first, until `isEnough` says so after one of them; a
+  /// part has a few thousand entries at most. Returns the next part, nil behind the last.
+  public func forEach(from part: Int, until isEnough: () -> Bool, _ body: (ItemRef) -> Void) -> Int? {
+    for index in part..<Self.partCount {
+      unsafe self.part(at: index)?.pointee.forEach(body)
+      if isEnough() { return index + 1 < Self.partCount ? index + 1 : nil }
+    }
+    return nil
+  }
   /// How many entries there are; exact at rest.
   public var count: Int {
     (0..<Self.partCount).reduce(0) { unsafe $0 + (part(at: $1)?.pointee.count ?? 0) }

@@ -98,3 +98,6 @@ public func threadHash() -> UInt64 {
     }
   }
 #endif
+
+/// Nanoseconds of processors that the calling thread has used. A system call: not for every packet.
+public func ownProcessorTime() -> UInt64 { sluice_thread_nanoseconds() }

@@ -24,6 +24,11 @@ extension Stack {
     )
   }
 
+  /// Of the devices alone, loopback first: cheap, whatever there is of connections. Any thread.
+  public func linkStatistics() -> [StackStatistics.Link] { devices.map(linkStatistics) }
+  /// Connections that can be found. Any thread.
+  public var connectionCount: Int { (0..<contexts.count).reduce(0) { $0 + layer.connectionsFindable($1) } }
+
   private func contextStatistics(_ index: Int) -> StackStatistics.Context {
     let counters = contexts.counters(index)
     // Ends are read before beginnings: a pass that ends meanwhile never shows as more ends than beginnings.
@@ -98,9 +103,7 @@ extension Stack {
 
   private func tableStatistics(_ internet: InternetStatistics) -> [StackStatistics.Table] {
     [
-      .init(
-        name: "connections",
-        count: (0..<contexts.count).reduce(0) { $0 + layer.connectionsFindable($1) }),
+      .init(name: "connections", count: connectionCount),
       .init(name: "bindings", count: layer.bindingCount),
       .init(name: "registrations", count: layer.eventCounters.registrations),
       .init(name: "neighbors", count: internet.interfaces.reduce(0) { $0 + $1.neighbors.count }),
