@@ -51,6 +51,14 @@ public import Exclusion
   /// The numbers of the views; any thread.
   public var viewCounters: PoolCounters { unsafe views.pointee.counters }
 
+  /// Gives memory back that nothing in it is in use of, if there is much more than is: one step of that, of at most `step`
+  /// chunks and views. Returns whether there is more to do. Home context only.
+  public func shrink(step: Int = 256) -> Bool {
+    let chunksGoOn = unsafe chunks.pointee.shrink(keeping: 512, step: step)
+    let viewsGoOn = unsafe views.pointee.shrink(keeping: 512, step: step)
+    return chunksGoOn || viewsGoOn
+  }
+
   /// A chunk with one reference, the caller's.
   func allocateChunk() -> ChunkRef? {
     guard let item = unsafe chunks.pointee.allocate(fromReserve: false) else { return nil }

@@ -76,6 +76,14 @@ public import Exclusion
   /// Packets that are allocated; any thread.
   public var inUse: Int { unsafe core.pointee.inUse }
 
+  /// Gives memory back that nothing in it is in use of, if there is much more than is: one step of that, of at most `step`
+  /// packets and chunks. Returns whether there is more to do. Home context only.
+  public func shrink(step: Int = 256) -> Bool {
+    let packetsGoOn = unsafe core.pointee.shrink(keeping: 1024, step: step)
+    let roomGoesOn = unsafe room.pointee.shrink(keeping: 512, step: step)
+    return packetsGoOn || roomGoesOn
+  }
+
   /// Whether both are the same pool.
   public static func == (left: PacketPoolRef, right: PacketPoolRef) -> Bool { unsafe left.core == right.core }
   /// Hashes the pool's identity.

@@ -113,6 +113,14 @@ import Exclusion
     pool.giveBack(item)
   }
 
+  /// Looks at up to `step` free slots if there are many more than are in use, and than `kept`, and gives memory back of
+  /// slabs that are free as a whole. Returns whether there is more to look at. (h)
+  mutating func shrink(keeping kept: Int, step: Int) -> Bool {
+    let stays = max(kept, inUse)
+    guard slots.ref.isShrinking || slots.ref.freeSlots > 2 * stays else { return false }
+    return slots.ref.shrink(keeping: stays, step: step) { _ in }
+  }
+
   var inUse: Int { max(0, slots.ref.inUse - Int(truncatingIfNeeded: asideCount.value)) }
   var counters: PoolCounters {
     PoolCounters(

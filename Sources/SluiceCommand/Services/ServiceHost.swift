@@ -1,3 +1,4 @@
+import CLinux
 import Forwarding
 import LinuxDevices
 import Sluice
@@ -29,6 +30,7 @@ final class ServiceHost: Sendable {
     self.link = link
     self.forwarder = forwarder
     self.servesStatus = servesStatus
+    trimNowAndThen()
   }
 
   /// Binds all ports, then serves until the stack shuts down. Where there are stream services, the TCP ports of the
@@ -44,6 +46,16 @@ final class ServiceHost: Sendable {
     try answer(7, EchoService.reply)
     try answer(9, DiscardService.reply)
     try answer(19, ChargenService.reply)
+  }
+
+  /// A busy time leaves memory behind. It goes back to the system when it was not wanted for a while.
+  private func trimNowAndThen() {
+    Task { [weak stack] in
+      while (try? await Task.sleep(for: .seconds(15))) != nil {
+        guard let stack, stack.trim() else { return }
+        sluice_trim_heap()
+      }
+    }
   }
 
   private func servePage(_ page: StatusPage) throws(SocketError) {
