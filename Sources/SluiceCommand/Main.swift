@@ -14,13 +14,14 @@ struct SluiceCommand: ParsableCommand {
         sluice run --help
         sluice gateway --pid 1234
         sluice serve --tap tap0 --address 10.0.5.2/24
+        sluice top
         sluice bench pair-bulk pair-rr
         sluice sim --seeds 1..10
       """,
     version: "sluice \(Version.text)",
     subcommands: [
-      RunCommand.self, GatewayCommand.self, ForwardCommand.self, ServeCommand.self, BenchCommand.self,
-      DrillCommand.self, SimCommand.self,
+      RunCommand.self, GatewayCommand.self, ForwardCommand.self, ServeCommand.self, SocketsCommand.self,
+      StatCommand.self, TopCommand.self, BenchCommand.self, DrillCommand.self, SimCommand.self,
       FloodCommand.self,
     ])
 }

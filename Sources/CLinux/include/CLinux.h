@@ -4,6 +4,8 @@
 #include "CLinuxConfinement.h"
 #include "CLinuxDevices.h"
 #include "CLinuxLaunch.h"
+#include "CLinuxReports.h"
 #include "CLinuxSockets.h"
+#include "CLinuxTerminal.h"
 #include "CLinuxThreads.h"
 #include "CLinuxXDP.h"

@@ -25,7 +25,8 @@ struct Gateway {
     let network = try options.network()
     let process = try options.pid.map { pid throws(Failure) in try Self.process(pid) }
     let attached = try attach(network)
-    var plan = ServedNetwork.Plan(network: network, device: attached.device, link: attached.link)
+    var plan = ServedNetwork.Plan(
+      verb: "gateway", network: network, device: attached.device, link: attached.link)
     plan.hasIPv6 = network.hasIPv6 && network.mtu >= 1280 && attached.mayHaveIPv6
     plan.guests = attached.guests
     plan.hasServices = !isCompatible
@@ -43,7 +44,7 @@ struct Gateway {
     if let process { watched.append(.init(process, reads: true)) }
     while case .signal(let number) = signals.wait(for: watched) {
       guard number == SIGUSR1 else { break }
-      Serving.print(Serving.status(served.services))
+      Serving.print(StatusPage(host: served.services, verb: "gateway").reportNow(limit: 100) { $0.json.text })
     }
     served.stop(isQuiet: options.quiet, isVerbose: !options.quiet)
   }

@@ -35,6 +35,16 @@ struct HTTPConnection {
           response.bytes(isHead: false, keepsAlive: false, minorVersion: 1, date: HTTPResponse.now()))
         return try await leave()
       case .request(let request)?:
+        if request.path == "/events", request.method == "GET", await page.history.join() {
+          do throws(SocketError) {
+            try await tell()
+          } catch {
+            await page.history.leave()
+            throw error
+          }
+          await page.history.leave()
+          return try await leave()
+        }
         let response = await page.response(to: request)
         let keepsAlive = request.keepsAlive
         try await stream.write(
@@ -43,6 +53,21 @@ struct HTTPConnection {
             date: HTTPResponse.now()))
         if !keepsAlive { return try await leave() }
       }
+    }
+  }
+
+  /// Events, as they come, until the client or the stack goes.
+  private func tell() async throws(SocketError) {
+    let head =
+      "HTTP/1.1 200 OK\r\nDate: \(HTTPResponse.now())\r\nContent-Type: \(History.contentType)\r\n"
+      + "\(HTTPResponse.fields)Connection: close\r\n\r\n"
+    var (number, text) = await page.history.all()
+    try await stream.write(Array((head + text).utf8))
+    // Who takes nothing for a while is reset. Who is slow misses what came meanwhile: nothing waits for it.
+    while let next = await page.history.next(after: number) {
+      await watchdog.watch(stream, for: Self.patience)
+      (number, text) = next
+      try await stream.write(Array(text.utf8))
     }
   }
 

@@ -10,6 +10,7 @@ enum HTTPStatus: Int, Error {
   case contentTooLarge = 413
   case uriTooLong = 414
   case headerTooLarge = 431
+  case serviceUnavailable = 503
   case versionNotSupported = 505
 
   var reason: String {
@@ -22,6 +23,7 @@ enum HTTPStatus: Int, Error {
     case .contentTooLarge: "Content Too Large"
     case .uriTooLong: "URI Too Long"
     case .headerTooLarge: "Request Header Fields Too Large"
+    case .serviceUnavailable: "Service Unavailable"
     case .versionNotSupported: "HTTP Version Not Supported"
     }
   }
@@ -41,12 +43,18 @@ struct HTTPResponse {
     if status == .methodNotAllowed { allow = "GET, HEAD" }
   }
 
+  /// Of every answer. The page brings its own script and style, and may load from its own host only.
+  static let fields =
+    "Cache-Control: no-store\r\nVary: Accept\r\nX-Content-Type-Options: nosniff\r\n"
+    + "Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; script-src 'unsafe-inline'; "
+    + "connect-src 'self'\r\n"
+
   /// Head and, unless `isHead`, body. `keepsAlive` and `minorVersion` are the request's.
   func bytes(isHead: Bool, keepsAlive: Bool, minorVersion: Int, date: String) -> [UInt8] {
     var head = "HTTP/1.1 \(status.rawValue) \(status.reason)\r\n"
     head += "Date: \(date)\r\nServer: Sluice/\(Version.text)\r\n"
     head += "Content-Type: \(contentType)\r\nContent-Length: \(body.utf8.count)\r\n"
-    head += "Cache-Control: no-store\r\nVary: Accept\r\nX-Content-Type-Options: nosniff\r\n"
+    head += Self.fields
     if let allow { head += "Allow: \(allow)\r\n" }
     if !keepsAlive {
       head += "Connection: close\r\n"

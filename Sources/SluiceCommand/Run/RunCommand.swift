@@ -12,7 +12,7 @@ struct RunCommand: ParsableCommand {
       COMMAND runs in a fresh user and network namespace whose only way out is a link that Sluice serves. It has \
       the addresses 10.0.2.100/24 and fd00:2::100/64. The gateway, 10.0.2.2 and fd00:2::2, answers ping and \
       serves echo (7), discard (9) and chargen (19) on TCP and UDP, and HTTP on port 80: the live stack, as \
-      text for curl, as HTML for browsers, as JSON at /stats.json. No privilege is needed. Exit status, \
+      text for curl, as HTML with plots for browsers, as JSON at /stats.json. `sluice top` shows it from outside. No privilege is needed. Exit status, \
       signals, terminal and standard streams pass through; nothing is left at the end.
 
       What COMMAND sends to other addresses, TCP and UDP, is carried on by sockets of this host, as the user who runs \

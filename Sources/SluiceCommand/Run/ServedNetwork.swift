@@ -9,6 +9,8 @@ import Sockets
 final class ServedNetwork {
   /// What it is made of, beside the options.
   struct Plan {
+    /// Whose it is, by the command's name.
+    var verb: String
     /// Addresses of both ends.
     var network: IsolatedNetwork
     /// The link, and what kind it is, for the status.
@@ -32,6 +34,7 @@ final class ServedNetwork {
   let stack: Stack
   let forwarder: Forwarder
   let services: ServiceHost
+  private let reports: ReportSocket?
   private let virtualSwitch: VirtualSwitch?
   private let addresses: AddressServer?
   private let watch: Task<Void, Never>?
@@ -42,6 +45,7 @@ final class ServedNetwork {
   ) throws {
     // All that this process may not be able to open later comes first.
     let (sockets, control) = try Self.sockets(plan, options)
+    reports = ReportSocket.open(plan.verb, isHeard: false)
     if !options.outbound.noSandbox {
       Sandbox.enter(
         signalled: plan.signalled, keepsLowPorts: control != nil, isQuiet: isQuiet, isVerbose: isVerbose)
@@ -67,6 +71,7 @@ final class ServedNetwork {
         throw Failure("the services could not be started: \(error).")
       }
     }
+    reports?.serve(services)
     watch = capture.map { capture in
       Task {
         if let failure = await capture.firstFailure(), !isQuiet { complain("the capture ended: \(failure)") }
@@ -77,6 +82,7 @@ final class ServedNetwork {
   /// Ends what is carried and the stack, and says what was wrong: what is still in use, if `isVerbose`, and what stood
   /// still, unless `isQuiet`.
   func stop(isQuiet: Bool, isVerbose: Bool) {
+    reports?.stop()
     addresses?.stop()
     forwarder.stop()
     let links = stack.statistics(connectionLimit: 0).links

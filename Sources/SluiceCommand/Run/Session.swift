@@ -25,7 +25,8 @@ struct Session {
     }
     report(command)
     var plan = ServedNetwork.Plan(
-      network: network, device: command.device, link: command.link.rawValue, hasIPv6: command.hasIPv6)
+      verb: "run", network: network, device: command.device, link: command.link.rawValue,
+      hasIPv6: command.hasIPv6)
     plan.signalled = command.keeperIdentifier
     plan.servesConfiguration = serving.outbound.dhcp
     let served = try ServedNetwork(

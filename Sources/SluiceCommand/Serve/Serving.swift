@@ -17,6 +17,7 @@ struct Serving {
     let device = try options.link().open(
       try options.station(addresses), queues: options.queueCount, mtu: options.mtu,
       offload: options.offload ?? (options.pcap == nil))
+    let reports = ReportSocket.open("serve", isHeard: !options.quiet)
     let stack = try stack(device, addresses, capture)
     let streams = StreamServices(try options.ports(), in: stack)
     do throws(StackError) {
@@ -33,8 +34,11 @@ struct Serving {
       throw Failure("the services could not be started: \(error).")
     }
     if !options.quiet { complain(greeting(device, addresses)) }
-    while signals.wait() == .status { Self.print(Self.status(host)) }
-    if options.json { Self.print(Self.status(host)) }
+    reports?.serve(host)
+    let page = StatusPage(host: host, verb: "serve")
+    while signals.wait() == .status { Self.print(page.reportNow(limit: 100) { $0.json.text }) }
+    if options.json { Self.print(page.reportNow(limit: 100) { $0.json.text }) }
+    reports?.stop()
     streams.stop()
     let remains = stack.shutdown()
     if !remains.isEmpty, !options.quiet { complain("still in use after the shutdown: \(remains)") }
@@ -69,16 +73,6 @@ struct Serving {
     return "serving \(names) on \(device.name), MTU \(device.mtu), \(device.queueCount) queues, "
       + (device.offloads.isEmpty ? "no offloads. " : "offloads. ")
       + "Interrupt ends it, USR1 shows its state."
-  }
-
-  /// The state as JSON. Blocks until a task has asked for it.
-  static func status(_ host: ServiceHost) -> String {
-    let answer = Answer<String>(host.stack.layer.wakeAccount)
-    Task {
-      let text = await StatusPage(host: host).status().json.text
-      host.stack.contexts.perform(on: 0) { cx in answer.complete(text, &cx) }
-    }
-    return answer.wait() ?? ""
   }
 
   static func print(_ text: String) {

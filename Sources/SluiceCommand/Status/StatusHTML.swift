@@ -1,5 +1,5 @@
 extension Status {
-  /// `/` for browsers. No script, nothing loaded from elsewhere.
+  /// `/` for browsers. Nothing is loaded from elsewhere.
   var html: String {
     var out = """
       <!DOCTYPE html>
@@ -23,6 +23,7 @@ extension Status {
       vertical-align: top; }
       th { font-weight: 500; color: var(--soft); white-space: nowrap; }
       .n { text-align: right; }
+      \(StatusPlots.style)
       </style>
       </head>
       <body>
@@ -30,10 +31,11 @@ extension Status {
       <p>\(escaped(summary))</p>
 
       """
+    out += StatusPlots.body
     for table in tables { out += table.html }
     out += """
-      <p>The same for programs: <a href="/stats.json">/stats.json</a></p>
-      </body>
+      <p>The same for programs: <a href="/stats.json">/stats.json</a>; the plots': <a href="/events">/events</a></p>
+      \(StatusPlots.script)</body>
       </html>
 
       """

@@ -1,6 +1,8 @@
 import Forwarding
+import Glibc
 import LinuxDevices
 import Sluice
+import Timing
 
 extension Status {
   /// `/stats.json`. Names are for programs: they stay.
@@ -8,6 +10,7 @@ extension Status {
     JSON.object { document in
       document["version"] = .text(Version.text)
       document["uptimeSeconds"] = .number(uptime)
+      document["monotonicNanoseconds"] = .number(moment)
       document["softInterrupts"] = softInterrupts
       document["gates"] = gates
       document["wakeups"] = wakeups
@@ -31,7 +34,12 @@ extension Status {
       document["inboundDatagrams"] = Self.json(inboundDatagrams)
       if let guests { document["switch"] = Self.json(guests) }
       document["echoes"] = Self.json(echoes)
-      document["process"] = .object { $0["descriptors"] = descriptors.map { .number($0) } ?? .null }
+      document["process"] = .object {
+        $0["descriptors"] = descriptors.map { .number($0) } ?? .null
+        $0["id"] = .number(getpid())
+        $0["command"] = .text(verb)
+        $0["link"] = .text(link)
+      }
     }
   }
 
@@ -45,12 +53,16 @@ extension Status {
     .object {
       $0["entries"] = .number(statistics.total(\.entries))
       $0["exits"] = .number(statistics.total(\.exits))
-      $0["contexts"] = .array(statistics.contexts.map(Self.json))
+      $0["contexts"] = .array(
+        statistics.contexts.enumerated().map { number, context in
+          Self.json(context, processorTime: number < reports.count ? reports[number].processorTime : 0)
+        })
     }
   }
 
-  private static func json(_ context: StackStatistics.Context) -> JSON {
+  private static func json(_ context: StackStatistics.Context, processorTime: UInt64) -> JSON {
     .object {
+      $0["processorNanoseconds"] = .number(processorTime)
       $0["entries"] = .number(context.entries)
       $0["exits"] = .number(context.exits)
       $0["sleeps"] = .number(context.sleeps)
@@ -238,12 +250,14 @@ extension Status {
       $0["connections"] = .number(statistics.states.reduce(0) { $0 + $1.count })
       $0["listeners"] = .number(statistics.bindings.count { $0.protocolNumber == .tcp })
       $0["datagrams"] = .number(statistics.bindings.count { $0.protocolNumber == .udp })
-      $0["list"] = .array(statistics.connections.map(Self.json) + statistics.bindings.map(Self.json))
+      $0["list"] = .array(
+        reports.flatMap(\.connections).map(Self.json) + statistics.bindings.map(Self.json))
     }
   }
 
-  private static func json(_ connection: ConnectionSummary) -> JSON {
+  private static func json(_ report: ConnectionReport) -> JSON {
     .object {
+      let connection = report.summary
       $0["protocol"] = .text("tcp")
       $0["local"] = .text("\(connection.local)")
       $0["remote"] = .text("\(connection.remote)")
@@ -252,7 +266,44 @@ extension Status {
       $0["unread"] = .number(connection.unread)
       $0["unacknowledged"] = .number(connection.unacknowledged)
       $0["memory"] = .number(connection.memory.total)
+      if let info = report.info { add(info, to: &$0) }
     }
+  }
+
+  private static func microseconds(_ span: Nanoseconds) -> JSON {
+    JSON.number(Int(span.count / 1000))
+  }
+
+  /// What an engine says. Times are in microseconds, windows in bytes but for the congestion window, in segments.
+  private static func add(_ info: TCPInfo, to members: inout JSON.Members) {
+    members["roundTrip"] = microseconds(info.smoothedRoundTrip)
+    members["roundTripVariation"] = microseconds(info.roundTripVariation)
+    members["minimumRoundTrip"] = microseconds(info.minimumRoundTrip)
+    members["retransmissionTimeout"] = microseconds(info.retransmissionTimeout)
+    members["congestionControl"] = .text("\(info.congestionControl)")
+    members["congestionWindow"] = .number(info.congestionWindow)
+    members["slowStartThreshold"] =
+      info.slowStartThreshold == .max ? .null : .number(info.slowStartThreshold)
+    members["recovery"] = .text("\(info.phase)")
+    members["segment"] = .number(info.sendSegment)
+    members["sendWindow"] = .number(info.sendWindow)
+    members["receiveWindow"] = .number(info.receiveWindow)
+    members["receiveBuffer"] = .number(info.receiveBuffer)
+    members["outstanding"] = .number(info.outstandingBytes)
+    members["queued"] = .number(info.queuedBytes)
+    members["outOfOrder"] = .number(info.outOfOrderBytes)
+    members["pacingRate"] = info.pacingRate.map { .number($0) } ?? .null
+    members["deliveryRate"] = info.deliveryRate.map { .number($0) } ?? .null
+    members["bytesSent"] = .number(info.counters.bytesSent)
+    members["bytesAcknowledged"] = .number(info.counters.bytesAcknowledged)
+    members["bytesReceived"] = .number(info.counters.bytesReceived)
+    members["bytesRetransmitted"] = .number(info.counters.bytesRetransmitted)
+    members["segmentsSent"] = .number(info.counters.segmentsSent)
+    members["segmentsReceived"] = .number(info.counters.segmentsReceived)
+    members["retransmissions"] = .number(info.counters.retransmissions)
+    members["timeouts"] = .number(info.counters.timeouts)
+    members["sinceSent"] = microseconds(info.sinceTextSent)
+    members["sinceReceived"] = microseconds(info.sinceTextReceived)
   }
 
   private static func json(_ binding: BindingSummary) -> JSON {

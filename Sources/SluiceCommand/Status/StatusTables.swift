@@ -1,5 +1,6 @@
 import Forwarding
 import Sluice
+import Timing
 
 /// A table as both pages show it.
 struct StatusTable {
@@ -76,17 +77,32 @@ extension Status {
   }
 
   private var connectionTable: StatusTable {
-    let connections = statistics.connections.prefix(40).map {
-      ["tcp", "\($0.local)", "\($0.remote)", "\($0.state)", "\($0.unread)", "\($0.unacknowledged)"]
+    let connections = reports.flatMap(\.connections).prefix(40).map { report in
+      let connection = report.summary
+      return [
+        "tcp", "\(connection.local)", "\(connection.remote)", "\(connection.state)", "\(connection.unread)",
+        "\(connection.unacknowledged)", report.info.map { Self.roundTrip($0.smoothedRoundTrip.count) } ?? "",
+        report.info.map { "\($0.congestionWindow)" } ?? "",
+      ]
     }
     let bindings = statistics.bindings.map { binding in
       let isTCP = binding.protocolNumber == .tcp
-      return [isTCP ? "tcp" : "udp", "\(binding.address)", "", isTCP ? "listen" : "bound", "", ""]
+      return [isTCP ? "tcp" : "udp", "\(binding.address)", "", isTCP ? "listen" : "bound", "", "", "", ""]
     }
     return StatusTable(
-      title: "Sockets", columns: ["", "local", "remote", "state", "unread", "unacknowledged"],
+      title: "Sockets",
+      columns: ["", "local", "remote", "state", "unread", "unacknowledged", "round trip", "window"],
       rows: connections + bindings.sorted { ($0[0], $0[1].count, $0[1]) < ($1[0], $1[1].count, $1[1]) },
-      numbers: [4, 5])
+      numbers: [4, 5, 6, 7])
+  }
+
+  /// Of nanoseconds; nothing before the first measurement.
+  private static func roundTrip(_ nanoseconds: Int64) -> String {
+    switch nanoseconds {
+    case ..<1: ""
+    case ..<10_000_000: "\(nanoseconds / 1000) µs"
+    default: "\(nanoseconds / 1_000_000) ms"
+    }
   }
 
   private var protocolTable: StatusTable {
