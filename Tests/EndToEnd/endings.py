@@ -115,8 +115,12 @@ def serve():
         listener = socket.create_server(("::", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=64)
 
         def take(sock):
-            number = sock.recv(4).decode() if port != CONTROL else ""
+            number = ""
             try:
+                if port != CONTROL:
+                    # Says that it has heard who it is: what comes now cannot overtake that.
+                    number = sock.recv(4).decode()
+                    sock.sendall(b"!")
                 talk(sock, number)
             except OSError as error:
                 note(number, name(error))
@@ -143,6 +147,7 @@ def connect(address, port):
     sock = socket.create_connection((address, port), timeout=30)
     number = str(next(numbers))
     sock.sendall(number.encode())
+    expect(sock.recv(1) == b"!", "the outside knows", number)
     return sock, number
 
 
