@@ -74,10 +74,11 @@ public struct TCPConnection: ~Copyable {
   var pacer = Pacer()
   var ecn = ECNState()
   var accurate = AccurateState()
-  /// One past the highest number that the peer reported, while it has reported any.
-  var reportedEnd: SequenceNumber
   /// The blocks of the last acknowledgment that had any.
   var knownBlocks = SACKBlocks()
+  /// One past the highest number that the peer reported, while it has reported any. It lies in what the blocks leave of
+  /// a word.
+  var reportedEnd: SequenceNumber
   var policy: AcknowledgmentPolicy
   var selective = SelectiveReport()
   var tuning: ReceiveTuning
