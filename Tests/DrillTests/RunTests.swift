@@ -329,9 +329,8 @@ import Wire
       }
       addSegment("win") { $0.window = 12345 }
       if let options = segment.options {
-        addSegment("an option more") {
-          $0.options = options + [.noOperation, .noOperation, .noOperation, .noOperation]
-        }
+        // Not padding alone, which with BSD's habits may lie where it likes.
+        addSegment("an option more") { $0.options = options + [.noOperation, .noOperation, .sackPermitted] }
         for place in options.indices { addSegment("an option less") { $0.options?.remove(at: place) } }
         for (place, option) in options.enumerated() {
           if let other = option.other { addSegment("another option") { $0.options?[place] = other } }

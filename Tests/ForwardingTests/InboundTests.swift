@@ -63,7 +63,8 @@ extension OutboundTests {
   }
 
   @Test func flowsAreForgotten() async throws {
-    try await withGuest(.context, { $0.silentDatagramPatience = .milliseconds(1) }, forwards: [Self.forward]) {
+    try await withGuest(.context, { $0.silentDatagramPatience = .milliseconds(1) }, forwards: [Self.forward])
+    {
       guest, forwarder in
       let service = try await guest.bind(to: Self.service)
       let client = try HostClient(port: forwarder.port(0), isDatagram: true)
