@@ -41,8 +41,10 @@ struct NetworkErrorReport {
       return IPAddress(IPv6Address(high: words.high, low: words.low))
     }
     let sequence = unsafe withUnsafeBytes(of: &found.quoted) { unsafe UInt16($0[6]) << 8 | UInt16($0[7]) }
+    // A host's own loopback means nothing to a guest, who takes nothing from there: then the word is the gateway's.
+    let isTold = found.is_icmp != 0 && reporter.map { !$0.isLoopback } ?? false
     error = NetworkError(
-      refusal: refusal, reporter: found.is_icmp != 0 ? reporter : nil,
+      refusal: refusal, reporter: isTold ? reporter : nil,
       sequence: found.quoted_length == 8 ? sequence : nil)
   }
 }
