@@ -8,6 +8,10 @@ public import Wire
 public final class SwitchSockets: Sendable {
   /// The stack's port.
   public let device: any Device
+  /// Some guests are answered at paths of their own, which must mean the same as long as the switch runs.
+  public var answersAtPaths: Bool {
+    endpoints.contains { if case .datagrams = $0 { true } else { false } }
+  }
   let endpoints: [SwitchEndpoint]
   /// Where guests plug in, and the folders of those that have paths, or -1.
   let listeners: [(descriptor: Int32, folder: Int32)]

@@ -48,7 +48,8 @@ final class ServedNetwork {
     reports = ReportSocket.open(plan.verb, isHeard: false)
     if !options.outbound.noSandbox {
       Sandbox.enter(
-        signalled: plan.signalled, keepsLowPorts: control != nil, isQuiet: isQuiet, isVerbose: isVerbose)
+        signalled: plan.signalled, keepsLowPorts: control != nil,
+        keepsPaths: plan.guests?.answersAtPaths ?? false, isQuiet: isQuiet, isVerbose: isVerbose)
     }
     let stack = try Self.stack(plan, options, capture)
     self.stack = stack
