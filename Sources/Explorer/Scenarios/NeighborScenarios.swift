@@ -73,7 +73,7 @@
         id: "NB-PEND", title: "packets of one context, before, while and after their neighbour answers",
         mutations: ["neighborPendingNotLookedAt", "neighborPendingTakenOffFirst"]
       ) { run in
-        pending(run, count: 9)
+        pending(run, count: 14)
       },
       Scenario(
         id: "NB-PEND/strangers",
