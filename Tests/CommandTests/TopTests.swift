@@ -30,10 +30,12 @@ import Testing
       document["sockets"] = .object { $0["list"] = .array(connections + [Self.listener]) }
     }
   }
-  private static let listener = JSON.object {
-    $0["protocol"] = .text("tcp")
-    $0["local"] = .text("[::]:80")
-    $0["state"] = .text("listen")
+  private static var listener: JSON {
+    .object {
+      $0["protocol"] = .text("tcp")
+      $0["local"] = .text("[::]:80")
+      $0["state"] = .text("listen")
+    }
   }
   private func connection(_ remote: String, sent: Int, received: Int, roundTrip: Int = 1500) -> JSON {
     .object {
