@@ -112,6 +112,7 @@ final class ForwardLoop {
     }
     if let outbound, let heard = layer.openTransparentEchoes() {
       echoes = EchoCarrier(heard, outbound, epoll: epoll, firstToken: Self.firstEchoToken, echoCounters)
+      // It has room for both.
       try? queue.add(.datagram(heard.socket), for: .readable, trigger: .edge, token: Self.echoToken)
     }
     self.control = control.flatMap { ControlConnections($0, epoll: epoll, firstToken: Self.controlToken) }

@@ -62,6 +62,7 @@
           queue: queue, limit: 64, pool: strangers[0].pool.ref, now: Instant(milliseconds: 0), into: &batch)
         while var packet = batch.popFirst() {
           packet.trimFront(IPv4Header.fixedByteCount)
+          // What is no segment is not for a peer.
           guard let (header, _) = try? TCPHeader.parse(packet.bytes),
             let place = strangers.firstIndex(where: { $0.key.remotePort == header.destinationPort })
           else { continue }
