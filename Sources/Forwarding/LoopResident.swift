@@ -7,8 +7,8 @@ import SoftInterrupts
 /// without a switch of threads, and the other way round.
 @safe
 final class LoopResident: @unchecked Sendable {  // the context's thread's, but for what says otherwise
-  /// (c) Has it run.
-  private(set) var resident: Resident!
+  /// (c) Has it run. The contexts keep it, and it keeps this.
+  private(set) unowned var resident: Resident!
   private var loop: ForwardLoop?
   /// Who waits for the end.
   private var whenEnded: Answer<Void>?
@@ -20,7 +20,8 @@ final class LoopResident: @unchecked Sendable {  // the context's thread's, but 
   init(on index: Int, of contexts: ContextSet) {
     self.contexts = contexts
     self.index = index
-    resident = Resident(on: index, of: contexts) { [self] in run() }
+    let resident = Resident(on: index, of: contexts) { [self] in run() }
+    self.resident = resident
   }
 
   /// Drives `loop` from the contexts' start on. Once, before it. Throws what the poller throws.
