@@ -113,8 +113,12 @@ import Wire
       let first = try await guest.connect(to: host(server))
       try server.accept().reset()
       await #expect(throws: SocketError.connectionReset) { _ = try await first.read() }
+      await until { forwarder.outboundStatistics.open == 0 }
+      let before = forwarder.outboundStatistics.connected
       let second = try await guest.connect(to: host(server))
       let client = try server.accept()
+      // Until the carrier has seen the handshake's end the guest would have refused the connection.
+      await until { forwarder.outboundStatistics.connected > before }
       second.abort()
       #expect(throws: HostClient.Failure(errno: ECONNRESET)) { try client.receive() }
       await until { forwarder.outboundStatistics.open == 0 }
