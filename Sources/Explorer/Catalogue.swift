@@ -20,6 +20,7 @@
       lookups,
       memory,
       neighbors,
+      residents,
       restarts,
       rests,
       transmit,

@@ -18,5 +18,7 @@
     static let ownThreadKeepsWhatItIsTold = Mutation("ownThreadKeepsWhatItIsTold")
     /// A barrier passes although packets of the time before are in a lane (RX-DRAIN).
     static let barrierSkipsLanes = Mutation("barrierSkipsLanes")
+    /// Another thread says that a resident is due without a word to the context, which may sleep (RX-RESIDENT).
+    static let residentRousedFromAfar = Mutation("residentRousedFromAfar")
   }
 #endif

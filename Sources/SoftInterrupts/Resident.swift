@@ -35,6 +35,9 @@ public import Exclusion
   public func rouse() {
     // Where its own context delivers, which it may touch: it is the next to run.
     if core.runsHere { return runner.noteResident() }
+    #if Explore
+      if Mutation.residentRousedFromAfar.isOn { return runner.noteResident() }
+    #endif
     contexts.perform(on: core.index) { cx in unsafe cx.state.pointee.isResidentDue = true }
   }
 

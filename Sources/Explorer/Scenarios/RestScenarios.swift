@@ -48,7 +48,28 @@
           clients.forEach { $0.abort() }
           listener.close()
         }
-      }
+      },
+      Scenario(
+        id: "PCB-REST/first",
+        title: "the first connections of two contexts come to rest at one moment, and go on",
+        mutations: ["restsOnLostBasis"]
+      ) { run in
+        SocketWorld.explore(run, contexts: 2, .threads, changing: { $0.rest.after = .milliseconds(5) }) {
+          world in
+          let pairs = (0..<2).map { _ in world.connection() }
+          // They rest by timers, which run out for all.
+          run.concurrently([("time", { run.sleep(nanoseconds: 20_000_000) })])
+          for (number, (client, server)) in pairs.enumerated() {
+            for (from, to) in [(client, server), (server, client)] {
+              run.require(from.writeNow([UInt8(number)]) == .bytes(1), "PCB-REST: nothing can be written")
+              for _ in 0..<100 where !to.isReadable(need: 1) { run.sleep(nanoseconds: 1_000_000) }
+              run.require(to.readNow().1 == [UInt8(number)], "PCB-REST: not what was written arrived")
+            }
+            client.abort()
+            server.abort()
+          }
+        }
+      },
     ]
   }
 #endif

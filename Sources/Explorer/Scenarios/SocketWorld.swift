@@ -8,7 +8,7 @@
   import Wire
 
   /// A stack with loopback, and a link whose far end the scenario serves, or nobody. What is made before and after
-  /// ``Run/concurrently(_:)`` is not explored.
+  /// ``Run/concurrently(_:)`` is not explored. `settling`: before contexts with threads of their own start.
   final class SocketWorld {
     /// Who runs the contexts.
     enum Drive {
@@ -39,7 +39,8 @@
     init(
       _ run: Run, contexts count: Int = 1, _ drive: Drive = .stepped,
       adjusting adjust: (inout ContextConfiguration) -> Void = { _ in },
-      changing change: (inout SocketConfiguration) -> Void = { _ in }
+      changing change: (inout SocketConfiguration) -> Void = { _ in },
+      settling settle: (ContextSet) -> Void = { _ in }
     ) {
       self.run = run
       self.drive = drive
@@ -73,7 +74,9 @@
       scheduler = ManualScheduler(clock: clock)
       switch drive {
       case .stepped: scheduler.add(contexts)
-      case .threads: explored.start()
+      case .threads:
+        settle(contexts)
+        explored.start()
       }
     }
 
@@ -223,9 +226,11 @@
     static func explore(
       _ run: Run, contexts: Int = 1, _ drive: Drive = .stepped,
       adjusting adjust: (inout ContextConfiguration) -> Void = { _ in },
-      changing change: (inout SocketConfiguration) -> Void = { _ in }, _ body: (SocketWorld) -> Void
+      changing change: (inout SocketConfiguration) -> Void = { _ in },
+      settling settle: (ContextSet) -> Void = { _ in }, _ body: (SocketWorld) -> Void
     ) {
-      let world = SocketWorld(run, contexts: contexts, drive, adjusting: adjust, changing: change)
+      let world = SocketWorld(
+        run, contexts: contexts, drive, adjusting: adjust, changing: change, settling: settle)
       body(world)
       world.finish()
     }

@@ -131,12 +131,9 @@ extension ConnectionRef {
     let bases = unsafe sockets.pointer.pointee.bases
     let isPacked = unsafe bases._withUnsafeGuaranteedRef { bases in
       for number in 0..<RestBases.limit {
-        guard let basis = unsafe bases[number] ?? bases.add(ownedWords).flatMap({ unsafe bases[$0] }) else {
-          continue
-        }
         if unsafe PackedState.pack(
-          ownedWords, ConnectionWorkspace.ownedBytes / 8, against: basis, into: packed,
-          limit: ConnectionBlock.packedBytes) != nil
+          ownedWords, ConnectionWorkspace.ownedBytes / 8, against: bases.obtain(number, from: ownedWords),
+          into: packed, limit: ConnectionBlock.packedBytes) != nil
         {
           unsafe packedBasis.pointee = UInt16(number)
           return true
@@ -187,5 +184,7 @@ extension ConnectionRef {
   extension Mutation {
     /// A workspace is given back while an accept queue has its item.
     static let restsWhileOffered = Mutation("restsWhileOffered")
+    /// Of two connections that make the first basis at once, both pack against their own, and go by the same number.
+    static let restsOnLostBasis = Mutation("restsOnLostBasis")
   }
 #endif

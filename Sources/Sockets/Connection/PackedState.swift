@@ -94,16 +94,21 @@ final class RestBases: @unchecked Sendable {  // published once each
     unsafe UnsafePointer(bitPattern: UInt(truncatingIfNeeded: places[index].word.load()))
   }
 
-  /// Makes a copy of `state` a basis. Returns its number; nil: there are as many as there may be.
-  func add(_ state: UnsafePointer<UInt64>) -> Int? {
+  /// The basis of a number below ``limit``; if there is none yet, a copy of `state` becomes it. Of two who find none one
+  /// makes it, and both get that: what is packed against a basis is found by its number.
+  func obtain(_ index: Int, from state: UnsafePointer<UInt64>) -> UnsafePointer<UInt64> {
+    if let basis = unsafe self[index] { return unsafe basis }
     let copy = UnsafeMutablePointer<UInt64>.allocate(capacity: words)
     unsafe copy.initialize(from: state, count: words)
-    for index in 0..<Self.limit {
-      var seen: UInt64 = 0
-      if places[index].word.compareExchange(&seen, UInt64(UInt(bitPattern: copy))) { return index }
+    var seen: UInt64 = 0
+    if places[index].word.compareExchange(&seen, UInt64(UInt(bitPattern: copy))) {
+      return unsafe UnsafePointer(copy)
     }
+    #if Explore
+      if Mutation.restsOnLostBasis.isOn { return unsafe UnsafePointer(copy) }
+    #endif
     unsafe copy.deallocate()
-    return nil
+    return unsafe UnsafePointer(bitPattern: UInt(truncatingIfNeeded: seen)).unsafelyUnwrapped
   }
 }
 
