@@ -11,7 +11,7 @@ final class HostClient: @unchecked Sendable {  // one thread at a time
   init(port: UInt16, isDatagram: Bool = false) throws {
     descriptor = socket(AF_INET, Int32((isDatagram ? SOCK_DGRAM : SOCK_STREAM).rawValue), 0)
     // A bound against hangs: what should come and does not fails the test.
-    var patience = timeval(tv_sec: 30, tv_usec: 0)
+    var patience = timeval(tv_sec: 240, tv_usec: 0)
     _ = unsafe setsockopt(
       descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout.size(ofValue: patience)))
     var name = sockaddr_in()
@@ -27,7 +27,7 @@ final class HostClient: @unchecked Sendable {  // one thread at a time
   /// A connection that was accepted.
   init(adopting descriptor: Int32) {
     self.descriptor = descriptor
-    var patience = timeval(tv_sec: 30, tv_usec: 0)
+    var patience = timeval(tv_sec: 240, tv_usec: 0)
     _ = unsafe setsockopt(
       descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout.size(ofValue: patience)))
   }

@@ -8,7 +8,7 @@ final class HostServer {
   init(isDatagram: Bool = false, backlog: Int32 = 4096) throws {
     descriptor = socket(AF_INET, Int32((isDatagram ? SOCK_DGRAM : SOCK_STREAM).rawValue), 0)
     // A bound against hangs: what should come and does not fails the test.
-    var patience = timeval(tv_sec: 30, tv_usec: 0)
+    var patience = timeval(tv_sec: 240, tv_usec: 0)
     _ = unsafe setsockopt(
       descriptor, SOL_SOCKET, SO_RCVTIMEO, &patience, socklen_t(MemoryLayout.size(ofValue: patience)))
     var name = sockaddr_in()

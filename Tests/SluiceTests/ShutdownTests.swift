@@ -43,4 +43,19 @@ import Testing
     #expect(stack.shutdown().isEmpty)
     #expect(stack.shutdown().isEmpty)
   }
+
+  /// A stack that is let go of without a shutdown ends what lives on without a handle: RS-LEAK otherwise.
+  @Test func whatIsOpenEndsWithAStackThatIsLetGoOf() async throws {
+    let stack = try Stack(StackConfiguration())
+    try stack.start()
+    let listener = try await stack.listen(on: SocketAddress("127.0.0.1:0")!)
+    let client = try await stack.connect(to: listener.address)
+    let server = try await listener.accept()
+    // In TIME-WAIT, which nobody has a handle to.
+    client.close()
+    #expect(try await server.read() == nil)
+    server.close()
+    // Nobody has taken it.
+    _ = try await stack.connect(to: listener.address)
+  }
 }

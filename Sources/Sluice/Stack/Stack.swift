@@ -105,8 +105,10 @@ public final class Stack: Sendable {
   }
 
   deinit {
-    // A program that ends without a shutdown still joins its threads, before their memory goes. What it let go
-    // of after them ends here: nobody else refers to the stack any more.
+    // A program that ends without a shutdown still ends what lives on without its handles, as connections in TIME-WAIT
+    // do, and joins its threads, before their memory goes. What it let go of after them ends here: nobody else refers to
+    // the stack any more.
+    _ = quiesce()
     stopContexts()
     settle()
     finishCaptures()
