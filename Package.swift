@@ -104,7 +104,13 @@ let targets: [Target] = [
       "Exclusion",
     ]),
   tests("SimulationTests", ["Chance", "Simulation", "Timing", "Buffers", "Wire"]),
-  tests("ForwardingTests", ["CLinux", "Forwarding", "Sluice", "Sockets", "Devices", "Timing", "Wire"]),
+  tests(
+    "ForwardingTests",
+    [
+      "CLinux", "Forwarding", "Sluice", "Sockets", "Internet", "SoftInterrupts", "Devices", "Buffers",
+      "Exclusion",
+      "Timing", "Wire",
+    ]),
   tests("BenchmarksTests", ["Benchmarks"]),
   tests(
     "CommandTests",

@@ -92,6 +92,34 @@ import Wire
     #expect(try desk.ask(.discover, third)?.message.kind == .offer)
   }
 
+  /// Where ever new stations ask, who has an address keeps it, and what they leave comes back soon.
+  @Test func leasesAreShortWhereAddressesAreScarce() throws {
+    var desk = Desk {
+      $0.pool = IPv4Address(10, 0, 2, 15)...IPv4Address(10, 0, 2, 24)
+      $0.scarceLeaseSeconds = 130
+    }
+    func take(_ number: UInt64) throws -> UInt32? {
+      let station = MACAddress(0x0200_0000_0100 + number)
+      guard let offer = try desk.ask(.discover, station)?.message.yourAddress else { return nil }
+      let answer = try desk.ask(.request, station, saying: [.server(Self.server), .requestedAddress(offer)])
+      for option in answer?.message.options ?? [] {
+        if case .leaseSeconds(let seconds) = option { return seconds }
+      }
+      return nil
+    }
+    for number in 0..<200 as Range<UInt64> {
+      let expected: UInt32? = number < 5 ? 600 : number < 10 ? 130 : nil
+      #expect(try take(number) == expected, "\(number)")
+    }
+    #expect(desk.counters.exhausted.value == 190 && desk.counters.taken.value == 10)
+    #expect(desk.counters.pool.value == 10)
+    // Those of the first five are theirs still, the others' are free again.
+    desk.now = desk.now + .seconds(130)
+    #expect(
+      try desk.ask(.discover, MACAddress(0x0200_0000_0100))?.message.yourAddress == IPv4Address(10, 0, 2, 15))
+    #expect(try take(300) == 130 && desk.counters.taken.value == 6)
+  }
+
   @Test func nobodyTakesWhatAnotherHas() throws {
     var desk = Desk()
     _ = try desk.ask(.discover)

@@ -343,12 +343,50 @@ import Wire
     #expect(decide(policy, "127.0.0.1:22") == .refuse(.prohibited))
     #expect(decide(policy, "0.0.0.0:22") == .refuse(.prohibited))
     #expect(decide(policy, "0.1.2.3:22") == .refuse(.prohibited))
+    for nobody in [
+      "[::]:22", "[::1]:22", "[::ffff:127.0.0.1]:22", "169.254.169.254:80", "[fe80::1]:80", "224.0.0.1:9",
+    ] {
+      #expect(decide(policy, nobody) == .refuse(.prohibited), "\(nobody)")
+    }
     #expect(decide(policy, "10.0.2.3:53") == .carry(SocketAddress("192.0.2.53:53")!))
     #expect(decide(policy, "10.0.2.3:80") == .refuse(.reset))
     policy.reachesHostLoopback = true
     #expect(decide(policy, "10.0.2.2:22") == .carry(SocketAddress("127.0.0.1:22")!))
     #expect(decide(policy, "[fd00:2::2]:22") == .carry(SocketAddress("[::1]:22")!))
     #expect(decide(policy, "127.0.0.1:22") == .refuse(.prohibited))
+  }
+
+  /// Where a packet may be taken out of IPv6 on its way, rules about IPv4 hold for it.
+  @Test(arguments: [
+    ("64:ff9b::", "64:ff9b::%@"), ("64:ff9b:1::", "64:ff9b:1::%@"), ("2002::", "2002:%@::1"),
+    ("2001::", "2001:0:4136:e378:8000:63bf:%~"), ("::", "::%@"), ("::ffff:0:0:0", "::ffff:0:%@"),
+  ]) func aDeniedNetworkHasNoOtherNames(name: String, form: String) throws {
+    var policy = OutboundPolicy()
+    policy.rules = [try #require(OutboundRule.parse("10.0.0.0/8", allows: false))]
+    func within(_ text: String) throws -> SocketAddress {
+      let word = try #require(IPv4Address(text)).rawValue
+      func hex(_ word: UInt32) -> String {
+        String(word >> 16, radix: 16) + ":" + String(word & 0xFFFF, radix: 16)
+      }
+      let address = form.replacingOccurrences(of: "%@", with: hex(word))
+        .replacingOccurrences(of: "%~", with: hex(~word))
+      return SocketAddress(try #require(IPAddress(address)), port: 80)
+    }
+    for denied in ["10.1.2.3", "127.0.0.1", "0.1.2.3", "169.254.169.254"] {
+      #expect(policy.decide(try within(denied)) == .refuse(.prohibited), "\(denied)")
+    }
+    let fine = try within("192.0.2.1")
+    #expect(policy.decide(fine) == .carry(fine))
+  }
+
+  @Test func prefixesOfANetworksChoiceAreLookedAtInEachLength() throws {
+    var policy = OutboundPolicy()
+    policy.rules = [try #require(OutboundRule.parse("10.1.2.3", allows: false))]
+    // RFC 6052 section 2.2, with 48, 56 and 64 bits.
+    for text in ["64:ff9b:1:a01:2:300::", "64:ff9b:1:0a:1:203::", "64:ff9b:1:0:a:102:300:0"] {
+      #expect(decide(policy, "[\(text)]:80") == .refuse(.prohibited), "\(text)")
+    }
+    #expect(decide(policy, "[64:ff9b:1:a01:2:400::]:80") != .refuse(.prohibited))
   }
 
   @Test(arguments: [

@@ -31,6 +31,16 @@ import Wire
     let message = DHCPMessage(.discover, isReply: false, transaction: 1, hardware: hardware)
     return Frame.udp(message.encoded, from: 68, to: 67)
   }
+  /// A message behind a header of destination options, which is empty.
+  private static func hidden(_ message: ICMPv6Message, _ options: [UInt8] = []) -> [UInt8] {
+    let behind = Frame.icmpv6(message, options, from: Host.peer6, to: Host.ipv6)
+    return Frame.ipv6(
+      [IPProtocol.icmpv6.rawValue, 0, 1, 4, 0, 0, 0, 0] + behind, next: .destinationOptions, hopLimit: 255)
+  }
+  private static let router = ICMPv6Message.routerAdvertisement(
+    RouterAdvertisement(
+      currentHopLimit: 64, flags: 0, routerLifetimeSeconds: 1800, reachableMilliseconds: 0,
+      retransmitMilliseconds: 0))
 
   static let attacks: [Attack] = [
     Attack(
@@ -63,11 +73,18 @@ import Wire
       frame: Frame.neighborAdvertisement(station: stranger)),
     Attack(
       name: "a router's advertisement", counter: .ingressRogueRouter,
-      frame: discovery(
-        .routerAdvertisement(
-          RouterAdvertisement(
-            currentHopLimit: 64, flags: 0, routerLifetimeSeconds: 1800, reachableMilliseconds: 0,
-            retransmitMilliseconds: 0)), to: IPAddress("ff02::1")!)),
+      frame: discovery(router, to: IPAddress("ff02::1")!)),
+    Attack(
+      name: "a router's advertisement behind extension headers", counter: .ingressRogueRouter,
+      frame: hidden(router)),
+    Attack(
+      name: "ND: another station's, behind extension headers", counter: .ndInvalid,
+      frame: hidden(
+        .neighborAdvertisement(flags: .override, target: IPv6Address("fd00:2::50")!),
+        option(.targetLinkLayer(stranger)))),
+    Attack(
+      name: "ND: a solicitation behind extension headers", counter: .ndInvalid,
+      frame: hidden(.neighborSolicitation(target: Host.ipv6.ipv6!), option(.sourceLinkLayer(stranger)))),
     Attack(
       name: "a redirect", counter: .ingressRogueRouter,
       frame: discovery(.redirect(target: Host.peer6.ipv6!, destination: far6.ipv6!))),
@@ -82,11 +99,39 @@ import Wire
       name: "DHCP in another station's name", counter: .ingressForgedNeighbor,
       frame: Frame.ipv4(dhcp(stranger), to: IPAddress("255.255.255.255")!, station: .broadcast)),
     Attack(
+      name: "DHCP whose name is in another fragment", counter: .ingressForgedNeighbor,
+      frame: Frame.ipv4(
+        Array(dhcp(stranger)[..<16]), to: IPAddress("255.255.255.255")!, station: .broadcast
+      ) { $0.moreFragments = true }),
+    Attack(
+      name: "a SYN from the gateway's address and port to itself", counter: .ipv4MartianSource,
+      frame: Frame.ipv4(
+        [0, 80, 0, 80, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 2, 0xFF, 0xFF, 0, 0, 0, 0], protocol: .tcp,
+        from: Host.ipv4)),
+    Attack(
       name: "a source route", counter: .ipv4SourceRoute,
       frame: Frame.ipv4(Frame.udp(), options: [131, 7, 4, 10, 0, 2, 1, 0])),
     Attack(
       name: "the host's loopback address", counter: .ipv4MartianDestination,
       frame: Frame.ipv4(Frame.udp(), to: IPAddress("127.0.0.1")!)),
+    Attack(
+      name: "the host's loopback address, IPv6", counter: .ipv6MartianDestination,
+      frame: Frame.ipv6(Frame.udp(), to: IPAddress("::1")!)),
+    Attack(
+      name: "an IPv4 address in an IPv6 packet", counter: .ipv6MartianDestination,
+      frame: Frame.ipv6(Frame.udp(), to: IPAddress("::ffff:127.0.0.1")!)),
+    Attack(
+      name: "no address", counter: .ipv4MartianDestination,
+      frame: Frame.ipv4(Frame.udp(), to: IPAddress("0.0.0.0")!)),
+    Attack(
+      name: "no address, IPv6", counter: .ipv6MartianDestination,
+      frame: Frame.ipv6(Frame.udp(), to: IPAddress("::")!)),
+    Attack(
+      name: "a cloud's link-local address", counter: .ipv4NotForUs,
+      frame: Frame.ipv4(Frame.udp(), to: IPAddress("169.254.169.254")!)),
+    Attack(
+      name: "a link-local address, IPv6", counter: .ipv6NotForUs,
+      frame: Frame.ipv6(Frame.udp(), to: IPAddress("fe80::1234")!)),
     Attack(
       name: "a tag of another network", counter: .unknownVLAN,
       frame: Frame.ethernet(Frame.bareIPv4([]), type: .ipv4, vlan: VLANTag(identifier: 7))),
@@ -104,6 +149,26 @@ import Wire
     // Honest frames still pass.
     host.exchange(Frame.ipv4(Frame.udp([1])), Frame.ipv6(Frame.udp([1])))
     #expect(host.received.packets.count == 2)
+  }
+
+  /// Chains of headers that make no sense go nowhere, whatever is behind them; who sent them is told (RFC 8200 section 4).
+  @Test func chainsOfHeadersAreWalkedToTheirEndOrRefused() {
+    let host = Host(acceptsForeign: true, isGuarded: true)
+    host.introducePeer()
+    let options: [UInt8] = [IPProtocol.destinationOptions.rawValue, 0, 1, 4, 0, 0, 0, 0]
+    let source: [UInt8] = [IPProtocol.udp.rawValue, 0, 0, 1, 0, 0, 0, 0]
+    let chains: [(IPProtocol, [UInt8])] = [
+      (.destinationOptions, (0..<170).flatMap { _ in options }),  // to the packet's end
+      (.destinationOptions, [17, 0, 0xC1, 4, 0, 0, 0, 0] + Frame.udp()),  // an option that must be known
+      (.destinationOptions, [17, 200, 0, 0, 0, 0, 0, 0] + Frame.udp()),  // longer than the packet
+      (.routing, source + Frame.udp()),  // a route of the sender's choice (RFC 5095)
+      (.destinationOptions, options.dropLast(8) + [0, 0, 1, 4, 0, 0, 0, 0] + options),  // hop-by-hop behind
+    ]
+    for (number, (next, chain)) in chains.enumerated() {
+      host.exchange(Frame.ipv6(chain, next: next))
+      #expect(host.count(.ipv6BadExtension) == UInt64(number + 1), "\(number)")
+    }
+    #expect(host.received.packets.isEmpty && host.packetsInUse == 0)
   }
 
   /// Who has an address keeps it while it answers for it, also from a station that speaks for itself.

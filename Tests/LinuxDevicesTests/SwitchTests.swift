@@ -77,6 +77,13 @@ import Wire
     #expect(!refuses(0x86DD, Self.ipv6(next: 58, [136, 0, 0, 0, 0, 0, 0, 0] + gateway + [3])))
     #expect(
       refuses(0x0806, Self.arp(sender: [10, 0, 2, 2])) && !refuses(0x0806, Self.arp(sender: [10, 0, 2, 9])))
+    // In the gateway's name: also a solicitation, which would tell the other where the gateway is.
+    var spoofed = Self.ipv4(protocol: 6, [])
+    spoofed.replaceSubrange(12..<16, with: [10, 0, 2, 2])
+    #expect(refuses(0x0800, spoofed))
+    spoofed = Self.ipv6(next: 58, [135, 0, 0, 0])
+    spoofed.replaceSubrange(8..<24, with: gateway + [2])
+    #expect(refuses(0x86DD, spoofed))
     // What is cut short is no use to anybody.
     #expect(refuses(0x0800, [0x45]) && refuses(0x86DD, [0x60]) && refuses(0x0806, [0]))
     #expect(refuses(0x86DD, Self.ipv6(next: 0, [58])))
@@ -216,6 +223,26 @@ import Wire
     #expect(receive(virtual) == rogue && receive(virtual) == Self.frame(from: Self.station(2), [4]))
     let counts = virtual.statistics
     #expect(counts.forged == 2 && counts.rogue == 1 && counts.malformed == 1)
+    virtual.stop()
+  }
+
+  /// Frames of ever new stations: they displace their guest's own, and another's is where it was.
+  @Test func aFloodOfFramesDisplacesItsOwn() throws {
+    let path = Self.path()
+    let virtual = try make([.stream(path: path)])
+    let (one, two) = (Guest(path), Guest(path))
+    wait(virtual, ports: 2)
+    one.send(Self.frame(from: Self.station(1), [1]))
+    #expect(two.receive() == Self.frame(from: Self.station(1), [1]))
+    #expect(!receive(virtual).isEmpty)
+    for number in 0..<100 as Range<UInt64> {
+      two.send(Self.frame(to: Self.gateway, from: Self.station(1000 + number)))
+      #expect(!receive(virtual).isEmpty)
+    }
+    two.send(Self.frame(to: Self.station(1), from: Self.station(1099), [2]))
+    #expect(one.receive() == Self.frame(to: Self.station(1), from: Self.station(1099), [2]))
+    let counts = virtual.statistics
+    #expect(counts.displaced == 100 - 32 && counts.stations == 2 + 32 && counts.flooded == 1)
     virtual.stop()
   }
 

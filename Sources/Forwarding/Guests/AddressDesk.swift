@@ -18,6 +18,7 @@ struct AddressDesk: ~Copyable {
     self.configuration = configuration
     self.counters = counters
     pool = AddressPool(configuration.pool, reserved: configuration.reserved)
+    counters.pool.set(UInt64(pool.range.count))
   }
 
   mutating func answer(_ message: DHCPMessage, _ now: Instant) -> Answer? {
@@ -56,7 +57,7 @@ struct AddressDesk: ~Copyable {
       return nil
     }
     counters.offers.increment()
-    return reply(.offer, to: message, address)
+    return reply(.offer, to: message, address, lease(now))
   }
 
   private mutating func request(_ message: DHCPMessage, _ now: Instant) -> Answer? {
@@ -69,7 +70,8 @@ struct AddressDesk: ~Copyable {
       counters.ignored.increment()
       return nil
     }
-    let until = now + Nanoseconds.seconds(Int64(lease))
+    let seconds = lease(now)
+    let until = now + Nanoseconds.seconds(Int64(seconds))
     guard configuration.isOnLink(wanted) || configuration.reserved[message.hardware] == wanted,
       pool.take(wanted, message.hardware, until: until, now)
     else {
@@ -77,7 +79,7 @@ struct AddressDesk: ~Copyable {
       return reply(.refuse, to: message, nil)
     }
     counters.acknowledgments.increment()
-    return reply(.acknowledge, to: message, wanted)
+    return reply(.acknowledge, to: message, wanted, seconds)
   }
 
   private func inform(_ message: DHCPMessage) -> Answer? {
@@ -89,11 +91,14 @@ struct AddressDesk: ~Copyable {
     return reply(.acknowledge, to: message, nil)
   }
 
-  private var lease: UInt32 { max(120, configuration.leaseSeconds) }
+  private func lease(_ now: Instant) -> UInt32 {
+    let most = pool.isScarce(now) ? configuration.scarceLeaseSeconds : UInt32.max
+    return max(120, min(configuration.leaseSeconds, most))
+  }
 
-  /// `address`: what the guest gets; nil: none.
+  /// `address`: what the guest gets, and for how many seconds; nil: none.
   private func reply(
-    _ kind: DHCPMessage.Kind, to message: DHCPMessage, _ address: IPv4Address?
+    _ kind: DHCPMessage.Kind, to message: DHCPMessage, _ address: IPv4Address?, _ lease: UInt32 = 0
   ) -> Answer {
     var reply = DHCPMessage(
       kind, isReply: true, transaction: message.transaction, hardware: message.hardware,

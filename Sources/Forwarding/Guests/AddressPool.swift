@@ -24,6 +24,8 @@ struct AddressPool {
     self.reserved = reserved
   }
 
+  /// Whether fewer than half of the addresses are free.
+  func isScarce(_ now: Instant) -> Bool { leases.values.count { $0.until > now } * 2 > range.count }
   /// Addresses that guests have now.
   func taken(_ now: Instant) -> Int { leases.values.count { $0.isTaken && $0.until > now } }
   /// What a guest has, or had and may have again.

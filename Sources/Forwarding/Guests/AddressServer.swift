@@ -6,7 +6,6 @@ import Wire
 /// Gives the guests of a link their addresses: a DHCPv4 server (RFC 2131, RFC 2132) on port 67 of a stack, for one of its
 /// links. IPv6 needs none: routers say it all (``RouterAdvertising``).
 public final class AddressServer: Sendable {
-  private let configuration: AddressServerConfiguration
   private let socket: UDPSocket
   private let counters = AddressCounters()
   private let stack: Stack
@@ -15,7 +14,6 @@ public final class AddressServer: Sendable {
   ///
   /// - Throws: `.addressInUse` where somebody has port 67 of the stack, `.networkDown` after a shutdown.
   public init(_ configuration: AddressServerConfiguration, on stack: Stack) throws(SocketError) {
-    self.configuration = configuration
     self.stack = stack
     socket = try stack.blocking.bind(to: SocketAddress(.anyIPv4, port: DHCPMessage.serverPort))
     let (socket, counters, layer) = (socket, counters, stack.layer)
@@ -69,6 +67,7 @@ final class AddressCounters: Sendable {
   let informs = Counter()
   let exhausted = Counter()
   let taken = Gauge()
+  let pool = Gauge()
 }
 
 /// What an ``AddressServer`` did.
@@ -99,6 +98,8 @@ public struct AddressStatistics: Sendable, Hashable {
   public var exhausted: UInt64
   /// Addresses that guests have, when the last message came.
   public var taken: UInt64
+  /// Addresses that there are to be given.
+  public var pool: UInt64
 
   init(_ counters: AddressCounters) {
     received = counters.received.value
@@ -114,5 +115,6 @@ public struct AddressStatistics: Sendable, Hashable {
     informs = counters.informs.value
     exhausted = counters.exhausted.value
     taken = counters.taken.value
+    pool = counters.pool.value
   }
 }

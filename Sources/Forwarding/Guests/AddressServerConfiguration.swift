@@ -20,6 +20,8 @@ public struct AddressServerConfiguration: Sendable, Hashable {
   public var mtu: Int?
   /// How long an address is a guest's before it has to ask again, in seconds, 120 at least.
   public var leaseSeconds: UInt32 = 3600
+  /// The same while fewer than half of the pool's addresses are free: those of guests that are gone come back soon.
+  public var scarceLeaseSeconds: UInt32 = 300
 
   /// A server for a pool.
   public init(server: IPv4Address, prefixLength: Int, pool: ClosedRange<IPv4Address>) {

@@ -127,9 +127,7 @@ final class EchoCarrier {
       counters.evicted.increment()
       remove(oldest)
     }
-    let made = unsafe target.address.withNetworkOrder { bytes in
-      unsafe sluice_echo_connect(bytes.baseAddress, Int32(bytes.count))
-    }
+    let made = policy.openEchoSocket(target.address)
     guard made >= 0 else {
       if made == -EACCES || made == -EPERM {
         counters.unavailable.increment()

@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 import Sockets
 public import Timing
@@ -91,6 +92,11 @@ public struct OutboundPolicy: Sendable {
   /// The first that names a destination decides; what none names is allowed.
   public var rules: [OutboundRule] = []
 
+  /// A connected ICMP socket of the host's, or a negative errno. Tests put another one here.
+  var openEchoSocket: @Sendable (IPAddress) -> Int32 = { address in
+    unsafe address.withNetworkOrder { unsafe sluice_echo_connect($0.baseAddress, Int32($0.count)) }
+  }
+
   /// All is allowed but this host's loopback interface.
   public init() {}
 
@@ -115,18 +121,23 @@ public struct OutboundPolicy: Sendable {
       let loopback = IPAddress(destination.address.isIPv4 ? "127.0.0.1" : "::1")!
       return .carry(SocketAddress(loopback, port: destination.port))
     }
-    // A packet for the host's loopback never gets here; an address that stands for it must not either.
-    guard !destination.address.isLoopback, !destination.address.isUnspecified,
-      !destination.address.isThisNetwork
-    else { return .refuse(.prohibited) }
-    if let rule = rules.first(where: { $0.names(destination) }), !rule.allows { return .refuse(.prohibited) }
+    // What a translator or a tunnel on the way would make of it counts as well: a denied network has no other names.
+    for address in [destination.address] + EmbeddedAddresses.of(destination.address) {
+      // A packet for the host's loopback never gets here; an address that stands for it must not either.
+      guard address.isCarried else { return .refuse(.prohibited) }
+      let meant = SocketAddress(address, port: destination.port)
+      if let rule = rules.first(where: { $0.names(meant) }), !rule.allows { return .refuse(.prohibited) }
+    }
     return .carry(destination)
   }
 }
 
 extension IPAddress {
-  /// 0/8, which Linux takes for this host.
-  fileprivate var isThisNetwork: Bool { ipv4?.isThisNetwork ?? false }
+  /// Not this host (0/8, which Linux takes for it, 127/8, ::, ::1), and not its link's, where hosts are configured from
+  /// (169.254.169.254, fe80::/10).
+  fileprivate var isCarried: Bool {
+    !isLoopback && !isUnspecified && !isLinkLocal && !isMulticast && !(ipv4?.isThisNetwork ?? false)
+  }
 }
 
 extension ConnectionVerdict {

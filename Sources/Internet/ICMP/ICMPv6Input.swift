@@ -44,7 +44,9 @@ extension InternetLayer {
       receiveError(packet, isProtocol ? .protocolUnreachable : .parameterProblem(pointer: Int(pointer)), &cx)
     case .neighborSolicitation, .neighborAdvertisement:
       // No honest one is so long, or comes in fragments (RFC 6980).
-      if isApart || packet.metadata.flags.contains(.joined) { return drop(packet, .ndInvalid, &cx) }
+      if isApart || packet.metadata.flags.contains(.joined) || isHidden(packet, interface) {
+        return drop(packet, .ndInvalid, &cx)
+      }
       receiveNeighborDiscovery(packet, message, interface, &cx)
     case .routerSolicitation:
       if isApart || packet.metadata.flags.contains(.joined) { return drop(packet, .ndInvalid, &cx) }
@@ -56,6 +58,13 @@ extension InternetLayer {
     case .echoReply, .other:
       handToTransport(packet, .icmpv6, &cx)
     }
+  }
+
+  /// Whether a message lies behind extension headers on a guarded link: ``guardFrame(_:_:_:)`` did not see it, and no honest
+  /// host hides what it says of its neighbours so (RFC 7113 section 3 of what looks for it there).
+  private func isHidden(_ packet: borrowing Packet, _ interface: InterfaceRef) -> Bool {
+    interface.isGuarded
+      && packet.metadata.transportOffset != packet.metadata.networkOffset + UInt16(IPv6Header.byteCount)
   }
 
   private typealias Problem = ICMPv6Message.Problem

@@ -22,12 +22,14 @@ extension InternetLayer {
       guard bytes.byteCount >= at + IPv4Header.fixedByteCount,
         bytes.uint8(at: at + 9) == IPProtocol.udp.rawValue, bytes.uint16(at: at + 6) & 0x1FFF == 0
       else { return nil }
-      return guardDatagram(bytes, at + Int(bytes.uint8(at: at) & 15) * 4, header.source)
+      return guardDatagram(
+        bytes, at + Int(bytes.uint8(at: at) & 15) * 4, header.source,
+        isPiece: bytes.uint16(at: at + 6) & 0x2000 != 0)
     case .ipv6:
       guard bytes.byteCount >= at + IPv6Header.byteCount else { return nil }
       let next = bytes.uint8(at: at + 6)
       if next == IPProtocol.udp.rawValue {
-        return guardDatagram(bytes, at + IPv6Header.byteCount, header.source)
+        return guardDatagram(bytes, at + IPv6Header.byteCount, header.source, isPiece: false)
       }
       guard next == IPProtocol.icmpv6.rawValue else { return nil }
       return guardDiscovery(bytes, at, header.source, interface)
@@ -35,14 +37,18 @@ extension InternetLayer {
     }
   }
 
-  /// DHCP: guests are no servers, and ask in their own name.
-  private func guardDatagram(_ bytes: RawSpan, _ at: Int, _ station: MACAddress) -> InternetEvent? {
+  /// DHCP: guests are no servers, and ask in their own name. `isPiece`: it is the first fragment of a datagram.
+  private func guardDatagram(
+    _ bytes: RawSpan, _ at: Int, _ station: MACAddress, isPiece: Bool
+  ) -> InternetEvent? {
     guard bytes.byteCount >= at + UDPHeader.byteCount else { return nil }
     switch (bytes.uint16(at: at), bytes.uint16(at: at + 2)) {
     case (67, 68), (67, 67), (547, 546), (547, 547): return .ingressRogueServer
     case (_, 67):
       // chaddr, of Ethernet (RFC 2131 section 2).
       let hardware = at + UDPHeader.byteCount + 28
+      // A fragment may hide it, and no client needs any.
+      if isPiece { return .ingressForgedNeighbor }
       guard bytes.byteCount >= hardware + 6 else { return nil }
       return MACAddress(bytes, at: hardware) == station ? nil : .ingressForgedNeighbor
     default: return nil

@@ -186,13 +186,17 @@ enum DropReasons {
     .addressConflict, .ndInvalid, .ndIgnored, .neighborWaitOverflow, .neighborUnreachableDrops, .sendNoRoute,
     .sendTooBig, .sendBadSource, .sendNoHeadroom, .poolExhausted,
   ]
-  private static let socketCounters: Set<String> = [
+  /// By the names that ``StackStatistics/sockets`` has.
+  static let socketCounters: Set<String> = [
     "checksumErrors", "segmentsMalformed", "segmentsWithoutSocket", "segmentsWithoutBuffer",
+    "segmentsUnroutable", "errorsOutOfWindow", "signaturesMissing", "signaturesUnexpected", "signaturesWrong",
+    "authenticationBad", "authenticationKeyNotFound", "authenticationRequired",
     "gateQueueFull", "steeringQueueFull", "receiveQueueFull", "listenOverflows", "acceptQueueFull",
     "synCacheFull", "synCacheEvictions", "duplicateSyns",
     "segmentsWithoutMemory", "slotsPruned", "connectionsWithoutMemory", "datagramsWithoutMemory",
     "connectionsRefused", "datagramsMalformed", "datagramsWithoutSocket", "datagramQueueFull",
-    "datagramsUnroutable",
+    "datagramsUnroutable", "transparentForged", "transparentOverflows", "transparentEchoesIgnored",
+    "transparentHopsExceeded",
   ]
 
   static func counted(in statistics: StackStatistics) -> [(name: String, count: UInt64)] {

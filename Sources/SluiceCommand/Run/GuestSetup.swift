@@ -4,13 +4,14 @@ import Sluice
 
 // What guests that configure themselves are told of the network that they find.
 extension IsolatedNetwork {
-  /// For a DHCP server: addresses from the network's 15th to its 30th, as slirp4netns gives them, and the command's for its
-  /// own station.
+  /// For a DHCP server: addresses from the network's 15th on, where slirp4netns' begin, to its last but one or the 1024th, which is
+  /// enough for each guest of a switch; and the command's for its own station.
   var addressServer: AddressServerConfiguration {
     let network = ipv4.rawValue & (~UInt32(0) << UInt32(32 - ipv4PrefixLength))
+    let last = min(network | ~UInt32(0) >> UInt32(ipv4PrefixLength), network + 1025) - 1
     var configuration = AddressServerConfiguration(
       server: ipv4Gateway, prefixLength: ipv4PrefixLength,
-      pool: IPv4Address(network + 15)...IPv4Address(network + 30))
+      pool: IPv4Address(network + 15)...IPv4Address(last))
     configuration.reserved = [commandMAC: ipv4]
     configuration.router = ipv4Gateway
     configuration.nameServers = [ipv4NameServer]

@@ -64,7 +64,7 @@ final class ServedNetwork {
     virtualSwitch = try Self.virtualSwitch(plan)
     services = ServiceHost(
       stack: stack, limit: options.limit, link: plan.link, forwarder: forwarder,
-      virtualSwitch: virtualSwitch, servesStatus: !options.outbound.noStatus)
+      virtualSwitch: virtualSwitch, addresses: addresses, servesStatus: !options.outbound.noStatus)
     if plan.hasServices {
       do throws(SocketError) {
         try services.start()

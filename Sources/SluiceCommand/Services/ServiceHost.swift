@@ -16,13 +16,16 @@ final class ServiceHost: Sendable {
   let streams: StreamServices?
   /// Where guests plug in, if they do.
   let virtualSwitch: VirtualSwitch?
+  /// Who gives guests their addresses, if somebody does.
+  let addresses: AddressServer?
   let servesStatus: Bool
   let began = ContinuousClock.now
 
   init(
     stack: Stack, limit: Int, link: String, forwarder: Forwarder? = nil, streams: StreamServices? = nil,
-    virtualSwitch: VirtualSwitch? = nil, servesStatus: Bool = true
+    virtualSwitch: VirtualSwitch? = nil, addresses: AddressServer? = nil, servesStatus: Bool = true
   ) {
+    self.addresses = addresses
     self.virtualSwitch = virtualSwitch
     self.streams = streams
     self.stack = stack

@@ -33,6 +33,7 @@ extension Status {
       document["datagrams"] = Self.json(datagrams)
       document["inboundDatagrams"] = Self.json(inboundDatagrams)
       if let guests { document["switch"] = Self.json(guests) }
+      if let addresses { document["dhcp"] = Self.json(addresses) }
       document["echoes"] = Self.json(echoes)
       document["process"] = .object {
         $0["descriptors"] = descriptors.map { .number($0) } ?? .null
@@ -211,6 +212,25 @@ extension Status {
       $0["rogue"] = .number(guests.rogue)
       $0["malformed"] = .number(guests.malformed)
       $0["displaced"] = .number(guests.displaced)
+    }
+  }
+
+  private static func json(_ addresses: AddressStatistics) -> JSON {
+    .object {
+      $0["pool"] = .number(addresses.pool)
+      $0["taken"] = .number(addresses.taken)
+      $0["received"] = .number(addresses.received)
+      $0["malformed"] = .number(addresses.malformed)
+      $0["ignored"] = .number(addresses.ignored)
+      $0["discovers"] = .number(addresses.discovers)
+      $0["offers"] = .number(addresses.offers)
+      $0["requests"] = .number(addresses.requests)
+      $0["acknowledgments"] = .number(addresses.acknowledgments)
+      $0["refusals"] = .number(addresses.refusals)
+      $0["releases"] = .number(addresses.releases)
+      $0["declines"] = .number(addresses.declines)
+      $0["informs"] = .number(addresses.informs)
+      $0["exhausted"] = .number(addresses.exhausted)
     }
   }
 

@@ -52,7 +52,8 @@ final class StatusPage: Sendable {
       datagrams: host.forwarder?.datagramStatistics ?? DatagramStatistics(),
       inboundDatagrams: host.forwarder?.inboundDatagramStatistics ?? DatagramStatistics(),
       echoes: host.forwarder?.echoStatistics ?? EchoStatistics(),
-      guests: host.virtualSwitch?.statistics, uptime: Int(uptime.components.seconds),
+      guests: host.virtualSwitch?.statistics, addresses: host.addresses?.statistics,
+      uptime: Int(uptime.components.seconds),
       link: host.link, streams: host.streams?.statistics ?? [],
       descriptors: OpenDescriptors.count())
   }
@@ -92,6 +93,8 @@ struct Status: Sendable {
   var echoes = EchoStatistics()
   /// The switch that guests are on, if they are.
   var guests: SwitchStatistics?
+  /// The DHCP server, if there is one.
+  var addresses: AddressStatistics?
   /// Seconds.
   var uptime: Int
   var link: String
