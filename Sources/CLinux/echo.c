@@ -26,6 +26,13 @@ int sluice_hop_limit(int socket, int is_ipv4, int hops) {
   return result == 0 ? 0 : -errno;
 }
 
+int sluice_may_fragment(int socket, int is_ipv4, int may) {
+  int value = is_ipv4 ? may ? IP_PMTUDISC_WANT : IP_PMTUDISC_DO : may ? IPV6_PMTUDISC_WANT : IPV6_PMTUDISC_DO;
+  int result = is_ipv4 ? setsockopt(socket, IPPROTO_IP, IP_MTU_DISCOVER, &value, sizeof value)
+                       : setsockopt(socket, IPPROTO_IPV6, IPV6_MTU_DISCOVER, &value, sizeof value);
+  return result == 0 ? 0 : -errno;
+}
+
 int sluice_echo_connect(const uint8_t *address, int length) {
   int is_ipv4 = length == 4;
   int made = socket(is_ipv4 ? AF_INET : AF_INET6, SOCK_DGRAM | SOCK_NONBLOCK | SOCK_CLOEXEC,

@@ -73,7 +73,7 @@ import Wire
       ask(network, outside, sequence: 9, data: Array(0..<100), hopLimit: 17)
       let (echo, data) = try receive(echoes).get()
       #expect(data == Array(0..<100) && echo.identifier == 0x1234 && echo.sequence == 9)
-      #expect(echo.destination == outside && echo.hopLimit == 17)
+      #expect(echo.destination == outside && echo.hopLimit == 17 && !echo.mayBeFragmented)
       #expect(echo.source == (isIPv4 ? network.left.ipv4 : network.left.ipv6))
       // Also what its link carries in fragments only.
       for data in [data, (0..<5000).map { UInt8(truncatingIfNeeded: $0) }] {
@@ -128,7 +128,10 @@ import Wire
       #expect(throws: Never.self) { try client.send([1], to: outside).get() }
       #expect(network.scheduler.run { hearer.isReadable })
       let (datagram, _) = try hearer.receive().get()
-      #expect(datagram.hopLimit == 64)
+      #expect(datagram.hopLimit == 64 && !datagram.mayBeFragmented)
+      #expect(throws: Never.self) { try client.send([UInt8](repeating: 1, count: 3000), to: outside).get() }
+      #expect(network.scheduler.run { hearer.isReadable })
+      #expect(try hearer.receive().get().0.mayBeFragmented)
       let told: [(DatagramRefusal, SocketError, Int)] = [
         (.portUnreachable, .connectionRefused, 0), (.hostUnreachable, .hostUnreachable, 0),
         (.timeExceeded, .hostUnreachable, 0), (.tooBig(mtu: 1400), .messageTooLarge, 1400),

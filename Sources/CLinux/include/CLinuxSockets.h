@@ -107,6 +107,9 @@ ssize_t sluice_echo_send(int socket, int is_ipv4, uint16_t sequence, const void 
 ssize_t sluice_echo_receive(int socket, int is_ipv4, uint16_t *sequence, void *bytes, size_t capacity);
 /// Hops that what is sent from now on may go; 0: as many as usual. 0 or a negative errno.
 int sluice_hop_limit(int socket, int is_ipv4, int hops);
+/// Whether what the socket sends may go in fragments where the path needs it; else sending is -EMSGSIZE, and what the path carries is kept
+/// as an error. 0 or a negative errno.
+int sluice_may_fragment(int socket, int is_ipv4, int may);
 /// What the network says of what was sent is kept for sluice_network_error_next. 0 or a negative errno.
 int sluice_keep_network_errors(int socket, int is_ipv4);
 

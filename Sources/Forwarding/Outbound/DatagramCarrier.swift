@@ -96,7 +96,7 @@ final class DatagramCarrier {
         if inbound.has(name) {
           unsafe inbound.carryToHost(bytes, name, now)
         } else {
-          unsafe carry(bytes, name, hopLimit: datagram.hopLimit, now)
+          unsafe carry(bytes, name, datagram, now)
         }
       case .failure(.wouldBlock), .failure(.closed):
         isReadable = false
@@ -107,7 +107,7 @@ final class DatagramCarrier {
   }
 
   private func carry(
-    _ bytes: UnsafeRawBufferPointer, _ name: DatagramFlow.Name, hopLimit: UInt8, _ now: Instant
+    _ bytes: UnsafeRawBufferPointer, _ name: DatagramFlow.Name, _ datagram: ReceivedDatagram, _ now: Instant
   ) {
     if policy.isNameServer(name.destination), let answer = unsafe policy.names.answer(bytes) {
       counters.namesAnswered.increment()
@@ -120,12 +120,17 @@ final class DatagramCarrier {
     {
       turn(flow)
     }
-    flow.passHops(hopLimit)
+    flow.passHops(datagram.hopLimit)
+    flow.passWholeness(datagram.mayBeFragmented)
     var sent = unsafe sluice_tcp_send(flow.descriptor, bytes.baseAddress, bytes.count)
     // What an earlier one met is told first, and this one has not gone.
     if sent < 0, sent != -Int(EAGAIN), sent != -Int(EMSGSIZE) {
       fail(Int32(-sent), flow)
       sent = unsafe sluice_tcp_send(flow.descriptor, bytes.baseAddress, bytes.count)
+    }
+    if sent == -Int(EMSGSIZE) {
+      counters.tooLarge.increment()
+      _ = tellErrors(flow)
     }
     if sent < 0 {
       counters.droppedToHost.increment()

@@ -11,6 +11,7 @@ final class DatagramCounters: Sendable {
   let toGuest = Counter()
   let droppedToHost = Counter()
   let droppedToGuest = Counter()
+  let tooLarge = Counter()
   let namesAnswered = Counter()
   let open = Gauge()
 }
@@ -37,6 +38,8 @@ public struct DatagramStatistics: Sendable, Hashable {
   public var toGuest: UInt64 = 0
   /// Datagrams that a host's socket did not take.
   public var droppedToHost: UInt64 = 0
+  /// Of these, those that are larger than their path to the outside carries, and may not be cut: the guest was told.
+  public var tooLarge: UInt64 = 0
   /// Datagrams that were too large for the guest's link.
   public var droppedToGuest: UInt64 = 0
   /// Questions about names that were answered here.
@@ -57,6 +60,7 @@ public struct DatagramStatistics: Sendable, Hashable {
     toGuest = counters.toGuest.value
     droppedToHost = counters.droppedToHost.value
     droppedToGuest = counters.droppedToGuest.value
+    tooLarge = counters.tooLarge.value
     namesAnswered = counters.namesAnswered.value
   }
 }

@@ -21,6 +21,8 @@ final class DatagramFlow {
   var client: InboundDatagrams.Client?
   /// Hops that its host's socket was told; 0: as many as usual.
   var hopLimit: UInt8 = 0
+  /// What its host's socket sends may go in fragments.
+  var mayFragment = true
   /// The outside has answered.
   var isAnswered = false
   /// The host's socket may have something.
@@ -50,6 +52,13 @@ extension DatagramFlow {
     guard hops != hopLimit else { return }
     hopLimit = hops
     _ = sluice_hop_limit(descriptor, name.destination.address.isIPv4 ? 1 : 0, Int32(hops))
+  }
+
+  /// Makes what is sent next stay whole if its sender wants that: so it learns what the path carries, by the error of what is larger.
+  func passWholeness(_ mayFragment: Bool) {
+    guard mayFragment != self.mayFragment else { return }
+    self.mayFragment = mayFragment
+    _ = sluice_may_fragment(descriptor, name.destination.address.isIPv4 ? 1 : 0, mayFragment ? 1 : 0)
   }
 }
 

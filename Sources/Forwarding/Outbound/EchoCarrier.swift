@@ -97,6 +97,7 @@ final class EchoCarrier {
     guard let slot = flows.find(name) ?? open(name, echo), let flow = flows[slot] else { return }
     let isIPv4 = echo.destination.isIPv4
     flow.passHops(echo.hopLimit)
+    flow.passWholeness(echo.mayBeFragmented)
     var sent = unsafe sluice_echo_send(
       flow.descriptor, isIPv4 ? 1 : 0, echo.sequence, bytes.baseAddress, bytes.count)
     // What an earlier one met is told first, and this one has not gone.
@@ -107,6 +108,7 @@ final class EchoCarrier {
       sent = unsafe sluice_echo_send(
         flow.descriptor, isIPv4 ? 1 : 0, echo.sequence, bytes.baseAddress, bytes.count)
     }
+    if sent == -Int(EMSGSIZE) { _ = tellErrors(flow, of: echo.sequence) }
     if sent < 0 { counters.dropped.increment() } else { counters.toHost.increment() }
     flows.use(slot, until: now + policy.echoPatience, isAnswered: flow.isAnswered)
   }
@@ -182,13 +184,14 @@ final class EchoCarrier {
     }
   }
 
-  /// What the network said of requests of this flow: the guest hears it. False: it said nothing.
-  private func tellErrors(_ flow: DatagramFlow) -> Bool {
+  /// What the network said of requests of this flow: the guest hears it. False: it said nothing. `sequence`: of the request that
+  /// this host itself had something to say of, and does not quote.
+  private func tellErrors(_ flow: DatagramFlow, of sequence: UInt16 = 0) -> Bool {
     var isTold = false
     while let report = NetworkError.next(flow.descriptor) {
       isTold = true
       guard let error = report.error else { continue }
-      refuse(error.refusal, flow, error.sequence ?? 0, reporter: error.reporter)
+      refuse(error.refusal, flow, error.sequence ?? sequence, reporter: error.reporter)
     }
     return isTold
   }

@@ -64,7 +64,12 @@ extension DatagramRefusal {
 
   init?(_ found: sluice_network_error) {
     guard found.is_icmp != 0 else {
-      self.init(errno: found.error)
+      // This host's own word of a path that it knows.
+      if found.error == EMSGSIZE, found.mtu > 0 {
+        self = .tooBig(mtu: Int(found.mtu))
+      } else {
+        self.init(errno: found.error)
+      }
       return
     }
     // Both families: time exceeded is told as an unreachable host, and a packet too big by its errno alone.

@@ -260,6 +260,7 @@ extension Status {
       $0["toHost"] = .number(datagrams.toHost)
       $0["toCommand"] = .number(datagrams.toGuest)
       $0["droppedToHost"] = .number(datagrams.droppedToHost)
+      $0["tooLarge"] = .number(datagrams.tooLarge)
       $0["droppedToCommand"] = .number(datagrams.droppedToGuest)
       $0["namesAnswered"] = .number(datagrams.namesAnswered)
     }

@@ -19,6 +19,8 @@ public struct ReceivedDatagram: Sendable, Equatable {
   public var destinationPort: UInt16 = 0
   /// Hops that it might still have gone, as it came (IP_TTL, IPV6_HOPLIMIT).
   public var hopLimit: UInt8 = 0
+  /// Whether its sender lets it be cut into fragments on its way: it came in some, or is of IPv4 without "don't fragment".
+  public var mayBeFragmented = true
 }
 
 /// What becomes of a datagram that is larger than the buffer it is read into (C6).
@@ -78,14 +80,24 @@ public final class DatagramSocket: AnySocket {
     let count = min(size, buffer.count)
     if let base = buffer.baseAddress { unsafe packet.copyBytes(from: 0, count: count, into: base) }
     let metadata = packet.metadata
-    _ = consume packet
+    let mayBeFragmented = Self.mayBeFragmented(packet)
     layer.memory.give(occupied, .datagram)
     return .success(
       ReceivedDatagram(
         count: count, size: size,
         source: SocketAddress(metadata.source, port: UInt16(truncatingIfNeeded: metadata.sequence)),
         destination: metadata.destination, destinationPort: UInt16(metadata.sequence >> 16),
-        hopLimit: metadata.hopLimit))
+        hopLimit: metadata.hopLimit, mayBeFragmented: mayBeFragmented))
+  }
+
+  /// By the header that is in front of the bytes still.
+  private static func mayBeFragmented(_ packet: consuming Packet) -> Bool {
+    let metadata = packet.metadata
+    if metadata.flags.contains(.joined) { return true }
+    let headers = packet.startOffset - Int(metadata.networkOffset)
+    guard metadata.source.isIPv4, headers >= IPv4Header.fixedByteCount else { return !metadata.source.isIPv6 }
+    packet.prepend(headers)
+    return packet.bytes.uint16(at: 6) & 0x4000 == 0
   }
 
   /// Bytes of the datagram that is read next; nil if there is none. The holder of the read turn only.

@@ -21,6 +21,8 @@ public struct ReceivedEcho: Sendable, Equatable {
   public var sequence: UInt16
   /// Hops that it may still go, 2...255.
   public var hopLimit: UInt8
+  /// Whether its sender lets it be cut into fragments on its way.
+  public var mayBeFragmented: Bool
 }
 
 /// Hears echo requests for addresses that the stack does not have. Any thread; reading is the holder's of the read turn of
@@ -36,7 +38,8 @@ public final class TransparentEchoes: Sendable {
     unsafe socket.tryReceive(into: buffer).map { datagram in
       ReceivedEcho(
         count: datagram.count, source: datagram.source.address, destination: datagram.destination,
-        identifier: datagram.destinationPort, sequence: datagram.source.port, hopLimit: datagram.hopLimit)
+        identifier: datagram.destinationPort, sequence: datagram.source.port, hopLimit: datagram.hopLimit,
+        mayBeFragmented: datagram.mayBeFragmented)
     }
   }
 
