@@ -269,8 +269,17 @@ import Wire
     }
     let periodic = advertisements().count
     #expect((5...9).contains(periodic), "\(periodic) in 2000 seconds")
-    host.layer.forgetNeighbors()
-    host.scheduler.settle()
+    // The last word: it is no router any more (RFC 4861 section 6.2.5). Once.
+    for _ in 0..<2 {
+      host.layer.forgetNeighbors()
+      host.scheduler.settle()
+    }
+    let last = host.wire.takeSent()
+    guard last.count == 1, case .routerAdvertisement(let fixed) = Frame.icmpv6(last[0]) else {
+      Issue.record("\(last.count) frames")
+      return
+    }
+    #expect(fixed.routerLifetimeSeconds == 0 && Frame.ipv6(last[0])?.header.destination == .allNodes)
     #expect(host.contexts.counters(0).timersArmed.value == 0)
   }
 }

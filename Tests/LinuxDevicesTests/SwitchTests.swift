@@ -294,6 +294,18 @@ import Wire
     virtual.stop()
   }
 
+  @Test func whatTheStackSaidLastIsHeard() throws {
+    let path = Self.path()
+    let virtual = try make([.stream(path: path)])
+    let guest = Guest(path)
+    guest.send(Self.frame(to: Self.gateway, from: Self.station(1)))
+    #expect(!receive(virtual).isEmpty)
+    let words = (0..<5 as Range<UInt8>).map { Self.frame(to: Self.station(1), from: Self.gateway, [$0]) }
+    for word in words { send(word, virtual) }
+    virtual.stop()
+    #expect(words.allSatisfy { guest.receive() == $0 } && guest.receive() == [])
+  }
+
   @Test func asManyAsThereArePorts() throws {
     let (path, datagrams) = (Self.path(), Self.path())
     let virtual = try make([.stream(path: path), .datagrams(path: datagrams)])

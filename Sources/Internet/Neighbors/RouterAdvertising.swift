@@ -28,8 +28,8 @@ public struct RouterAdvertising: Sendable, Hashable {
   /// Prefixes, and the rest as usual.
   public init(prefixes: [IPPrefix]) { self.prefixes = prefixes }
 
-  /// The message, with options, for the checksum to be filled in.
-  func message(from station: MACAddress?) -> [UInt8] {
+  /// The message, with options, for the checksum to be filled in. `isLast`: who answered for names goes too.
+  func message(from station: MACAddress?, isLast: Bool = false) -> [UInt8] {
     var options: [(option: NeighborDiscoveryOption, rest: [UInt8])] = []
     if let station { options.append((.sourceLinkLayer(station), [])) }
     if let mtu { options.append((.mtu(UInt32(clamping: mtu)), [])) }
@@ -41,7 +41,7 @@ public struct RouterAdvertising: Sendable, Hashable {
       options.append((.prefixInformation(information), []))
     }
     // As long as two of ours in a row may be lost (RFC 8106 section 5.1).
-    let lifetime = UInt32(clamping: 3 * max(4, intervalSeconds))
+    let lifetime = isLast ? 0 : UInt32(clamping: 3 * max(4, intervalSeconds))
     if !nameServers.isEmpty {
       let bytes = nameServers.flatMap { server in
         (0..<16).map {
@@ -79,10 +79,11 @@ public struct RouterAdvertising: Sendable, Hashable {
     return bytes.count < 255 ? bytes + [0] : nil
   }
 
-  var header: ICMPv6Message {
+  /// `isLast`: we are no router any more.
+  func header(isLast: Bool) -> ICMPv6Message {
     .routerAdvertisement(
       RouterAdvertisement(
-        currentHopLimit: 64, flags: 0, routerLifetimeSeconds: min(routerSeconds, 9000),
+        currentHopLimit: 64, flags: 0, routerLifetimeSeconds: isLast ? 0 : min(routerSeconds, 9000),
         reachableMilliseconds: 0, retransmitMilliseconds: 0))
   }
 }
@@ -135,9 +136,16 @@ extension InternetLayer {
   func endAdvertising(_ index: UInt16) {
     guard let interface = interface(index), unsafe interface.advertisement != nil else { return }
     contexts.perform(on: home(of: interface)) { cx in
-      guard let state = unsafe cx.internet.interface(index)?.advertisement else { return }
+      guard let state = unsafe cx.internet.interface(index)?.advertisement, unsafe !state.pointee.isOver
+      else {
+        return
+      }
       unsafe state.pointee.isOver = true
       unsafe cx.cancel(state.pointee.timer)
+      // Nobody is to wait for the router that goes (RFC 4861 section 6.2.5).
+      if unsafe state.pointee.sent > 0 {
+        cx.internet.sendAdvertisement(index, to: IPAddress(IPv6Address.allNodes), isLast: true, &cx)
+      }
     }
   }
 
@@ -181,18 +189,23 @@ extension InternetLayer {
     unsafe cx.arm(state.pointee.timer, at: cx.now + state.pointee.interval)
   }
 
-  private func sendAdvertisement(_ index: UInt16, to destination: IPAddress, _ cx: inout SoftInterrupt) {
+  private func sendAdvertisement(
+    _ index: UInt16, to destination: IPAddress, isLast: Bool = false, _ cx: inout SoftInterrupt
+  ) {
     guard let interface = interface(index), let state = unsafe interface.advertisement,
       let other = destination.ipv6,
       let source = snapshot.with({ $0.linkLocal(of: index) }), let own = source.ipv6
     else { return }
     guard var packet = cx.pool.allocate() else { return count(.poolExhausted, cx) }
-    let message = unsafe state.pointee.message
+    let message =
+      unsafe isLast
+      ? state.pointee.configuration.message(from: interface.station, isLast: true) : state.pointee.message
     guard message.count <= packet.tailroom else { return count(.sendTooBig, cx) }
     packet.append(message.count)
     var span = packet.mutableBytes
     span.copy(unsafe message.span.bytes, at: 0)  // bytes have no padding
-    unsafe state.pointee.configuration.header.emit(into: &span, source: own, destination: other)
+    unsafe state.pointee.configuration.header(isLast: isLast).emit(
+      into: &span, source: own, destination: other)
     packet.metadata.source = source
     packet.metadata.hopLimit = 255
     packet.metadata.trafficClass = 0

@@ -79,6 +79,12 @@ final class SwitchEnding: Sendable {
       counters.stations.set(UInt64(stations.count))
       wait(hasMore && !isStackFull ? 0 : UInt64.max)
     }
+    // What the stack said last is heard still: resets, and that its router goes.
+    if let port = ports[Self.stack] {
+      port.isReadable = true
+      while port.isReadable { readStack(port) }
+    }
+    for slot in ports.indices { flush(slot) }
   }
 
   /// What is for the stack is not lost: while much of it waits, nobody is read, and the guests' own queues fill.
