@@ -149,6 +149,14 @@ static void one_of(struct program *program, const uint32_t *values, unsigned cou
   give(program, refused);
 }
 
+/// With none of these bits in an argument: allowed; else refused.
+static void none_of(struct program *program, unsigned argument, uint32_t bits, uint32_t refused) {
+  load_argument(program, argument);
+  put(program, BPF_JMP | BPF_JSET | BPF_K, 1, 0, bits);
+  give(program, SECCOMP_RET_ALLOW);
+  give(program, refused);
+}
+
 static void put_rule(struct program *program, int number, enum rule rule, pid_t signalled, uint32_t refused) {
   static const uint32_t known_families[] = {AF_UNIX, AF_INET, AF_INET6};
   static const uint32_t known_names[] = {PR_SET_NAME, PR_GET_NAME, 0x53564d41 /* PR_SET_VMA */};
@@ -177,18 +185,8 @@ static void put_rule(struct program *program, int number, enum rule rule, pid_t 
       load_argument(program, 0);
       one_of(program, processes, signalled > 0 ? 2 : 1, refused);
       break;
-    case only_reading:
-      load_argument(program, 2);
-      put(program, BPF_JMP | BPF_JSET | BPF_K, 1, 0, O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND);
-      give(program, SECCOMP_RET_ALLOW);
-      give(program, refused);
-      break;
-    case no_execution:
-      load_argument(program, 2);
-      put(program, BPF_JMP | BPF_JSET | BPF_K, 1, 0, PROT_EXEC);
-      give(program, SECCOMP_RET_ALLOW);
-      give(program, refused);
-      break;
+    case only_reading: none_of(program, 2, O_WRONLY | O_RDWR | O_CREAT | O_TRUNC | O_APPEND, refused); break;
+    case no_execution: none_of(program, 2, PROT_EXEC, refused); break;
     case threads:
       load_argument(program, 0);
       put(program, BPF_JMP | BPF_JSET | BPF_K, 0, 1, CLONE_THREAD);
