@@ -18,7 +18,9 @@ final class ForwardLoop {
   let limit: Int
   let counters: ForwardCounters
   /// What becomes of what the guest asks for; nil: nothing is asked.
-  let outbound: OutboundPolicy?
+  private(set) var outbound: OutboundPolicy?
+  /// Something is. Asked in each turn, where the policy itself is not touched.
+  let isOutbound: Bool
   let outboundCounters: ForwardCounters
   /// Carries datagrams; nil: none are heard.
   private(set) var datagrams: DatagramCarrier?
@@ -74,6 +76,8 @@ final class ForwardLoop {
   /// Of flows of datagrams, from this on.
   static let firstDatagramToken: UInt32 = 1 << 24
   static let timerToken = UInt32.max
+  /// Of who tells of the host's resolvers.
+  static let resolverToken = UInt32.max - 1
   /// Of the control's listener, and behind it of its connections.
   static let controlToken: UInt32 = 1 << 28
   /// Of sequences of echo requests, from this on.
@@ -99,6 +103,7 @@ final class ForwardLoop {
     self.limit = limit
     self.counters = counters
     self.outbound = outbound
+    isOutbound = outbound != nil
     self.outboundCounters = outboundCounters
     queue = layer.makeEventQueue(limit: limit + (outbound?.limit ?? 0) + 2)
     spare = fcntl(epoll, F_DUPFD_CLOEXEC, 0)
@@ -114,6 +119,9 @@ final class ForwardLoop {
       echoes = EchoCarrier(heard, outbound, epoll: epoll, firstToken: Self.firstEchoToken, echoCounters)
       // It has room for both.
       try? queue.add(.datagram(heard.socket), for: .readable, trigger: .edge, token: Self.echoToken)
+    }
+    if let watch = outbound?.resolverWatch {
+      _ = sluice_epoll_add(epoll, watch.descriptor, Self.resolverToken, 0)
     }
     self.control = control.flatMap { ControlConnections($0, epoll: epoll, firstToken: Self.controlToken) }
   }
@@ -282,6 +290,7 @@ final class ForwardLoop {
     case Self.timerToken:
       sluice_timer_absorb(timer)
       wakesAt = .distantFuture
+    case Self.resolverToken: hearOfResolvers()
     case 1..<Self.firstSlotToken: hear(listener: Int(ready.token) - 1)
     case Self.controlToken...: control?.hear(token: ready.token, self)
     case Self.firstDatagramToken..<Self.firstEchoToken: datagrams?.hear(token: ready.token)
@@ -292,6 +301,21 @@ final class ForwardLoop {
       guard let connection = carried[slot] else { return }
       connection.hear(ready)
       enqueue(slot)
+    }
+  }
+
+  /// The host asks others for names: so does the guest.
+  private func hearOfResolvers() {
+    guard let watch = outbound?.resolverWatch else { return }
+    switch watch.next() {
+    case .none: break
+    case .servers(let servers) where servers == outbound?.resolvers: break
+    case .servers(let servers):
+      outbound?.resolvers = servers
+      datagrams?.ask(servers)
+    case .over:
+      sluice_epoll_remove(epoll, watch.descriptor)
+      outbound?.resolverWatch = nil
     }
   }
 

@@ -1,6 +1,7 @@
 // What a process gives up once it has what it needs: privileges, files, system calls. For a process with one thread; those
 // that it starts afterwards are confined with it. Negative results are errno values.
 #pragma once
+#include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
 
@@ -15,6 +16,17 @@ int sluice_confine_privileges(uint64_t kept);
 
 /// Installs the filter of system calls. `signalled`: the one process that may be sent signals beside this one; 0: none.
 int sluice_confine_calls(pid_t signalled);
+
+/// Bytes of a file that are told at most.
+#define SLUICE_WATCHED_BYTES 65536
+/// Makes a process that watches a file, by inotify, and tells what it has: at once, and whenever that changes. It has no descriptor
+/// of ours, no privilege, hears nothing, and ends with us. For one that is about to lose its files. A descriptor that is readable
+/// when there is something, and the process; or a negative errno.
+int sluice_file_watch(const char *path, int32_t *process);
+/// What the file has, at most `capacity` bytes. -EAGAIN: nothing new; 0: the process is gone.
+ssize_t sluice_file_watch_next(int watch, void *bytes, size_t capacity);
+/// Ends the process, and waits for that.
+void sluice_file_watch_end(int watch, int32_t process);
 
 // --- for tests, which cannot confine themselves
 

@@ -12,7 +12,7 @@ import Wire
 @safe
 final class DatagramCarrier {
   private let socket: DatagramSocket
-  private let policy: OutboundPolicy
+  private var policy: OutboundPolicy
   private let epoll: Int32
   private let counters: DatagramCounters
   private var flows = DatagramFlows()
@@ -191,6 +191,16 @@ final class DatagramCarrier {
     let server = policy.resolvers[flow.server]
     _ = unsafe server.address.withNetworkOrder { bytes in
       unsafe sluice_udp_turn(flow.descriptor, bytes.baseAddress, Int32(bytes.count), server.port)
+    }
+  }
+
+  /// Other servers answer for names from now on, also what is asked in flows that there are.
+  func ask(_ servers: [SocketAddress]) {
+    policy.resolvers = servers
+    counters.resolverChanges.increment()
+    for case let flow? in flows.slots where flow.asksForNames {
+      flow.server = -1
+      turn(flow)
     }
   }
 

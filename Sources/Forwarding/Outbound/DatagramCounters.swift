@@ -13,6 +13,7 @@ final class DatagramCounters: Sendable {
   let droppedToGuest = Counter()
   let tooLarge = Counter()
   let namesAnswered = Counter()
+  let resolverChanges = Counter()
   let open = Gauge()
 }
 
@@ -44,6 +45,8 @@ public struct DatagramStatistics: Sendable, Hashable {
   public var droppedToGuest: UInt64 = 0
   /// Questions about names that were answered here.
   public var namesAnswered: UInt64 = 0
+  /// Times that the host's resolvers became others.
+  public var resolverChanges: UInt64 = 0
 
   /// Of no datagrams.
   public init() {}
@@ -62,5 +65,6 @@ public struct DatagramStatistics: Sendable, Hashable {
     droppedToGuest = counters.droppedToGuest.value
     tooLarge = counters.tooLarge.value
     namesAnswered = counters.namesAnswered.value
+    resolverChanges = counters.resolverChanges.value
   }
 }

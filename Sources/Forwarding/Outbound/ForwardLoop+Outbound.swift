@@ -12,11 +12,12 @@ extension ForwardLoop {
 
   /// Begins what the guest has asked for. Not while a publication is out: what it would take is what the wake-up is for.
   func takeRequests() {
-    guard let outbound, requestTicket == nil, wasAsked || !requests.isEmpty || layer.hasRequests else {
+    guard isOutbound, requestTicket == nil, wasAsked || !requests.isEmpty || layer.hasRequests else {
       return
     }
     if wasAsked, requests.isEmpty, !layer.hasRequests { layer.wakeAccount.counters.wasted.increment() }
     wasAsked = false
+    guard let outbound else { return }
     for _ in 0..<Self.requestBatch {
       guard let request = layer.takeRequest(&requests) else { return }
       dial(request, outbound)
@@ -25,7 +26,7 @@ extension ForwardLoop {
 
   /// Says that requests are waited for. False: there are some.
   func waitForRequests() -> Bool {
-    guard outbound != nil, requestTicket == nil, let point = layer.requestPoint else { return true }
+    guard isOutbound, requestTicket == nil, let point = layer.requestPoint else { return true }
     let published = point.waiter.publish(need: 1, bell.requestTarget())
     // Looked at again after the publication (SB-ATOMIC).
     if layer.hasRequests, point.waiter.retract(published) {

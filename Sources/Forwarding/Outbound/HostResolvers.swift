@@ -1,3 +1,4 @@
+import CLinux
 import Glibc
 public import Wire
 
@@ -8,6 +9,42 @@ public enum HostResolvers {
 
   /// The servers of this host, as they were when somebody first asked: who gives files up (`Confinement`) asks before.
   public static let ofThisHost = read("/etc/resolv.conf")
+
+  /// Tells of the servers as the configuration changes, to a process that has no files any more: another process reads them for it.
+  /// One thread at a time reads.
+  public final class Watch: Sendable {
+    /// Readable when there is news.
+    let descriptor: Int32
+    private let process: Int32
+
+    /// Watches from now on. Nil: there are no processes for it. While this process has one thread.
+    public convenience init?() { self.init(path: "/etc/resolv.conf") }
+    init?(path: String) {
+      var process: Int32 = 0
+      let made = unsafe sluice_file_watch(path, &process)
+      guard made >= 0 else { return nil }
+      (descriptor, self.process) = (made, process)
+    }
+    deinit { sluice_file_watch_end(descriptor, process) }
+
+    /// What is new.
+    enum News: Equatable {
+      case servers([SocketAddress])
+      case none
+      /// There will be none.
+      case over
+    }
+    /// The newest servers, if they are others than before.
+    func next() -> News {
+      var news = News.none
+      var bytes = [UInt8](repeating: 0, count: Int(SLUICE_WATCHED_BYTES))
+      while true {
+        let count = unsafe sluice_file_watch_next(descriptor, &bytes, bytes.count)
+        guard count > 0 else { return count == 0 && news == .none ? .over : news }
+        news = .servers(HostResolvers.servers(String(decoding: bytes[..<count], as: UTF8.self)))
+      }
+    }
+  }
 
   /// The servers that a file names, oldest first; what cannot be read names none, and then it is this host itself, as for
   /// libc.
@@ -22,7 +59,10 @@ public enum HostResolvers {
         text += buffer[..<count]
       }
     }
-    let found = parse(String(decoding: text, as: UTF8.self))
+    return servers(String(decoding: text, as: UTF8.self))
+  }
+  private static func servers(_ text: String) -> [SocketAddress] {
+    let found = parse(text)
     return found.isEmpty ? [SocketAddress("127.0.0.1:53")!] : found
   }
 

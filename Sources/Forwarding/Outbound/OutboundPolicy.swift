@@ -85,6 +85,8 @@ public struct OutboundPolicy: Sendable {
   public var nameServers: [IPAddress] = []
   /// Where this host's resolvers are.
   public var resolvers: [SocketAddress] = []
+  /// Who tells when they are others; nil: they stay.
+  public var resolverWatch: HostResolvers.Watch?
   /// The gateway's addresses lead to this host's own loopback interface.
   public var reachesHostLoopback = false
   /// What sockets for the outside are bound to, one address of each family at most; where there is none, the system chooses.

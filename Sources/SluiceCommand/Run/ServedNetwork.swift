@@ -46,6 +46,7 @@ final class ServedNetwork {
     // All that this process may not be able to open later comes first.
     let (sockets, control) = try Self.sockets(plan, options)
     reports = ReportSocket.open(plan.verb, isHeard: false)
+    let resolvers = plan.servesNames ? HostResolvers.Watch() : nil
     if !options.outbound.noSandbox {
       Sandbox.enter(
         signalled: plan.signalled, keepsLowPorts: control != nil,
@@ -54,7 +55,7 @@ final class ServedNetwork {
     let stack = try Self.stack(plan, options, capture)
     self.stack = stack
     // It settles on the stack's context before that runs.
-    forwarder = try Self.forwarder(plan, options, stack, sockets, control)
+    forwarder = try Self.forwarder(plan, options, stack, sockets, control, resolvers)
     do throws(StackError) {
       try stack.start()
     } catch {
@@ -193,7 +194,7 @@ final class ServedNetwork {
 
   private static func forwarder(
     _ plan: Plan, _ options: ServingOptions, _ stack: Stack, _ sockets: ForwardSockets,
-    _ control: ForwardControl?
+    _ control: ForwardControl?, _ resolvers: HostResolvers.Watch?
   ) throws(Failure) -> Forwarder {
     let network = plan.network
     do throws(PortForwardError) {
@@ -204,6 +205,7 @@ final class ServedNetwork {
         policy.nameServers = [IPAddress(network.ipv4NameServer), IPAddress(network.ipv6NameServer)]
       }
       policy.resolvers = HostResolvers.ofThisHost
+      policy.resolverWatch = resolvers
       policy.reachesHostLoopback = options.outbound.hostLoopback
       policy.rules = options.outbound.rules
       policy.names = options.outbound.names

@@ -263,6 +263,7 @@ extension Status {
       $0["tooLarge"] = .number(datagrams.tooLarge)
       $0["droppedToCommand"] = .number(datagrams.droppedToGuest)
       $0["namesAnswered"] = .number(datagrams.namesAnswered)
+      $0["resolverChanges"] = .number(datagrams.resolverChanges)
     }
   }
 
