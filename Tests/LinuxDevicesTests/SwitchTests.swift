@@ -31,6 +31,89 @@ import Wire
     #expect(table.port(of: Self.station(1099)) == 2 && table.port(of: Self.station(1095)) == nil)
   }
 
+  // MARK: Addresses
+
+  private static func from(ipv4 source: [UInt8]) -> [UInt8] {
+    var packet = ipv4(protocol: 6, [])
+    packet.replaceSubrange(12..<16, with: source)
+    return packet
+  }
+  private static func from(ipv6 source: [UInt8], next: UInt8 = 6, _ payload: [UInt8] = []) -> [UInt8] {
+    var packet = ipv6(next: next, payload)
+    packet.replaceSubrange(8..<24, with: source)
+    return packet
+  }
+  /// A DHCP server's word.
+  private static func gives(_ kind: DHCPMessage.Kind, _ address: IPv4Address, to station: MACAddress)
+    -> [UInt8]
+  {
+    var message = DHCPMessage(kind, isReply: true, transaction: 1, hardware: station)
+    message.yourAddress = address
+    return frame(
+      from: gateway, type: 0x0800, ipv4(protocol: 17, [0, 67, 0, 68, 0, 0, 0, 0] + message.encoded))
+  }
+
+  @Test func addressesAreWhoseTheyWereShown() {
+    var table = AddressTable(limit: 4)
+    func isForged(_ type: UInt16, _ payload: [UInt8], at port: Int) -> Bool {
+      unsafe table.isForged(
+        Self.frame(from: Self.station(UInt64(port)), type: type, payload).span.bytes, at: port)
+    }
+    let six: [UInt8] = [0xFD, 0, 0, 2] + [UInt8](repeating: 0, count: 11)
+    table.reserve([IPAddress("10.0.2.2")!], at: 0)
+    // Each kind of word, from who showed it first, and from another.
+    #expect(!isForged(0x0800, Self.from(ipv4: [10, 0, 2, 9]), at: 1))
+    #expect(!isForged(0x86DD, Self.from(ipv6: six + [9]), at: 1))
+    #expect(isForged(0x0800, Self.from(ipv4: [10, 0, 2, 9]), at: 2))
+    #expect(isForged(0x0806, Self.arp(sender: [10, 0, 2, 9]), at: 2))
+    #expect(isForged(0x86DD, Self.from(ipv6: six + [9]), at: 2))
+    #expect(
+      isForged(
+        0x86DD, Self.from(ipv6: six + [8], next: 58, [136, 0, 0, 0, 0, 0, 0, 0] + six + [9]), at: 2))
+    #expect(isForged(0x0806, Self.arp(sender: [10, 0, 2, 2]), at: 1), "the gateway's")
+    // Who has none yet, and what is no address, are nobody's.
+    #expect(
+      !isForged(0x0800, Self.from(ipv4: [0, 0, 0, 0]), at: 2)
+        && !isForged(0x0806, Self.arp(sender: [0, 0, 0, 0]), at: 2))
+    #expect(!isForged(0x0800, [0x45], at: 2) && !isForged(0x88B5, [], at: 2))
+    // Ever new ones displace their own.
+    for number in 0..<100 as Range<UInt8> {
+      #expect(!isForged(0x0800, Self.from(ipv4: [10, 9, 9, number]), at: 2))
+    }
+    #expect(isForged(0x0800, Self.from(ipv4: [10, 0, 2, 9]), at: 2))
+    // What DHCP gives is its new guest's, what it offers is not yet; and who goes has nothing.
+    func hear(_ kind: DHCPMessage.Kind) {
+      let frame = Self.gives(kind, IPv4Address(10, 0, 2, 9), to: Self.station(2))
+      unsafe table.hear(frame.span.bytes) { $0 == Self.station(2) ? 2 : nil }
+    }
+    hear(.offer)
+    #expect(isForged(0x0800, Self.from(ipv4: [10, 0, 2, 9]), at: 2))
+    hear(.acknowledge)
+    #expect(!isForged(0x0800, Self.from(ipv4: [10, 0, 2, 9]), at: 2))
+    #expect(isForged(0x0800, Self.from(ipv4: [10, 0, 2, 9]), at: 1))
+    table.forget(port: 2)
+    #expect(!isForged(0x0800, Self.from(ipv4: [10, 0, 2, 9]), at: 1))
+  }
+
+  /// Neither another guest nor the stack hears of who speaks in a guest's name.
+  @Test func anAddressIsItsGuestsAlone() throws {
+    let path = Self.path()
+    let virtual = try make([.stream(path: path)])
+    let (one, two) = (Guest(path), Guest(path))
+    wait(virtual, ports: 2)
+    func word(_ number: UInt64, _ payload: [UInt8]) -> [UInt8] {
+      Self.frame(from: Self.station(number), type: 0x0800, Self.from(ipv4: payload))
+    }
+    one.send(word(1, [10, 0, 2, 9]))
+    #expect(two.receive() == word(1, [10, 0, 2, 9]) && receive(virtual) == word(1, [10, 0, 2, 9]))
+    two.send(word(2, [10, 0, 2, 9]))
+    two.send(Self.frame(from: Self.station(2), type: 0x0806, Self.arp(sender: [10, 0, 2, 9])))
+    two.send(word(2, [10, 0, 2, 8]))
+    #expect(one.receive() == word(2, [10, 0, 2, 8]) && receive(virtual) == word(2, [10, 0, 2, 8]))
+    #expect(virtual.statistics.forged == 2)
+    virtual.stop()
+  }
+
   // MARK: What passes between guests
 
   private static func frame(

@@ -42,7 +42,7 @@ public struct SwitchStatistics: Sendable, Hashable {
   public var flooded: UInt64 = 0
   /// Frames that found a port's queue full, or its other side.
   public var full: UInt64 = 0
-  /// Frames whose source is somebody else's station, or none.
+  /// Frames in the name of somebody else's station or address, or of none.
   public var forged: UInt64 = 0
   /// Frames from one guest for another that only the gateway may send.
   public var rogue: UInt64 = 0

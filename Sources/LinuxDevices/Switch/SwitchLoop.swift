@@ -31,6 +31,7 @@ final class SwitchEnding: Sendable {
   /// By slot; the stack's is the first.
   private var ports: [SwitchPort?]
   private var stations = StationTable(limit: SwitchLoop.stationLimit)
+  private var addresses = AddressTable(limit: SwitchLoop.addressLimit)
   /// Guests without a socket of their own.
   private var peers: [SwitchPeer: Int] = [:]
   private var turn: UInt64 = 0
@@ -40,6 +41,8 @@ final class SwitchEnding: Sendable {
   static let portLimit = 64
   /// Stations of one guest's.
   private static let stationLimit = 32
+  /// Addresses of one guest's.
+  private static let addressLimit = 64
   private static let stack = 0
   /// Tokens: the kick's, the listeners' behind it, and the ports'.
   private static let firstListener: UInt32 = 1
@@ -56,6 +59,7 @@ final class SwitchEnding: Sendable {
     ports = Array(repeating: nil, count: Self.portLimit + 1)
     ports[Self.stack] = SwitchPort(sockets.stack, .stack, frameLimit: sockets.frameLimit)
     _ = stations.learn(sockets.gateway, at: Self.stack)
+    addresses.reserve(filter.reserved, at: Self.stack)
   }
 
   deinit { unsafe scratch.deallocate() }
@@ -141,6 +145,7 @@ final class SwitchEnding: Sendable {
     if port.decoder.isBroken { counters.broken.increment() }
     ports[slot] = nil
     stations.forget(port: slot)
+    addresses.forget(port: slot)
     counters.stations.set(UInt64(stations.count))
     counters.ports.set(UInt64(ports.count { $0 != nil } - 1))
     counters.unplugged.increment()
@@ -236,6 +241,9 @@ final class SwitchEnding: Sendable {
       case .displaced: counters.displaced.increment()
       case .forged: return counters.forged.increment()
       }
+      if addresses.isForged(frame, at: slot) { return counters.forged.increment() }
+    } else {
+      addresses.hear(frame) { stations.port(of: $0) }
     }
     if destination.isUnicast, let port = stations.port(of: destination) {
       if port != slot { send(frame, to: port, from: slot) }
