@@ -69,13 +69,15 @@ struct SourceScanner {
   }
 
   private mutating func step() {
-    if starts("//") {
+    // Most bytes begin nothing.
+    switch text[position] {
+    case UInt8(ascii: "/") where starts("//"):
       while position < text.count, text[position] != newline { keepComment() }
-    } else if starts("/*") {
+    case UInt8(ascii: "/") where starts("/*"):
       skipBlockComment()
-    } else if let hashes = rawQuote() {
-      skipString(hashes: hashes)
-    } else {
+    case UInt8(ascii: "#"), quote:
+      if let hashes = rawQuote() { skipString(hashes: hashes) } else { keepCode() }
+    default:
       keepCode()
     }
   }
@@ -168,7 +170,9 @@ struct SourceScanner {
   }
 
   private func starts(_ word: [UInt8]) -> Bool {
-    position + word.count <= text.count && text[position..<position + word.count].elementsEqual(word)
+    guard position + word.count <= text.count else { return false }
+    for place in word.indices where text[position + place] != word[place] { return false }
+    return true
   }
 
   private var newline: UInt8 { UInt8(ascii: "\n") }

@@ -78,7 +78,8 @@ extension Rule {
 
   /// `Token(` or `Token<…>(`, but not `OtherToken(`.
   private static func initialises(_ token: String, _ code: String) -> Bool {
-    code.matches(of: #/(?<name>[A-Za-z_]\w*)(<[^()]*>)?(\.init)?\(/#).contains {
+    guard code.utf8.contains(UInt8(ascii: "(")) else { return false }
+    return code.matches(of: #/(?<name>[A-Za-z_]\w*)(<[^()]*>)?(\.init)?\(/#).contains {
       $0.output.name == token[...]
     }
   }

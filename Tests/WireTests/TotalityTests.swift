@@ -15,11 +15,15 @@ struct TotalityTests {
       var count: Int
       if round % 4 == 0 {
         count = random.below(120)
-        for index in 0..<count { buffer[index] = random.any() }
+        unsafe buffer.withUnsafeMutableBytes { memory in
+          for place in stride(from: 0, to: count, by: 8) {
+            unsafe memory.storeBytes(of: random.next(), toByteOffset: place, as: UInt64.self)
+          }
+        }
       } else {
         let sample = samples[random.below(samples.count)]
         count = sample.count
-        for index in 0..<count { buffer[index] = sample[index] }
+        unsafe buffer.withUnsafeMutableBytes { unsafe $0.copyBytes(from: sample) }
         for _ in 0..<random.below(4) where count > 0 { buffer[random.below(count)] = random.any() }
         if random.below(4) == 0 { count = random.below(count + 1) }
       }

@@ -15,13 +15,20 @@ public enum Drill {
     for option in overriding where option.name == "define" || option.name == "ip_version" {
       _ = options.apply(option.name, option.value)
     }
-    let script: Script
     do throws(ScriptError) {
-      script = try parse(
+      let script = try parse(
         bytes, options: options, isVersionGiven: overriding.contains { $0.name == "ip_version" })
+      return run(script, options: options, overriding: overriding)
     } catch {
       return DrillReport(outcome: outcome(of: error))
     }
+  }
+
+  /// Runs a script that was read already.
+  static func run(
+    _ script: Script, options: DrillOptions = DrillOptions(), overriding: [ScriptOption]
+  ) -> DrillReport {
+    var options = options
     for option in script.options + overriding {
       switch options.apply(option.name, option.value) {
       case .applied, .harmless: break

@@ -21,7 +21,10 @@ struct RequirementEvidence {
   /// Whether a comment cites rules, and which: `Rules: RFC 5681 3.1-2, 3.1-3; RFC 6298 5-1`. Nil: it does not.
   static func references(_ comment: some StringProtocol) -> Result<[RequirementProof.Reference], HouseError>?
   {
-    guard let match = String(comment).wholeMatch(of: #/\s*//+\s*Rules:(?<list>.*)/#) else { return nil }
+    // Asked of every line: most have no word of it.
+    guard comment.utf8.contains(UInt8(ascii: ":")), comment.contains("Rules:"),
+      let match = String(comment).wholeMatch(of: #/\s*//+\s*Rules:(?<list>.*)/#)
+    else { return nil }
     var references: [RequirementProof.Reference] = []
     for group in match.list.split(separator: ";", omittingEmptySubsequences: false) {
       guard let parts = group.wholeMatch(of: #/\s*RFC (?<number>[0-9]+) (?<ids>[^ ,]+(?:, [^ ,]+)*)\s*/#),

@@ -1,4 +1,5 @@
 import Buffers
+import Glibc
 import TCP
 import Timing
 import Wire
@@ -24,11 +25,8 @@ struct Recorder: ~Copyable, TCPSink {
 
 /// The bytes of a packet.
 func bytes(of packet: borrowing Packet) -> [UInt8] {
-  var result: [UInt8] = []
-  result.reserveCapacity(packet.count)
   let span = packet.bytes
-  for index in 0..<span.byteCount { result.append(span.uint8(at: index)) }
-  return result
+  return unsafe span.withUnsafeBytes { unsafe Array($0) }
 }
 
 /// A pool whose end checks that everything came back: keeps RS-LEAK in every test that has one.
@@ -40,12 +38,7 @@ final class TestPool {
   func packet(_ bytes: some Collection<UInt8>) -> Packet? {
     guard !bytes.isEmpty, var packet = pool.ref.allocate(headroom: 0) else { return nil }
     packet.append(bytes.count)
-    var span = packet.mutableBytes
-    var offset = 0
-    for byte in bytes {
-      span.set(byte, at: offset)
-      offset += 1
-    }
+    unsafe packet.withUnsafeMutableBytes { unsafe $0.copyBytes(from: bytes) }
     return packet
   }
 }
@@ -59,5 +52,20 @@ func streamByte(_ position: Int) -> UInt8 {
 
 /// `count` bytes of the test stream.
 func stream(_ count: Int, from position: Int = 0) -> [UInt8] {
-  (position..<position + count).map(streamByte)
+  let end = position + count
+  return end <= streamBeginning.count
+    ? Array(streamBeginning[position..<end]) : (position..<end).map(streamByte)
+}
+
+/// Most tests need no more of the stream, and need it often.
+private let streamBeginning = (0..<1 << 20).map(streamByte)
+
+/// How many of the bytes are not those of the test stream from `position` on.
+func strangers(in bytes: [UInt8], from position: Int) -> Int {
+  let expected = stream(bytes.count, from: position)
+  if bytes.isEmpty { return 0 }
+  let difference = unsafe bytes.withUnsafeBytes { bytes in
+    unsafe expected.withUnsafeBytes { unsafe memcmp(bytes.baseAddress!, $0.baseAddress!, bytes.count) }
+  }
+  return difference == 0 ? 0 : zip(bytes, expected).count { $0 != $1 }
 }
