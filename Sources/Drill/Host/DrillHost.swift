@@ -55,7 +55,7 @@ public final class DrillHost {
     configuration.tcp = settings.configuration()
     configuration.remembers = settings.remembers
     sockets = SocketLayer(contexts: contexts, internet: internet, configuration: configuration)
-    link = ScriptLink(mtu: min(max(settings.mtu, 576), 1800), clock: clock)
+    link = ScriptLink(mtu: min(max(settings.mtu, 68), 65535), clock: clock)
     let loopback = try internet.addInterface(
       InterfaceDescription(device: LoopbackDevice(queues: 1), isLoopback: true))
     let interface = try internet.addInterface(InterfaceDescription(device: link))

@@ -29,7 +29,7 @@ public struct HostSettings: Sendable {
   public var gatewayIPv4 = IPAddress(IPv4Address(192, 168, 255, 254))
   /// The next hop of IPv6's default route.
   public var gatewayIPv6 = IPAddress("fd3d:fa7b:d17d:8888::")!
-  /// The largest packet of the link, 576...1800 bytes.
+  /// The largest packet of the link, 68...65535 bytes.
   public var mtu = 1500
   /// The largest packet of the default routes, in bytes; 0: the link's.
   public var routeMTU = 0
@@ -138,6 +138,10 @@ public struct HostSettings: Sendable {
     // Linux has HyStart as it was before RFC 9406, and FreeBSD none unless asked.
     tcp.slowStartExit = personality == .linux && leavesSlowStartEarly ? .hyStart : .loss
     tcp.personality = personality == .linux ? .linux : .bsd
+    // BSD announces whatever its link has room for.
+    if personality == .bsd {
+      tcp.minimumSegment = min(tcp.minimumSegment, UInt16(clamping: max(mtu - 40, 1)))
+    }
     return tcp
   }
 

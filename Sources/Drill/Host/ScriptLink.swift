@@ -12,6 +12,8 @@ final class ScriptLink: Device, @unchecked Sendable {  // one thread
   let mtu: Int
   let linkLayer = LinkLayer.ip
   let queueCount = 1
+  /// Packets that are larger than a slot leave as they are gathered; where none is, nothing is gathered.
+  let offloads: DeviceOffloads
   private let clock: VirtualClock
   private let tally = DeviceCounters()
   private var signal: ReceiveSignalRef?
@@ -20,8 +22,12 @@ final class ScriptLink: Device, @unchecked Sendable {  // one thread
   /// Packets that did not fit into a slot.
   private(set) var refused = 0
 
+  /// Bytes of a packet that surely fits into a slot.
+  private static var slotted: Int { 1800 }
+
   init(mtu: Int, clock: VirtualClock) {
     self.mtu = mtu
+    offloads = mtu > Self.slotted ? .gathering : []
     self.clock = clock
   }
 

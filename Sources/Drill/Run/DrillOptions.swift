@@ -95,7 +95,7 @@ public struct DrillOptions: Sendable {
     case "netmask_ip": return store(Self.prefixLength(text).map(Optional.some), \.prefixLength)
     case "bind_port": return store(UInt16(text), \.bindPort)
     case "connect_port": return store(UInt16(text), \.connectPort)
-    case "mtu": return store(Int(text).flatMap { (576...2000).contains($0) ? .some(.some($0)) : nil }, \.mtu)
+    case "mtu": return store(Int(text).flatMap { (68...65535).contains($0) ? .some(.some($0)) : nil }, \.mtu)
     // What the pieces of a large segment from the network hold.
     case "mss": return store(Int(text).flatMap { $0 > 0 ? .some(.some($0)) : nil }, \.pieceSize)
     case "tolerance_usecs":
