@@ -92,7 +92,7 @@ import Wire
     try await withForwarder(driver) { stack, forwarder, port in
       let listener = try await stack.listen(
         on: Self.guest, limits: BufferLimits(send: 65_536, receive: 65_536))
-      let bytes = (0..<(4 << 20)).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 11) }
+      let bytes = pattern(4 << 20)
       // Beside each other: the client ends when everything is under way, and others are served meanwhile.
       async let sent: Void = Self.onThread {
         let client = try HostClient(port: port)

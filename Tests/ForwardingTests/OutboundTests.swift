@@ -133,7 +133,7 @@ import Wire
       let server = try HostServer()
       let stream = try await guest.connect(to: host(server))
       let client = try server.accept()
-      let bytes = (0..<(4 << 20)).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 11) }
+      let bytes = pattern(4 << 20)
       async let sent: Void = Self.onThread {
         try client.send(bytes)
         client.finish()

@@ -109,11 +109,13 @@ extension Stack {
 /// Bytes that differ wherever two of them might be mixed up. A plain loop: without optimization `map` asks the
 /// run-time library for the same type at every element, under a lock at which all threads of a test would meet.
 func pattern(_ count: Int, _ seed: UInt8 = 1) -> [UInt8] {
-  var bytes = [UInt8](repeating: 0, count: count)
-  for place in 0..<count {
-    bytes[place] = UInt8(truncatingIfNeeded: place &* 31 &+ place >> 8 &* 7 &+ Int(seed) &* 13)
+  let shift = Int(seed) &* 13
+  return unsafe [UInt8](unsafeUninitializedCapacity: count) { bytes, filled in
+    while filled < count {
+      unsafe bytes[filled] = UInt8(truncatingIfNeeded: filled &* 31 &+ (filled &>> 8) &* 7 &+ shift)
+      filled &+= 1
+    }
   }
-  return bytes
 }
 
 extension TCPStream {

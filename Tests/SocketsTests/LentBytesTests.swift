@@ -4,9 +4,7 @@ import Testing
 
 /// Reading without a copy, and writing without one.
 @Suite struct LentBytesTests {
-  private func pattern(_ count: Int) -> [UInt8] {
-    (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
-  }
+  private func pattern(_ count: Int) -> [UInt8] { Network.pattern(count) }
 
   @Test func piecesAreLentInOrderAndStayUntilTheyAreTaken() throws {
     let network = try Network()

@@ -66,8 +66,15 @@ extension Network {
     return clock.now() - begin
   }
 
+  /// Bytes that tell where they stand.
   static func pattern(_ count: Int, _ seed: Int = 1) -> [UInt8] {
-    (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8 &* 7 &+ seed) }
+    unsafe [UInt8](unsafeUninitializedCapacity: count) { bytes, filled in
+      // A closure for each byte takes half a second for a megabyte without optimisation.
+      while filled < count {
+        unsafe bytes[filled] = UInt8(truncatingIfNeeded: filled &* 31 &+ (filled &>> 8) &* 7 &+ seed)
+        filled &+= 1
+      }
+    }
   }
 }
 

@@ -18,7 +18,7 @@ import Wire
   private func transfer(
     _ network: Network, _ client: StreamSocket, _ server: StreamSocket, between: (Int) -> Void
   ) throws -> Bool {
-    let data = (0..<1 << 20).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
+    let data = Network.pattern(1 << 20)
     var (sent, received, round) = (0, [UInt8](), 0)
     while received.count < data.count {
       while sent < data.count,

@@ -17,7 +17,7 @@ import Wire
   private func transfer(_ count: Int, _ client: StreamSocket, _ server: StreamSocket, _ network: Network)
     -> [UInt8]
   {
-    let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ $0 >> 8) }
+    let bytes = Network.pattern(count)
     var (written, read) = (0, [UInt8]())
     _ = network.scheduler.run {
       if written < count, case .bytes(let taken) = client.writeAll(Array(bytes[written...])) {

@@ -15,7 +15,7 @@ import Testing
     _ network: Network, _ from: StreamSocket, _ to: StreamSocket, count: Int,
     _ between: () throws -> Void = {}
   ) throws {
-    let bytes = (0..<count).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
+    let bytes = Network.pattern(count)
     var (sent, received) = (0, [UInt8]())
     let isDone = network.scheduler.run(limit: 60_000) {
       if sent < count, case .bytes(let taken) = from.writeAll(Array(bytes[sent...].prefix(9_000))) {

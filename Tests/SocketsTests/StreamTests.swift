@@ -29,7 +29,7 @@ import Testing
     let network = try Network(contexts: contexts)
     do {
       let (listener, client, server) = try network.connect()
-      let data = (0..<1 << 20).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
+      let data = Network.pattern(1 << 20)
       var sent = 0
       var received: [UInt8] = []
       received.reserveCapacity(data.count)

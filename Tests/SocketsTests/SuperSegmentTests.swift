@@ -7,7 +7,7 @@ import Testing
 @Suite struct SuperSegmentTests {
   private func transfer(_ network: Network, isIPv4: Bool, writes: Int) throws {
     let (listener, client, server) = try network.connect(isIPv4: isIPv4)
-    let data = (0..<1 << 20).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
+    let data = Network.pattern(1 << 20)
     var (sent, received) = (0, [UInt8]())
     while received.count < data.count {
       while sent < data.count,
