@@ -130,3 +130,37 @@ ssize_t sluice_udp_reply(int socket, const void *bytes, size_t count, const stru
   while (sent < 0 && errno == EINTR);
   return sent < 0 ? -errno : sent;
 }
+
+int sluice_udp_send_many(int socket, const void *bytes, const uint32_t *offsets, const uint32_t *lengths, int count) {
+  struct mmsghdr messages[SLUICE_DATAGRAMS];
+  struct iovec places[SLUICE_DATAGRAMS];
+  if (count > SLUICE_DATAGRAMS) count = SLUICE_DATAGRAMS;
+  memset(messages, 0, sizeof messages);
+  for (int i = 0; i < count; i++) {
+    places[i] = (struct iovec){(char *)(uintptr_t)bytes + offsets[i], lengths[i]};
+    messages[i].msg_hdr.msg_iov = &places[i];
+    messages[i].msg_hdr.msg_iovlen = 1;
+  }
+  int sent;
+  do sent = sendmmsg(socket, messages, (unsigned)count, MSG_NOSIGNAL);
+  while (sent < 0 && errno == EINTR);
+  return sent < 0 ? -errno : sent;
+}
+
+int sluice_udp_receive_many(int socket, void *bytes, uint32_t stride, uint32_t *lengths, int count) {
+  struct mmsghdr messages[SLUICE_DATAGRAMS];
+  struct iovec places[SLUICE_DATAGRAMS];
+  if (count > SLUICE_DATAGRAMS) count = SLUICE_DATAGRAMS;
+  memset(messages, 0, sizeof messages);
+  for (int i = 0; i < count; i++) {
+    places[i] = (struct iovec){(char *)bytes + (size_t)i * stride, stride};
+    messages[i].msg_hdr.msg_iov = &places[i];
+    messages[i].msg_hdr.msg_iovlen = 1;
+  }
+  int received;
+  do received = recvmmsg(socket, messages, (unsigned)count, MSG_DONTWAIT, NULL);
+  while (received < 0 && errno == EINTR);
+  if (received < 0) return -errno;
+  for (int i = 0; i < received; i++) lengths[i] = messages[i].msg_len;
+  return received;
+}

@@ -293,7 +293,8 @@ final class ForwardLoop {
     case Self.resolverToken: hearOfResolvers()
     case 1..<Self.firstSlotToken: hear(listener: Int(ready.token) - 1)
     case Self.controlToken...: control?.hear(token: ready.token, self)
-    case Self.firstDatagramToken..<Self.firstEchoToken: datagrams?.hear(token: ready.token)
+    case Self.firstDatagramToken..<Self.firstEchoToken:
+      datagrams?.hear(token: ready.token, hasFailed: ready.failed != 0)
     case Self.firstEchoToken...: echoes?.hear(token: ready.token)
     default:
       let slot = Int(ready.token - Self.firstSlotToken)

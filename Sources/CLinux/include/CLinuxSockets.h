@@ -45,6 +45,14 @@ void sluice_tcp_reset(int socket);
 /// Watches for everything that changes, each change once. 0 or a negative errno.
 int sluice_epoll_add_edges(int epoll, int descriptor, uint32_t token);
 
+/// Datagrams that pass in one call at most.
+#define SLUICE_DATAGRAMS 16
+/// Sends datagrams by a connected socket, `count` of them, which lie at these offsets of `bytes`. How many it took, or why the first did
+/// not go.
+int sluice_udp_send_many(int socket, const void *bytes, const uint32_t *offsets, const uint32_t *lengths, int count);
+/// Takes datagrams that there are, at most `count`, each into `stride` bytes of `bytes`. How many, -EAGAIN, or what the network said.
+int sluice_udp_receive_many(int socket, void *bytes, uint32_t stride, uint32_t *lengths, int count);
+
 // --- UDP sockets that take datagrams from anybody
 
 /// Where a datagram came from, and what it was sent to; IPv4 as ::ffff:a.b.c.d, in the machine's order.

@@ -7,8 +7,8 @@ import Wire
 
 /// Carries the guest's datagrams on, by a host's socket for each flow, and the answers back. The forwarder's thread only.
 ///
-/// Nothing is kept of a datagram but one answer that the stack had no room for: until it has, no host's socket is read, and
-/// what comes waits in theirs.
+/// Nothing is kept of a datagram but answers of one call that the stack had no room for: until it has, no host's socket is read,
+/// and what comes waits in theirs. What comes in a row for one flow, either way, passes its host's socket in one call.
 @safe
 final class DatagramCarrier {
   private let socket: DatagramSocket
@@ -20,8 +20,11 @@ final class DatagramCarrier {
   private var queued: [Int] = []
   /// The guest's datagrams may be there.
   private var isReadable = true
-  /// An answer that the stack had no room for.
-  private var held: (answer: [UInt8], name: DatagramFlow.Name)?
+  /// Answers that the stack had no room for, oldest first.
+  private var held: [(answer: [UInt8], name: DatagramFlow.Name)] = []
+  private let memory = DatagramBatch()
+  /// The flow whose datagrams are in ``memory``, to be sent, and hops that they may go.
+  private var gathered: (slot: Int, hopLimit: UInt8)?
   private let firstToken: UInt32
   /// What comes from outside.
   let inbound: InboundDatagrams
@@ -30,6 +33,8 @@ final class DatagramCarrier {
   private static let batch = 256
   /// Answers of one flow that are carried in a row.
   private static let flowBatch = 32
+  /// Answers that are kept at most: as many as one call brings, and of names that were answered here meanwhile.
+  private static let heldLimit = 64
   /// Memory that datagrams may occupy which wait to be carried on: some 60 of the largest.
   private static let waitingBytes = 4 << 20
   /// How long a server may take before another is asked.
@@ -55,10 +60,11 @@ final class DatagramCarrier {
     if event.events.contains(.readable) { isReadable = true }
   }
   /// The host's socket of a flow has changed.
-  func hear(token: UInt32) {
+  func hear(token: UInt32, hasFailed: Bool) {
     let slot = Int(token - firstToken)
     guard let flow = flows[slot] else { return }
     flow.isReadable = true
+    if hasFailed { flow.hasErrors = true }
     enqueue(slot, flow)
   }
   private func enqueue(_ slot: Int, _ flow: DatagramFlow) {
@@ -68,7 +74,7 @@ final class DatagramCarrier {
   }
 
   /// Whether there is something to do that waits for nobody.
-  var hasMore: Bool { isReadable || (!queued.isEmpty && held == nil) || inbound.hasMore }
+  var hasMore: Bool { isReadable || (!queued.isEmpty && held.isEmpty) || inbound.hasMore }
   /// When there is something to do at the latest.
   var nextDeadline: Instant? { [flows.nextDeadline, inbound.nextDeadline].compactMap { $0 }.min() }
 
@@ -78,19 +84,22 @@ final class DatagramCarrier {
       counters.flowsExpired.increment()
       remove(slot)
     }
-    unsafe carryToHost(scratch, now)
-    unsafe carryToGuest(scratch, now)
+    carryToHost(now)
+    carryToGuest(now)
     unsafe inbound.advance(scratch, now: now) { flows.find($0) != nil }
   }
 
   // MARK: To the host
 
-  private func carryToHost(_ scratch: UnsafeMutableRawBufferPointer, _ now: Instant) {
+  private func carryToHost(_ now: Instant) {
     guard isReadable else { return }
+    defer { flush() }
     for _ in 0..<Self.batch {
-      switch unsafe socket.tryReceive(into: scratch) {
+      if memory.isFull { flush() }
+      let room = unsafe memory.room()
+      switch unsafe socket.tryReceive(into: room) {
       case .success(let datagram):
-        let bytes = unsafe UnsafeRawBufferPointer(rebasing: scratch[..<datagram.count])
+        let bytes = unsafe UnsafeRawBufferPointer(rebasing: room[..<datagram.count])
         let destination = SocketAddress(datagram.destination, port: datagram.destinationPort)
         let name = DatagramFlow.Name(guest: datagram.source, destination: destination)
         if inbound.has(name) {
@@ -106,6 +115,7 @@ final class DatagramCarrier {
     }
   }
 
+  /// A datagram that lies in the room of ``memory``.
   private func carry(
     _ bytes: UnsafeRawBufferPointer, _ name: DatagramFlow.Name, _ datagram: ReceivedDatagram, _ now: Instant
   ) {
@@ -113,6 +123,13 @@ final class DatagramCarrier {
       counters.namesAnswered.increment()
       return unsafe answer.withUnsafeBytes { unsafe send($0, name) }
     }
+    if let gathered, let flow = flows[gathered.slot], flow.name == name,
+      gathered.hopLimit == datagram.hopLimit, flow.mayFragment == datagram.mayBeFragmented
+    {
+      return memory.add(bytes.count)
+    }
+    // Before a flow is opened, for which another may give way.
+    flush()
     guard let slot = flows.find(name) ?? open(name, now), let flow = flows[slot] else { return }
     // A question that comes after a silence goes to the next server; those that come together, to the same.
     if flow.asksForNames, !flow.isAnswered, flow.deadline != .distantFuture,
@@ -122,23 +139,43 @@ final class DatagramCarrier {
     }
     flow.passHops(datagram.hopLimit)
     flow.passWholeness(datagram.mayBeFragmented)
-    var sent = unsafe sluice_tcp_send(flow.descriptor, bytes.baseAddress, bytes.count)
-    // What an earlier one met is told first, and this one has not gone.
-    if sent < 0, sent != -Int(EAGAIN), sent != -Int(EMSGSIZE) {
-      fail(Int32(-sent), flow)
-      sent = unsafe sluice_tcp_send(flow.descriptor, bytes.baseAddress, bytes.count)
-    }
-    if sent == -Int(EMSGSIZE) {
-      counters.tooLarge.increment()
-      _ = tellErrors(flow)
-    }
-    if sent < 0 {
-      counters.droppedToHost.increment()
-    } else {
-      counters.toHost.increment()
-    }
+    gathered = (slot, datagram.hopLimit)
+    memory.add(bytes.count)
     let patience = flow.isAnswered ? policy.datagramPatience : policy.silentDatagramPatience
     flows.use(slot, until: now + patience, isAnswered: flow.isAnswered)
+  }
+
+  /// What was gathered for a flow leaves.
+  private func flush() {
+    defer {
+      memory.removeAll()
+      gathered = nil
+    }
+    guard let gathered, let flow = flows[gathered.slot] else { return }
+    var (first, isAgain) = (0, false)
+    while first < memory.count {
+      let sent = memory.send(from: first, by: flow.descriptor)
+      counters.sendCalls.increment()
+      if sent > 0 {
+        counters.toHost.increment(by: UInt64(sent))
+        first += sent
+        isAgain = false
+        continue
+      }
+      // What an earlier one met is told first, and this one has not gone.
+      if sent != -Int(EAGAIN), sent != -Int(EMSGSIZE), !isAgain {
+        fail(Int32(-sent), flow)
+        isAgain = true
+        continue
+      }
+      if sent == -Int(EMSGSIZE) {
+        counters.tooLarge.increment()
+        _ = tellErrors(flow)
+      }
+      counters.droppedToHost.increment()
+      first += 1
+      isAgain = false
+    }
   }
 
   private func open(_ name: DatagramFlow.Name, _ now: Instant) -> Int? {
@@ -206,44 +243,59 @@ final class DatagramCarrier {
 
   // MARK: To the guest
 
-  private func carryToGuest(_ scratch: UnsafeMutableRawBufferPointer, _ now: Instant) {
-    if let (answer, name) = held {
-      held = nil
-      unsafe answer.withUnsafeBytes { unsafe send($0, name) }
+  private func carryToGuest(_ now: Instant) {
+    if !held.isEmpty {
+      let waiting = held
+      held = []
+      for (answer, name) in waiting {
+        if held.isEmpty {
+          unsafe answer.withUnsafeBytes { unsafe send($0, name) }
+        } else {
+          held.append((answer, name))
+        }
+      }
     }
     let turn = queued
     queued.removeAll(keepingCapacity: true)
     for slot in turn {
       guard let flow = flows[slot], flow.isQueued else { continue }
       flow.isQueued = false
-      if held == nil { unsafe read(slot, flow, scratch, now) }
+      if held.isEmpty { read(slot, flow, now) }
       if flow.isReadable { enqueue(slot, flow) }
     }
   }
 
-  private func read(
-    _ slot: Int, _ flow: DatagramFlow, _ scratch: UnsafeMutableRawBufferPointer, _ now: Instant
-  ) {
-    for _ in 0..<Self.flowBatch where held == nil {
-      let count = unsafe sluice_tcp_receive(flow.descriptor, scratch.baseAddress, scratch.count)
+  private func read(_ slot: Int, _ flow: DatagramFlow, _ now: Instant) {
+    var left = Self.flowBatch
+    while left > 0, held.isEmpty {
+      let asked = min(left, DatagramBatch.limit)
+      let count = memory.receive(by: flow.descriptor, atMost: asked)
+      counters.receiveCalls.increment()
       if count == -Int(EAGAIN) {
-        flow.isReadable = false
+        (flow.isReadable, flow.hasErrors) = (false, false)
         _ = tellErrors(flow)
         return
       }
-      guard count >= 0 else {
+      guard count > 0 else {
         fail(Int32(-count), flow)
+        left -= 1
         continue
       }
-      unsafe send(UnsafeRawBufferPointer(rebasing: scratch[..<count]), flow.name)
+      for index in 0..<count { unsafe send(memory[index], flow.name) }
       flows.use(slot, until: now + policy.datagramPatience, isAnswered: true)
+      left -= count
+      // It had no more, and says when it has (epoll(7)).
+      if count < asked, !flow.hasErrors {
+        flow.isReadable = false
+        return
+      }
     }
   }
 
   private func send(_ bytes: UnsafeRawBufferPointer, _ name: DatagramFlow.Name) {
     switch unsafe socket.trySend(bytes, to: name.guest, as: name.destination) {
     case .success: counters.toGuest.increment()
-    case .failure(.wouldBlock): held = (unsafe Array(bytes), name)
+    case .failure(.wouldBlock) where held.count < Self.heldLimit: held.append((unsafe Array(bytes), name))
     case .failure: counters.droppedToGuest.increment()
     }
   }

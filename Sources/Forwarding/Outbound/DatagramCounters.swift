@@ -12,6 +12,8 @@ final class DatagramCounters: Sendable {
   let droppedToHost = Counter()
   let droppedToGuest = Counter()
   let tooLarge = Counter()
+  let sendCalls = Counter()
+  let receiveCalls = Counter()
   let namesAnswered = Counter()
   let resolverChanges = Counter()
   let open = Gauge()
@@ -43,6 +45,10 @@ public struct DatagramStatistics: Sendable, Hashable {
   public var tooLarge: UInt64 = 0
   /// Datagrams that were too large for the guest's link.
   public var droppedToGuest: UInt64 = 0
+  /// System calls that sent ``toHost``, and what was lost.
+  public var sendCalls: UInt64 = 0
+  /// System calls that took ``toGuest``, and those that found nothing.
+  public var receiveCalls: UInt64 = 0
   /// Questions about names that were answered here.
   public var namesAnswered: UInt64 = 0
   /// Times that the host's resolvers became others.
@@ -64,6 +70,8 @@ public struct DatagramStatistics: Sendable, Hashable {
     droppedToHost = counters.droppedToHost.value
     droppedToGuest = counters.droppedToGuest.value
     tooLarge = counters.tooLarge.value
+    sendCalls = counters.sendCalls.value
+    receiveCalls = counters.receiveCalls.value
     namesAnswered = counters.namesAnswered.value
     resolverChanges = counters.resolverChanges.value
   }

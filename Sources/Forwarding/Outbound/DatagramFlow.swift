@@ -25,6 +25,8 @@ final class DatagramFlow {
   var mayFragment = true
   /// The outside has answered.
   var isAnswered = false
+  /// The network said something of what was sent.
+  var hasErrors = false
   /// The host's socket may have something.
   var isReadable = false
   /// It is among those that have something to do.

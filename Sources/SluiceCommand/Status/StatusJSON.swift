@@ -262,6 +262,8 @@ extension Status {
       $0["droppedToHost"] = .number(datagrams.droppedToHost)
       $0["tooLarge"] = .number(datagrams.tooLarge)
       $0["droppedToCommand"] = .number(datagrams.droppedToGuest)
+      $0["sendCalls"] = .number(datagrams.sendCalls)
+      $0["receiveCalls"] = .number(datagrams.receiveCalls)
       $0["namesAnswered"] = .number(datagrams.namesAnswered)
       $0["resolverChanges"] = .number(datagrams.resolverChanges)
     }
