@@ -295,7 +295,7 @@ final class ForwardLoop {
     case Self.controlToken...: control?.hear(token: ready.token, self)
     case Self.firstDatagramToken..<Self.firstEchoToken:
       datagrams?.hear(token: ready.token, hasFailed: ready.failed != 0)
-    case Self.firstEchoToken...: echoes?.hear(token: ready.token)
+    case Self.firstEchoToken...: echoes?.hear(token: ready.token, hasFailed: ready.failed != 0)
     default:
       let slot = Int(ready.token - Self.firstSlotToken)
       // It may have ended earlier in this batch, and its slot be somebody else's: whom false news do no harm.

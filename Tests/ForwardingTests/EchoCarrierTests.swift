@@ -52,7 +52,7 @@ import Wire
         change(&reply)
         return reply
       }
-      carrier.hear(token: slot)
+      carrier.hear(token: slot, hasFailed: false)
       turn()
     }
     func end() {
@@ -141,7 +141,7 @@ import Wire
       }
     }
     desk.ping(0x1234, sequence: 3)
-    desk.carrier.hear(token: 0)
+    desk.carrier.hear(token: 0, hasFailed: true)
     desk.turn()
     #expect(desk.world.takeFailures() == [.portUnreachable])
     #expect(desk.counters.refused.value == 1)

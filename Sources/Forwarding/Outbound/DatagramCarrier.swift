@@ -13,11 +13,8 @@ import Wire
 final class DatagramCarrier {
   private let socket: DatagramSocket
   private var policy: OutboundPolicy
-  private let epoll: Int32
   private let counters: DatagramCounters
-  private var flows = DatagramFlows()
-  /// Slots of flows that have something to be read.
-  private var queued: [Int] = []
+  private var flows: CarriedFlows
   /// The guest's datagrams may be there.
   private var isReadable = true
   /// Answers that the stack had no room for, oldest first.
@@ -25,7 +22,6 @@ final class DatagramCarrier {
   private let memory = DatagramBatch()
   /// The flow whose datagrams are in ``memory``, to be sent, and hops that they may go.
   private var gathered: (slot: Int, hopLimit: UInt8)?
-  private let firstToken: UInt32
   /// What comes from outside.
   let inbound: InboundDatagrams
 
@@ -48,8 +44,7 @@ final class DatagramCarrier {
     self.inbound = inbound
     self.socket = socket
     self.policy = policy
-    self.epoll = epoll
-    self.firstToken = firstToken
+    flows = CarriedFlows(epoll: epoll, firstToken: firstToken)
     self.counters = counters
     socket.setReceiveLimit(Self.waitingBytes)
   }
@@ -60,30 +55,17 @@ final class DatagramCarrier {
     if event.events.contains(.readable) { isReadable = true }
   }
   /// The host's socket of a flow has changed.
-  func hear(token: UInt32, hasFailed: Bool) {
-    let slot = Int(token - firstToken)
-    guard let flow = flows[slot] else { return }
-    flow.isReadable = true
-    if hasFailed { flow.hasErrors = true }
-    enqueue(slot, flow)
-  }
-  private func enqueue(_ slot: Int, _ flow: DatagramFlow) {
-    if flow.isQueued { return }
-    flow.isQueued = true
-    queued.append(slot)
-  }
+  func hear(token: UInt32, hasFailed: Bool) { flows.hear(token: token, hasFailed: hasFailed) }
 
   /// Whether there is something to do that waits for nobody.
-  var hasMore: Bool { isReadable || (!queued.isEmpty && held.isEmpty) || inbound.hasMore }
+  var hasMore: Bool { isReadable || (!flows.isIdle && held.isEmpty) || inbound.hasMore }
   /// When there is something to do at the latest.
   var nextDeadline: Instant? { [flows.nextDeadline, inbound.nextDeadline].compactMap { $0 }.min() }
 
   /// Carries some each way, and forgets what is old.
   func advance(_ scratch: UnsafeMutableRawBufferPointer, now: Instant) {
-    while let slot = flows.expired(now) {
-      counters.flowsExpired.increment()
-      remove(slot)
-    }
+    counters.flowsExpired.increment(by: UInt64(flows.expire(now)))
+    counters.open.set(UInt64(flows.count))
     carryToHost(now)
     carryToGuest(now)
     unsafe inbound.advance(scratch, now: now) { flows.find($0) != nil }
@@ -187,10 +169,7 @@ final class DatagramCarrier {
       refuse(verdict == .reset ? .portUnreachable : .prohibited, name)
       return nil
     }
-    if flows.count >= policy.datagramLimit, let oldest = flows.oldest {
-      counters.flowsEvicted.increment()
-      remove(oldest)
-    }
+    if flows.makeRoom(below: policy.datagramLimit) { counters.flowsEvicted.increment() }
     let descriptor = unsafe target.address.withNetworkOrder { bytes in
       unsafe policy.source(for: target).withNetworkOrder { source in
         unsafe sluice_udp_connect(bytes.baseAddress, Int32(bytes.count), target.port, source)
@@ -206,16 +185,10 @@ final class DatagramCarrier {
       }
       return nil
     }
-    let slot = flows.takeSlot()
-    guard sluice_epoll_add_edges(epoll, descriptor, firstToken + UInt32(slot)) == 0 else {
-      flows.giveSlot(slot)
-      sluice_tcp_close(descriptor)
+    guard let slot = flows.open(name, descriptor, asksForNames: policy.isNameServer(name.destination)) else {
       counters.droppedToHost.increment()
       return nil
     }
-    flows.insert(
-      DatagramFlow(name, descriptor: descriptor, asksForNames: policy.isNameServer(name.destination)),
-      at: slot)
     counters.flowsOpened.increment()
     counters.open.set(UInt64(flows.count))
     return slot
@@ -235,7 +208,7 @@ final class DatagramCarrier {
   func ask(_ servers: [SocketAddress]) {
     policy.resolvers = servers
     counters.resolverChanges.increment()
-    for case let flow? in flows.slots where flow.asksForNames {
+    for case let flow? in flows.flows.slots where flow.asksForNames {
       flow.server = -1
       turn(flow)
     }
@@ -255,13 +228,9 @@ final class DatagramCarrier {
         }
       }
     }
-    let turn = queued
-    queued.removeAll(keepingCapacity: true)
-    for slot in turn {
-      guard let flow = flows[slot], flow.isQueued else { continue }
-      flow.isQueued = false
-      if held.isEmpty { read(slot, flow, now) }
-      if flow.isReadable { enqueue(slot, flow) }
+    for slot in flows.takeTurns() {
+      if held.isEmpty, let flow = flows[slot] { read(slot, flow, now) }
+      flows.endTurn(slot)
     }
   }
 
@@ -327,13 +296,9 @@ final class DatagramCarrier {
 
   // MARK: Ending
 
-  private func remove(_ slot: Int) {
-    guard let flow = flows.remove(slot) else { return }
-    sluice_tcp_close(flow.descriptor)
-    counters.open.set(UInt64(flows.count))
-  }
   func end() {
-    for slot in flows.slots.indices { remove(slot) }
+    flows.removeAll()
+    counters.open.set(0)
     inbound.end()
     socket.close()
   }

@@ -14,12 +14,9 @@ import Wire
 final class EchoCarrier {
   private let echoes: TransparentEchoes
   private let policy: OutboundPolicy
-  private let epoll: Int32
-  private let firstToken: UInt32
   private let counters: EchoCounters
   /// The guest's port is the identifier of its sequence; others have none.
-  private var flows = DatagramFlows()
-  private var queued: [Int] = []
+  private var flows: CarriedFlows
   private var isReadable = true
 
   /// Messages of one side that are carried in a row.
@@ -32,8 +29,7 @@ final class EchoCarrier {
   ) {
     self.echoes = echoes
     self.policy = policy
-    self.epoll = epoll
-    self.firstToken = firstToken
+    flows = CarriedFlows(epoll: epoll, firstToken: firstToken)
     self.counters = counters
   }
 
@@ -43,34 +39,21 @@ final class EchoCarrier {
     if event.events.contains(.readable) { isReadable = true }
   }
   /// The host's socket of a flow has changed.
-  func hear(token: UInt32) {
-    let slot = Int(token - firstToken)
-    guard let flow = flows[slot] else { return }
-    flow.isReadable = true
-    enqueue(slot, flow)
-  }
-  private func enqueue(_ slot: Int, _ flow: DatagramFlow) {
-    if flow.isQueued { return }
-    flow.isQueued = true
-    queued.append(slot)
-  }
+  func hear(token: UInt32, hasFailed: Bool) { flows.hear(token: token, hasFailed: hasFailed) }
 
   /// Whether there is something to do that waits for nobody.
-  var hasMore: Bool { isReadable || !queued.isEmpty }
+  var hasMore: Bool { isReadable || !flows.isIdle }
   /// When there is something to do at the latest.
   var nextDeadline: Instant? { flows.nextDeadline }
 
   /// Carries some each way, and forgets what is old.
   func advance(_ scratch: UnsafeMutableRawBufferPointer, now: Instant) {
-    while let slot = flows.expired(now) { remove(slot) }
+    _ = flows.expire(now)
+    counters.open.set(UInt64(flows.count))
     unsafe carryToHost(scratch, now)
-    let turn = queued
-    queued.removeAll(keepingCapacity: true)
-    for slot in turn {
-      guard let flow = flows[slot], flow.isQueued else { continue }
-      flow.isQueued = false
-      unsafe read(slot, flow, scratch, now)
-      if flow.isReadable { enqueue(slot, flow) }
+    for slot in flows.takeTurns() {
+      if let flow = flows[slot] { unsafe read(slot, flow, scratch, now) }
+      flows.endTurn(slot)
     }
   }
 
@@ -125,10 +108,7 @@ final class EchoCarrier {
       refuse(.prohibited)
       return nil
     }
-    if flows.count >= policy.echoLimit, let oldest = flows.oldest {
-      counters.evicted.increment()
-      remove(oldest)
-    }
+    if flows.makeRoom(below: policy.echoLimit) { counters.evicted.increment() }
     let made = policy.openEchoSocket(target.address)
     guard made >= 0 else {
       if made == -EACCES || made == -EPERM {
@@ -139,14 +119,10 @@ final class EchoCarrier {
       refuse(DatagramRefusal(errno: -made) ?? .prohibited)
       return nil
     }
-    let slot = flows.takeSlot()
-    guard sluice_epoll_add_edges(epoll, made, firstToken + UInt32(slot)) == 0 else {
-      flows.giveSlot(slot)
-      sluice_tcp_close(made)
+    guard let slot = flows.open(name, made) else {
       counters.dropped.increment()
       return nil
     }
-    flows.insert(DatagramFlow(name, descriptor: made, asksForNames: false), at: slot)
     counters.open.set(UInt64(flows.count))
     return slot
   }
@@ -211,13 +187,9 @@ final class EchoCarrier {
 
   // MARK: Ending
 
-  private func remove(_ slot: Int) {
-    guard let flow = flows.remove(slot) else { return }
-    sluice_tcp_close(flow.descriptor)
-    counters.open.set(UInt64(flows.count))
-  }
   func end() {
-    for slot in flows.slots.indices { remove(slot) }
+    flows.removeAll()
+    counters.open.set(0)
     echoes.close()
   }
 }
