@@ -69,24 +69,31 @@ static void tell(int out, int notes, const char *path) {
   }
 }
 
+/// All descriptors but one.
+static void close_others(int kept) {
+  for (int standard = 0; standard < 3; standard++) close(standard);
+  int is_done = syscall(SYS_close_range, kept + 1, ~0u, 0) == 0;
+  if (kept > 3) is_done &= syscall(SYS_close_range, 3, kept - 1, 0) == 0;
+  // Before Linux 5.9, and where a sandbox around us does not know the call.
+  for (int other = 3; !is_done && other < 1 << 16; other++)
+    if (other != kept) close(other);
+}
+
 int sluice_file_watch(const char *path, int32_t *process) {
   int pair[2];
   if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) != 0) return -errno;
-  pid_t parent = getpid(), child = fork();
+  pid_t child = fork();
   if (child < 0) {
     int error = -errno;
     close(pair[0]), close(pair[1]);
     return error;
   }
   if (child == 0) {
-    // Nothing of ours but the socket, and nobody's signals: it goes when we do.
+    // Nothing of ours but the socket, and nobody's signals: it goes when the other end does. Not by PR_SET_PDEATHSIG, which would be
+    // when the thread ends that made it.
     int out = fcntl(pair[1], F_DUPFD_CLOEXEC, 3);
     if (out < 0) _exit(1);
-    if (out > 3) syscall(SYS_close_range, 3, out - 1, 0);
-    syscall(SYS_close_range, out + 1, ~0u, 0);
-    for (int standard = 0; standard < 3; standard++) close(standard);
-    prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
-    if (getppid() != parent) _exit(0);
+    close_others(out);
     prctl(PR_SET_NAME, "sluice-resolver", 0, 0, 0);
     signal(SIGINT, SIG_IGN), signal(SIGQUIT, SIG_IGN), signal(SIGHUP, SIG_IGN), signal(SIGTERM, SIG_IGN);
     signal(SIGUSR1, SIG_IGN), signal(SIGTSTP, SIG_IGN);
