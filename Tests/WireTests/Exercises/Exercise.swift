@@ -22,7 +22,7 @@ struct Exercise: Sendable, CustomStringConvertible {
 
   static let all: [Exercise] = [
     .ethernet, .arp, .ipv4, .ipv6, .icmpv4, .icmpv6, .neighborOptions, .udp, .tcp, .text, .checksum, .slip,
-    .virtio, .framing, .dhcp,
+    .virtio, .framing, .dhcp, .vhostUser,
   ]
 }
 

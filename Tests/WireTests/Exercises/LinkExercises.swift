@@ -44,6 +44,50 @@ extension Exercise {
     return compare(header, second)
   }
 
+  static let vhostUser = Exercise(name: "vhostUser") { random in
+    let ring = UInt32(random.below(4))
+    let message: VhostUserMessage =
+      switch random.below(12) {
+      case 0: .setFeatures(random.any())
+      case 1: .setProtocolFeatures(random.any())
+      case 2:
+        .setMemoryTable(
+          (0...random.below(VhostUserMessage.regionLimit)).map { _ in
+            VhostUserRegion(
+              guestAddress: random.any(), size: random.any(), userAddress: random.any(),
+              fileOffset: random.any())
+          })
+      case 3: .setRingSize(ring: ring, value: random.any())
+      case 4:
+        .setRingAddress(
+          VhostUserRingAddress(
+            ring: ring, flags: random.any(), descriptors: random.any(), used: random.any(),
+            available: random.any()))
+      case 5: .setRingBase(ring: ring, value: random.any())
+      case 6: .getRingBase(ring: ring)
+      case 7: .setRingKick(ring: UInt8(ring), hasDescriptor: random.bool())
+      case 8: .setRingCall(ring: UInt8(ring), hasDescriptor: random.bool())
+      case 9: .setRingError(ring: UInt8(ring), hasDescriptor: random.bool())
+      case 10: .setRingEnabled(ring: ring, value: random.any())
+      default:
+        [.getFeatures, .getProtocolFeatures, .setOwner, .resetOwner, .getQueueCount][random.below(5)]
+      }
+    return message.encoded(needsReply: random.bool())
+  } read: { bytes in
+    guard let header = try? VhostUserHeader.parse(bytes),
+      let message = try? VhostUserMessage.parse(
+        header, bytes.extracting(VhostUserHeader.byteCount..<bytes.byteCount))
+    else { return .refused }
+    guard header.size <= VhostUserHeader.payloadLimit else { return .wrong("a payload beyond the limit") }
+    let second = reading(message.encoded(needsReply: header.needsReply)) { span -> VhostUserMessage? in
+      guard let again = try? VhostUserHeader.parse(span), again.needsReply == header.needsReply else {
+        return nil
+      }
+      return try? VhostUserMessage.parse(again, span.extracting(VhostUserHeader.byteCount..<span.byteCount))
+    }
+    return compare(message, second)
+  }
+
   /// A stream of frames, the first byte of which says into what pieces the rest is cut.
   static let framing = Exercise(name: "framing") { random in
     var stream = [UInt8(random.below(256))]
