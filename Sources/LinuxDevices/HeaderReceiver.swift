@@ -105,7 +105,15 @@ import Wire
     _ counters: DeviceCounters
   ) {
     guard headerBytes > 0 else { return batch.append(packet) }
-    let bytes = unsafe RawSpan(_unsafeStart: UnsafeRawPointer(header), byteCount: VirtioNetHeader.byteCount)
+    unsafe Self.admit(packet, header, link, pool, into: &batch, counters)
+  }
+
+  /// Puts what a frame stands for into the batch, as the header says that came with it, or counts why not.
+  static func admit(
+    _ packet: consuming Packet, _ header: UnsafeRawPointer, _ link: LinkLayer, _ pool: PacketPoolRef,
+    into batch: inout PacketQueue, _ counters: DeviceCounters
+  ) {
+    let bytes = unsafe RawSpan(_unsafeStart: header, byteCount: VirtioNetHeader.byteCount)
     var verdict = Packet.VirtioVerdict.refused
     if let header = try? VirtioNetHeader.parse(bytes) { verdict = packet.take(header, link: link) }
     switch verdict {

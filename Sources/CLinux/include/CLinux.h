@@ -8,4 +8,5 @@
 #include "CLinuxSockets.h"
 #include "CLinuxTerminal.h"
 #include "CLinuxThreads.h"
+#include "CLinuxVhost.h"
 #include "CLinuxXDP.h"

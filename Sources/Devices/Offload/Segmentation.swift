@@ -45,6 +45,34 @@ enum Segmentation {
     return true
   }
 
+  /// The same, one after the other in `room`, for a driver that copies them on; `body` gets the length of each.
+  ///
+  /// - Returns: false where a segment does not fit into `room`, or `body` says so: what follows is missing then.
+  static func forEach(
+    _ packet: borrowing Packet, _ layout: TransportLayout, size: Int, in room: UnsafeMutableRawBufferPointer,
+    _ body: (Int) -> Bool
+  ) -> Bool {
+    let payload = packet.totalCount - layout.payload
+    guard size > 0, layout.payload + min(size, payload) <= room.count, let start = room.baseAddress
+    else { return false }
+    let common = CommonHeader(packet.bytes, layout)
+    var cursor = PacketCursor(slotOffset: layout.payload)
+    var at = 0
+    var index: UInt16 = 0
+    repeat {
+      let count = min(size, payload - at)
+      unsafe start.copyMemory(from: packet.dataAddress, byteCount: layout.payload)
+      unsafe packet.copyNext(count, from: &cursor, into: start + layout.payload)
+      var bytes = unsafe MutableRawSpan(_unsafeStart: start, byteCount: layout.payload + count)
+      finish(
+        &bytes, layout, common, at: at, index: index, isLast: at + count == payload, isVerified: false)
+      guard body(layout.payload + count) else { return false }
+      at += count
+      index &+= 1
+    } while at < payload
+    return true
+  }
+
   /// What is read, and summed, once for all segments: their headers differ in little.
   private struct CommonHeader {
     var identification: UInt16 = 0

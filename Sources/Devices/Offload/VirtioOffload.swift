@@ -72,6 +72,21 @@ extension Packet {
       isVerified: metadata.flags.contains(.checksumVerified), pool: pool, into: &queue)
   }
 
+  /// Makes the segments that a super-segment stands for, whole and with their checksums, one after the other at the start of
+  /// `room`, and calls `body` with the length of each: for a driver whose other side takes none, and which has no packets to
+  /// make them of. The owner of the queue's gate.
+  ///
+  /// - Returns: false where the packet is none, a segment does not fit into `room`, or `body` said that it is enough.
+  public func forEachSegment(
+    link: LinkLayer, in room: UnsafeMutableRawBufferPointer, _ body: (Int) -> Bool
+  ) -> Bool {
+    guard let layout = layout(link), layout.segmentation == metadata.offload.segmentation else {
+      return false
+    }
+    return unsafe Segmentation.forEach(
+      self, layout, size: Int(metadata.offload.segmentSize), in: room, body)
+  }
+
   /// Where its headers lie; nil: it is neither TCP nor UDP, or not whole.
   private func layout(_ link: LinkLayer) -> TransportLayout? {
     switch link {
