@@ -63,6 +63,7 @@ import Wire
     ]
     #expect(try guests.place() == .guests(endpoints))
     #expect(endpoints.map(\.description) == ["unix:/q", "tcp:127.0.0.1:7000", "dgram:/d", "udp:[::1]:7000"])
+    #expect(try gateway("--vhost-user /v -p 8080:80").place() == .vhostUser(path: "/v"))
     #expect(try gateway("-v").version)
   }
 
@@ -79,6 +80,8 @@ import Wire
     ("--netns-type=fd 77 tap0", "netns-type"), ("--qemu /q --pid 1", "there is one"),
     ("--qemu tcp:nowhere:1", "no socket"), ("--qemu udp:127.0.0.1:0", "no socket"),
     ("--qemu sctp:127.0.0.1:1", "no socket"), ("--qemu /q --contexts 2", "one queue"),
+    ("--vhost-user /v --contexts 2", "one queue"), ("--vhost-user /v --qemu /q", "there is one"),
+    ("--vhost-user /v --netns /n", "there is one"),
   ])
   func whatCannotBeIsNamed(_ line: String, _ reason: String) {
     let said = refusal(line)

@@ -124,7 +124,7 @@ def inside(pid, *command, check=True):
 
 
 @contextlib.contextmanager
-def gateway(*options, name=None):
+def gateway(*options, name=None, stdout=None):
     """Runs it as an ordinary user, until the block or its exit descriptor ends it. Yields the process and what closes that."""
     ready, ready_end = os.pipe()
     exit_side, exit_end = os.pipe()
@@ -132,7 +132,7 @@ def gateway(*options, name=None):
     os.set_inheritable(exit_side, True)
     program = [name] if name else [SLUICE, "gateway"]
     line = [*AS_USER, *program, f"--ready-fd={ready_end}", f"--exit-fd={exit_side}", *map(str, options)]
-    with running(line, pass_fds=(ready_end, exit_side), text=True) as process:
+    with running(line, pass_fds=(ready_end, exit_side), text=True, stdout=stdout) as process:
         os.close(ready_end)
         os.close(exit_side)
         with os.fdopen(ready) as readable:
@@ -375,20 +375,20 @@ def guests():
         subprocess.run(["rm", "-rf", folder])
 
 
-def emulated(netdev, address, size):
-    """Boots a Linux that downloads a file by an interface as `netdev` says; what it wrote to its console."""
+def emulated(netdev, address, size, *more, device="virtio-net"):
+    """Boots a Linux that downloads a file by an interface as `netdev` and `more` say; what it wrote to its console."""
     words = f"console=ttyS0 quiet panic=-1 url=http://{OUTSIDE}:7400/{size}" + (f" address={address}" if address else "")
     line = ["qemu-system-x86_64", "-M", "pc", "-accel", "tcg", "-m", "192", "-display", "none", "-serial", "stdio"]
     line += ["-no-reboot", "-kernel", "emulated/kernel", "-initrd", "emulated/initrd", "-append", words]
-    line += ["-netdev", netdev, "-device", "virtio-net,netdev=n,romfile="]
+    line += [*more, "-netdev", netdev, "-device", f"{device},netdev=n,romfile="]
     done = subprocess.run([*AS_USER, *line], capture_output=True, text=True, timeout=100, stdin=subprocess.DEVNULL)
     expect(done.returncode == 0, f"{line}: {done.stdout} {done.stderr}")
     return done.stdout
 
 
-def qemu():
-    """A small Linux under emulation, which `machine` made in emulated/, plugs in by a stream and asks for its address; then another by datagrams."""
-    body = hashlib.shake_256(b"sluice").digest(8 << 20)
+@contextlib.contextmanager
+def served(body):
+    """So many bytes of it by HTTP, as the path says."""
 
     class Files(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
@@ -398,12 +398,19 @@ def qemu():
             self.end_headers()
             self.wfile.write(part)
 
-    files = http.server.ThreadingHTTPServer((OUTSIDE, 7400), Files)
-    threading.Thread(target=files.serve_forever, daemon=True).start()
+    with http.server.ThreadingHTTPServer((OUTSIDE, 7400), Files) as files:
+        threading.Thread(target=files.serve_forever, daemon=True).start()
+        yield
+        files.shutdown()
+
+
+def qemu():
+    """A small Linux under emulation, which `machine` made in emulated/, plugs in by a stream and asks for its address; then another by datagrams."""
+    body = hashlib.shake_256(b"sluice").digest(8 << 20)
     folder = tempfile.mkdtemp(dir="/tmp")
     os.chmod(folder, 0o777)
     try:
-        with gateway("--qemu", folder + "/q", "--qemu", "dgram:" + folder + "/d") as (process, close):
+        with served(body), gateway("--qemu", folder + "/q", "--qemu", "dgram:" + folder + "/d") as (process, close):
             stream = f"stream,id=n,server=off,addr.type=unix,addr.path={folder}/q"
             datagrams = f"dgram,id=n,local.type=unix,local.path={folder}/o,remote.type=unix,remote.path={folder}/d"
             for netdev, address, size in ((stream, None, 8 << 20), (datagrams, "10.0.2.51/24", 2 << 20)):
@@ -413,6 +420,37 @@ def qemu():
                 expect(f"DIGEST {digest}" in console, f"the file arrives whole: {console}")
             close()
             ends(process)
+    finally:
+        subprocess.run(["rm", "-rf", folder])
+
+
+def vhost():
+    """The same machine, whose memory is the link; then what the gateway counted of it."""
+    body = hashlib.shake_256(b"sluice").digest(8 << 20)
+    folder = tempfile.mkdtemp(dir="/tmp")
+    os.chmod(folder, 0o777)
+    try:
+        with served(body), open(folder + "/said", "w+") as said:
+            with gateway("--quiet", "--vhost-user", folder + "/v", stdout=said) as (process, close):
+                memory = ["-object", "memory-backend-memfd,id=m,size=192M,share=on", "-machine", "memory-backend=m"]
+                memory += ["-chardev", f"socket,id=c,path={folder}/v"]
+                # QEMU 7.2 crashes where an emulated machine with MSI-X vectors starts a vhost device.
+                device = "virtio-net-pci,vectors=0"
+                console = emulated("vhost-user,id=n,chardev=c", None, len(body), *memory, device=device)
+                digest = hashlib.sha256(body).hexdigest()
+                expect("LEASE 10.0.2.15" in console, f"an address by DHCP: {console}")
+                expect(f"DIGEST {digest}" in console, f"the file arrives whole: {console}")
+                process.send_signal(signal.SIGUSR1)
+                while not (text := open(folder + "/said").read()).endswith("\n"):
+                    expect(process.poll() is None, "it answers")
+                    time.sleep(0.05)
+                report = json.loads(text)
+                counts = report["vhostUser"]
+                expect(counts["frontEnds"] == 1 and counts["left"] == 1 and counts["broken"] == 0, f"{counts}")
+                expect(counts["brokenRings"] == 0 and counts["malformed"] == 0, f"{counts}")
+                close()
+                ends(process)
+            expect(not os.path.exists(folder + "/v"), "the socket is gone")
     finally:
         subprocess.run(["rm", "-rf", folder])
 
@@ -445,5 +483,5 @@ for command in ("ip link set lo up", f"ip address add {OUTSIDE}/32 dev lo", "ip 
     subprocess.run(command.split(), check=True)
 {
     "documented": documented, "restricted": restricted, "api": api_socket, "own": own_form,
-    "made-before": made_before, "veth": veth, "guests": guests, "qemu": qemu, "refusals": refusals,
+    "made-before": made_before, "veth": veth, "guests": guests, "qemu": qemu, "vhost": vhost, "refusals": refusals,
 }[CHECK]()

@@ -29,9 +29,10 @@ struct Gateway {
       verb: "gateway", network: network, device: attached.device, link: attached.link)
     plan.hasIPv6 = network.hasIPv6 && network.mtu >= 1280 && attached.mayHaveIPv6
     plan.guests = attached.guests
+    plan.vhost = attached.vhost
     plan.hasServices = !isCompatible
     // What nobody configures asks for itself.
-    let isConfigured = attached.guests == nil && options.configure ?? !isCompatible
+    let isConfigured = attached.guests == nil && attached.vhost == nil && options.configure ?? !isCompatible
     plan.servesConfiguration = serving.outbound.dhcp || !isConfigured
     plan.servesNames = !options.disableDns
     plan.sources = try options.sources()
@@ -56,6 +57,7 @@ struct Gateway {
     var mayHaveIPv6 = true
     var tapRefusal: LinkError?
     var guests: SwitchSockets?
+    var vhost: VhostDevice?
   }
 
   private func attach(_ network: IsolatedNetwork) throws -> Attachment {
@@ -72,6 +74,14 @@ struct Gateway {
       do throws(LinkError) {
         let sockets = try SwitchSockets(endpoints, gateway: network.gatewayMAC, mtu: network.mtu)
         return Attachment(device: sockets.device, link: "switch", guests: sockets)
+      } catch {
+        throw Failure("\(error)")
+      }
+    case .vhostUser(let path):
+      do throws(LinkError) {
+        let device = try VhostDevice(
+          path: path, address: network.gatewayMAC, mtu: network.mtu, offload: network.offload)
+        return Attachment(device: device, link: "vhost-user", vhost: device)
       } catch {
         throw Failure("\(error)")
       }
@@ -104,8 +114,13 @@ struct Gateway {
     }
     if let refusal = attached.tapRefusal { complain("no TAP, a veth pair instead: \(refusal)") }
     let what =
-      attached.guests == nil
-      ? "\(network.interface), a \(attached.link) link" : "guests at \(options.qemu.joined(separator: ", "))"
+      if let vhost = attached.vhost {
+        "a guest at \(vhost.endpoint)"
+      } else if attached.guests != nil {
+        "guests at \(options.qemu.joined(separator: ", "))"
+      } else {
+        "\(network.interface), a \(attached.link) link"
+      }
     var lines = [
       "serving \(what), MTU \(network.mtu)",
       "* network: \(IPPrefix(IPAddress(network.ipv4), length: network.ipv4PrefixLength)!.description)",

@@ -8,12 +8,20 @@ import Wire
 extension GatewayCommand {
   /// What is to be served.
   func place() throws -> Place {
-    guard !qemu.isEmpty else { return .namespace(try namespace()) }
-    guard pid == nil, netns == nil, target == nil else {
-      throw ValidationError("--qemu, --pid, --netns and PID|PATH are networks to serve, and there is one.")
+    guard !qemu.isEmpty || vhostUser != nil else { return .namespace(try namespace()) }
+    guard pid == nil, netns == nil, target == nil, qemu.isEmpty || vhostUser == nil else {
+      throw ValidationError(
+        "--qemu, --vhost-user, --pid, --netns and PID|PATH are networks to serve, and there is one.")
     }
     guard serving.contexts == 1 else {
-      throw ValidationError("--qemu has one queue, and takes one context.")
+      throw ValidationError(
+        "\(vhostUser == nil ? "--qemu" : "--vhost-user") has one queue, and takes one context.")
+    }
+    if let vhostUser {
+      guard !vhostUser.isEmpty else {
+        throw ValidationError("--vhost-user is the path of a socket, not \"\".")
+      }
+      return .vhostUser(path: vhostUser)
     }
     return .guests(
       try qemu.map { text in
@@ -46,7 +54,8 @@ extension GatewayCommand {
       }
     case (nil, nil, nil):
       throw ValidationError(
-        "there is no network to serve. Say --pid PID, --netns PATH, --qemu SOCKET, or PID TAPNAME.")
+        "there is no network to serve. Say --pid PID, --netns PATH, --qemu SOCKET, --vhost-user SOCKET, or PID TAPNAME."
+      )
     default:
       throw ValidationError("--pid, --netns and PID|PATH are networks to serve, and there is one.")
     }

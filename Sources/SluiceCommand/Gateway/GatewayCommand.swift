@@ -10,6 +10,7 @@ struct GatewayCommand: ParsableCommand {
     usage: """
       sluice gateway [options] --pid PID | --netns PATH
       sluice gateway [options] --qemu SOCKET …
+      sluice gateway [options] --vhost-user SOCKET
       sluice gateway [options] PID|PATH TAPNAME
       """,
     discussion: """
@@ -24,6 +25,9 @@ struct GatewayCommand: ParsableCommand {
       --qemu waits for virtual machines at a socket; several are on one switch, with the gateway and with one another. \
       They have the same network to choose addresses from.
 
+      --vhost-user waits for one virtual machine, whose frames pass in its own memory without a system call each; another \
+      may come when it has gone. QEMU must share that memory as below.
+
       The last form is slirp4netns' own, with its options and its defaults: the interface is left alone without \
       --configure, there is IPv6 with --enable-ipv6 alone (fd00::/64), 10.0.2.2 leads to this host's 127.0.0.1 but for \
       --disable-host-loopback, and the gateway has no services. A `slirp4netns` that is a link to sluice is this.
@@ -37,6 +41,9 @@ struct GatewayCommand: ParsableCommand {
         sluice gateway --qemu /tmp/q.sock
         qemu-system-x86_64 … -netdev stream,id=n,server=off,addr.type=unix,addr.path=/tmp/q.sock -device virtio-net,netdev=n
         sluice gateway --qemu tcp:127.0.0.1:7000 --qemu dgram:/tmp/d.sock
+        sluice gateway --vhost-user /tmp/v.sock
+        qemu-system-x86_64 … -object memory-backend-memfd,id=m,size=1G,share=on -machine memory-backend=m -m 1G \
+          -chardev socket,id=c,path=/tmp/v.sock -netdev vhost-user,id=n,chardev=c -device virtio-net-pci,netdev=n
         sluice gateway --configure --mtu=65520 --disable-host-loopback $(cat /tmp/pid) tap0
         sluice gateway -c -r 3 -e 4 --api-socket /tmp/s.sock --netns-type=path /proc/1234/ns/net tap0
         sluice forward list --control /tmp/s.sock
@@ -55,6 +62,12 @@ struct GatewayCommand: ParsableCommand {
       "Serve virtual machines that plug in here: a Unix stream socket, or tcp:ADDR:PORT, dgram:PATH, udp:ADDR:PORT; may be repeated.",
       valueName: "socket"))
   var qemu: [String] = []
+
+  @Option(
+    help: ArgumentHelp(
+      "Serve a virtual machine that plugs in here by the vhost-user protocol: a Unix socket that is made.",
+      valueName: "socket"))
+  var vhostUser: String?
 
   @Option(help: ArgumentHelp("Name of the interface that is made; sluice0.", valueName: "name"))
   var interface: String?
@@ -170,6 +183,7 @@ struct GatewayCommand: ParsableCommand {
   enum Place: Equatable {
     case namespace(NamespaceTarget)
     case guests([SwitchEndpoint])
+    case vhostUser(path: String)
   }
 
   mutating func validate() throws {

@@ -28,6 +28,8 @@ final class ServedNetwork {
     var servesNames = true
     /// Where guests plug in, if they do.
     var guests: SwitchSockets?
+    /// The link, if it is a guest's memory.
+    var vhost: VhostDevice?
     /// Sockets for the outside are bound to these, one of each family at most.
     var sources: [IPAddress] = []
   }
@@ -65,7 +67,8 @@ final class ServedNetwork {
     virtualSwitch = try Self.virtualSwitch(plan)
     services = ServiceHost(
       stack: stack, limit: options.limit, link: plan.link, forwarder: forwarder,
-      virtualSwitch: virtualSwitch, addresses: addresses, servesStatus: !options.outbound.noStatus)
+      virtualSwitch: virtualSwitch, vhost: plan.vhost, addresses: addresses,
+      servesStatus: !options.outbound.noStatus)
     if plan.hasServices {
       do throws(SocketError) {
         try services.start()
@@ -131,7 +134,10 @@ final class ServedNetwork {
     configuration.interfaces = [
       StackInterface(
         plan.device, addresses: prefixes, capture: capture, acceptsForeignDestinations: true,
-        transmit: TransmitConfiguration(discipline: options.qdisc.choice), isGuarded: true,
+        // A guest that takes nothing is its own affair: its queue stands until it does.
+        transmit: plan.vhost == nil
+          ? TransmitConfiguration(discipline: options.qdisc.choice)
+          : TransmitConfiguration(discipline: options.qdisc.choice, watchdog: .zero), isGuarded: true,
         advertising: plan.servesConfiguration && plan.hasIPv6 ? advertising(plan) : nil)
     ]
     do throws(StackError) {

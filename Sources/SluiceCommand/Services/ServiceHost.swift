@@ -18,15 +18,19 @@ final class ServiceHost: Sendable {
   let virtualSwitch: VirtualSwitch?
   /// Who gives guests their addresses, if somebody does.
   let addresses: AddressServer?
+  /// The link, if it is a guest's memory.
+  let vhost: VhostDevice?
   let servesStatus: Bool
   let began = ContinuousClock.now
 
   init(
     stack: Stack, limit: Int, link: String, forwarder: Forwarder? = nil, streams: StreamServices? = nil,
-    virtualSwitch: VirtualSwitch? = nil, addresses: AddressServer? = nil, servesStatus: Bool = true
+    virtualSwitch: VirtualSwitch? = nil, vhost: VhostDevice? = nil, addresses: AddressServer? = nil,
+    servesStatus: Bool = true
   ) {
     self.addresses = addresses
     self.virtualSwitch = virtualSwitch
+    self.vhost = vhost
     self.streams = streams
     self.stack = stack
     self.limit = ConnectionLimit(limit)

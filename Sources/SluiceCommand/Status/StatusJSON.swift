@@ -34,6 +34,7 @@ extension Status {
       document["inboundDatagrams"] = Self.json(inboundDatagrams)
       if let guests { document["switch"] = Self.json(guests) }
       if let addresses { document["dhcp"] = Self.json(addresses) }
+      if let vhost { document["vhostUser"] = Self.json(vhost) }
       document["echoes"] = Self.json(echoes)
       document["process"] = .object {
         $0["descriptors"] = descriptors.map { .number($0) } ?? .null
@@ -231,6 +232,23 @@ extension Status {
       $0["declines"] = .number(addresses.declines)
       $0["informs"] = .number(addresses.informs)
       $0["exhausted"] = .number(addresses.exhausted)
+    }
+  }
+
+  private static func json(_ vhost: VhostStatistics) -> JSON {
+    .object {
+      $0["connected"] = .number(vhost.isConnected ? 1 : 0)
+      $0["frontEnds"] = .number(vhost.frontEnds)
+      $0["refused"] = .number(vhost.refused)
+      $0["left"] = .number(vhost.left)
+      $0["broken"] = .number(vhost.broken)
+      if let error = vhost.lastError { $0["lastError"] = .text("\(error)") }
+      $0["brokenRings"] = .number(vhost.brokenRings)
+      $0["malformed"] = .number(vhost.malformedFrames)
+      $0["discarded"] = .number(vhost.discarded)
+      $0["calls"] = .number(vhost.calls)
+      $0["wakes"] = .number(vhost.wakes)
+      $0["stops"] = .number(vhost.stops)
     }
   }
 

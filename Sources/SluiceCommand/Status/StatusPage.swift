@@ -53,6 +53,7 @@ final class StatusPage: Sendable {
       inboundDatagrams: host.forwarder?.inboundDatagramStatistics ?? DatagramStatistics(),
       echoes: host.forwarder?.echoStatistics ?? EchoStatistics(),
       guests: host.virtualSwitch?.statistics, addresses: host.addresses?.statistics,
+      vhost: host.vhost?.statistics,
       uptime: Int(uptime.components.seconds),
       link: host.link, streams: host.streams?.statistics ?? [],
       descriptors: OpenDescriptors.count())
@@ -95,6 +96,8 @@ struct Status: Sendable {
   var guests: SwitchStatistics?
   /// The DHCP server, if there is one.
   var addresses: AddressStatistics?
+  /// The guest whose memory the link is, if it is one's.
+  var vhost: VhostStatistics?
   /// Seconds.
   var uptime: Int
   var link: String
