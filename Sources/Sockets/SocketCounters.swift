@@ -76,6 +76,10 @@ public struct SocketCounters: ~Copyable, Sendable {
   public let cookiesRefused = Counter()
   /// ICMP errors that were not believed: what they quote is not out (RFC 5927 section 4.1).
   public let errorsOutOfWindow = Counter()
+  /// Segments whose text begins beyond the window, or reaches beyond it and is not taken for that (Linux: BeyondWindow).
+  public let segmentsBeyondWindow = Counter()
+  /// Segments with text at a closed window (Linux: TCPZeroWindowDrop).
+  public let segmentsAtClosedWindow = Counter()
   /// Segments dropped because they lack the signature that they must have (RFC 2385).
   public let signaturesMissing = Counter()
   /// Segments dropped because they are signed, and no secret is known.
@@ -176,6 +180,8 @@ public struct SocketCounters: ~Copyable, Sendable {
       ("syn_cache_evictions", synCacheEvictions.value), ("cookies_sent", cookiesSent.value),
       ("cookies_accepted", cookiesAccepted.value), ("cookies_refused", cookiesRefused.value),
       ("errors_out_of_window", errorsOutOfWindow.value),
+      ("segments_beyond_window", segmentsBeyondWindow.value),
+      ("segments_at_closed_window", segmentsAtClosedWindow.value),
       ("signatures_missing", signaturesMissing.value), ("signatures_unexpected", signaturesUnexpected.value),
       ("signatures_wrong", signaturesWrong.value), ("authentication_good", authenticationGood.value),
       ("authentication_bad", authenticationBad.value),

@@ -5,7 +5,7 @@ import Wire
 
 @Suite struct HandshakeTests {
   @Test func sizeOfAConnection() {
-    #expect(MemoryLayout<TCPConnection>.size <= 1808, "\(MemoryLayout<TCPConnection>.size)")
+    #expect(MemoryLayout<TCPConnection>.size <= 1824, "\(MemoryLayout<TCPConnection>.size)")
     #expect(MemoryLayout<TCPEffects>.size <= 24)
   }
 

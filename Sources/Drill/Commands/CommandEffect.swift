@@ -234,7 +234,7 @@ extension ShellCommand {
 enum LinuxCounters {
   static let names: Set<String> = [
     "TcpExtOutOfWindowIcmps", "TcpExtListenOverflows", "TcpRetransSegs", "TcpInErrs",
-    "TcpExtTCPFastOpenPassive",
+    "TcpExtTCPFastOpenPassive", "TcpExtBeyondWindow", "TcpExtTCPZeroWindowDrop", "TcpExtTCPRcvQDrop",
   ]
 }
 

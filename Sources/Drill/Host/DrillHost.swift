@@ -277,6 +277,9 @@ public final class DrillHost {
         "TcpExtListenOverflows": counters.listenOverflows.value,
         "TcpRetransSegs": counters.segmentsRetransmitted.value, "TcpInErrs": counters.checksumErrors.value,
         "TcpExtTCPFastOpenPassive": counters.fastOpenPassive.value,
+        "TcpExtBeyondWindow": counters.segmentsBeyondWindow.value,
+        "TcpExtTCPZeroWindowDrop": counters.segmentsAtClosedWindow.value,
+        "TcpExtTCPRcvQDrop": counters.receiveQueueFull.value,
       ]
     }
   }

@@ -109,6 +109,7 @@ struct EndpointOptions {
     // rcv_ssthresh begins with what a SYN can say, whatever there is.
     if settings.personality == .linux { options.tcp.firstWindow = 65535 }
     options.tcp.takesWholeSegments = settings.personality == .linux
+    options.tcp.countsMemory = settings.personality == .linux
     options.tcp.receiveSpace = UInt32(clamping: windowClamp > 0 ? min(space, Int(windowClamp)) : space)
     if maximumSegment > 0 { options.segmentLimit = UInt16(clamping: maximumSegment) }
     switch isIPv4 ? pathDiscovery : pathDiscovery6 {

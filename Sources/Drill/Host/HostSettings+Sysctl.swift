@@ -110,6 +110,7 @@ extension HostSettings {
     case "net.ipv4.tcp_frto": transport.forwardRecovery = number != 0
     case "net.ipv4.tcp_recovery": transport.recentAcknowledgment = number & 1 != 0
     case "net.ipv4.tcp_early_retrans": transport.tailLossProbe = number >= 3
+    case "net.ipv4.tcp_shrink_window": transport.movesWindowBack = number != 0
     case "net.ipv4.tcp_tso_win_divisor": transport.deferralDivisor = UInt8(clamping: number)
     case "net.ipv4.tcp_reordering": transport.duplicateThreshold = UInt8(clamping: number)
     case "net.ipv4.tcp_fastopen":

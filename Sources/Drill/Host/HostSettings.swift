@@ -106,7 +106,7 @@ public struct HostSettings: Sendable {
       (synRetries, synAckRetries) = (6, 5)
       receiveMemory = (4096, 131_072, 6_291_456)
       sendMemory = (4096, 16384, 4_194_304)
-      (largestReceiveBuffer, largestSendBuffer) = (212_992, 212_992)
+      (largestReceiveBuffer, largestSendBuffer) = (4 << 20, 4 << 20)
       keepAliveProbes = 9
       congestionControl = "cubic"
     case .bsd:

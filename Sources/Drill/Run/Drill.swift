@@ -103,7 +103,11 @@ public enum Drill {
     var settings = HostSettings(personality)
     if let reason = place(options, in: &settings) { return skipped(reason) }
     if personality == .linux, options.infersMachine {
-      if let scale = script.scaleOfItsMachine { settings.receiveMemory.most = 65535 << Int(scale) }
+      if let scale = script.scaleOfItsMachine {
+        settings.receiveMemory.most = 65535 << Int(scale)
+        // An older kernel's net.core.rmem_max, which the scale spans as well.
+        settings.largestReceiveBuffer = 212_992
+      }
       settings.transport.pushesBursts = script.pushesBursts
     }
     if script.hasAccurateFeedback { settings.transport.synLinearTimeouts = 4 }

@@ -192,7 +192,7 @@ enum DropReasons {
     "segmentsUnroutable", "errorsOutOfWindow", "signaturesMissing", "signaturesUnexpected", "signaturesWrong",
     "authenticationBad", "authenticationKeyNotFound", "authenticationRequired",
     "gateQueueFull", "steeringQueueFull", "receiveQueueFull", "listenOverflows", "acceptQueueFull",
-    "synCacheFull", "synCacheEvictions", "duplicateSyns",
+    "segmentsBeyondWindow", "segmentsAtClosedWindow", "synCacheFull", "synCacheEvictions", "duplicateSyns",
     "segmentsWithoutMemory", "slotsPruned", "connectionsWithoutMemory", "datagramsWithoutMemory",
     "connectionsRefused", "datagramsMalformed", "datagramsWithoutSocket", "datagramQueueFull",
     "datagramsUnroutable", "transparentForged", "transparentOverflows", "transparentEchoesIgnored",

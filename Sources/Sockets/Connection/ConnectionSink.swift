@@ -225,6 +225,14 @@ struct ConnectionSink: TCPSink, ~Copyable {
     }
   }
 
+  mutating func refused(_ reason: TCPRefusal) {
+    switch reason {
+    case .beyondWindow: sockets.counters.segmentsBeyondWindow.increment()
+    case .closedWindow: sockets.counters.segmentsAtClosedWindow.increment()
+    case .noRoom: sockets.counters.receiveQueueFull.increment()
+    }
+  }
+
   mutating func deliver(_ payload: consuming Packet) {
     if isUnread {
       let bytes = payload.totalCount

@@ -44,11 +44,25 @@ extension TCPConnection {
   mutating func answer(now: Instant, sink: inout some TCPSink & ~Copyable) {
     guard state.isSynchronized else { return }
     if isQuiet { restSendTimers(now: now) } else { output(now: now, sink: &sink) }
-    if policy.isDue(receive.next - receive.lastAcknowledgment, configuration) {
+    // Before the policy is asked, which this may change.
+    let offersLess = configuration.countsMemory && offersLess()
+    if policy.isDue(unacknowledged, offersLess: offersLess, configuration) {
       transmitAcknowledgment(now: now, sink: &sink)
     } else if policy.isScheduled {
       delayAcknowledgment(now: now, sink: &sink)
     }
+  }
+
+  /// Bytes that arrived in order and were not acknowledged.
+  private var unacknowledged: Int { receive.next - receive.lastAcknowledgment }
+
+  /// Whether an acknowledgment of more than a segment could not offer what the one before did. With more than half of the
+  /// memory in use none goes quickly any more.
+  private mutating func offersLess() -> Bool {
+    guard policy.isScheduled, unacknowledged > policy.segment else { return false }
+    if receive.isHalfUsed { policy.endQuick() }
+    let window = receive.windowByMemory(segment: policy.segment, isExact: configuration.movesWindowBack)
+    return window < receive.offered
   }
 
   /// An acknowledgment waits for company. One that has waited long already does not wait for more of it.

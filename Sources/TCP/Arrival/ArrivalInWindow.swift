@@ -46,6 +46,9 @@ extension TCPConnection {
       counters.rejected &+= 1
       if ecn.isAccurate { countRepetition(of: segment, count) }
       noteRepetition(segment, count)
+      if reachesBeyond(segment.sequence, count) {
+        sink.refused(acceptedWindow == 0 && segment.sequence <= receive.next ? .closedWindow : .beyondWindow)
+      }
       // BSD looks at the ACK field of what it has already.
       if configuration.personality == .bsd, segment.flags.contains(.ack), segment.sequence < receive.next,
         state.isSynchronized

@@ -9,6 +9,7 @@ extension TCPConnection {
   /// and the peer has not ended it. True as long as only ``takePredicted(_:count:segmentSize:arrival:now:)`` changes it.
   public var isPredictable: Bool {
     isQuiet && reassembly.isEmpty && selective.isEmpty && receive.finSequence == nil && !isOrphan
+      && !configuration.countsMemory
   }
 
   /// Whether a segment is the predicted one, `count` bytes of text with this header: the next in order, in the window,

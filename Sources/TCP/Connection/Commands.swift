@@ -65,8 +65,24 @@ extension TCPConnection {
   public mutating func noteReceiveSpace(_ free: Int, unread: Int? = nil, now: Instant) {
     receive.free = max(0, free)
     let unread = unread ?? max(0, Int(receive.buffer) - receive.free)
-    receive.hasUnread = unread > 0
+    noteUnread(unread)
     tuneReceiveBuffer(unread: unread, now: now)
+  }
+
+  /// What waits to be read.
+  private mutating func noteUnread(_ unread: Int) {
+    if configuration.countsMemory {
+      receive.memory.read(before: Int(receive.unread), unread: unread)
+      receive.unread = UInt32(clamping: unread)
+    }
+    receive.hasUnread = unread > 0
+  }
+
+  /// Whether room has appeared that is worth a segment of its own.
+  private var isWindowWorthUpdate: Bool {
+    configuration.countsMemory
+      ? receive.isWorthUpdateByMemory(segment: policy.segment, isExact: configuration.movesWindowBack)
+      : receive.isWorthUpdate(segment: Int(configuration.maximumSegment))
   }
 
   /// The size of the receive buffer now, in bytes: as configured or set, or as it has grown by itself.
@@ -133,11 +149,11 @@ extension TCPConnection {
   ) -> TCPEffects {
     receive.free = max(0, free)
     let unread = unread ?? max(0, Int(receive.buffer) - receive.free)
-    receive.hasUnread = unread > 0
+    noteUnread(unread)
     tuneReceiveBuffer(unread: unread, now: now)
     guard state.mayReceiveText else { return TCPEffects() }
     if unread == 0 && acknowledgesWhenRead
-      || receive.isWorthUpdate(segment: Int(configuration.maximumSegment))
+      || isWindowWorthUpdate
     {
       transmitAcknowledgment(now: now, sink: &sink)
     }

@@ -46,6 +46,13 @@ import Timing
   /// A segment that reaches beyond the window is taken whole while nothing waits to be read, and not at all otherwise, as
   /// Linux does since 6.17. False: it is cut (RFC 9293 section 3.10.7.4).
   public var takesWholeSegments = false
+  /// The receive buffer counts the memory that text occupies, half of it text at first, and then as the segments that come
+  /// have it, as Linux does since 6.6: `receiveBuffer` is half of that memory. Acknowledgments that could not offer as much
+  /// as before wait. False: a byte is a byte.
+  public var countsMemory = false
+  /// Where memory is counted: windows move back as it is used up (Linux: net.ipv4.tcp_shrink_window); what was offered once
+  /// is taken all the same.
+  public var movesWindowBack = false
   /// What the stack does of Fast Open. Linux: net.ipv4.tcp_fastopen.
   public var fastOpen: TCPFastOpen = .client
   /// Initial congestion window in segments, RFC 6928.

@@ -100,7 +100,8 @@ public struct TCPConnection: ~Copyable {
     receive = ReceiveSequence(
       buffer: configuration.receiveBuffer,
       scale: configuration.windowScaling ? configuration.windowScale : 0,
-      quantum: configuration.synWindowQuantum, ceiling: UInt32(configuration.firstWindow))
+      quantum: configuration.synWindowQuantum, ceiling: UInt32(configuration.firstWindow),
+      space: configuration.receiveSpace)
     reassembly = ReassemblyQueue(limit: Self.reassemblyLimit(buffer: configuration.receiveBuffer))
     timestamps = TimestampState(offset: timestampOffset)
     window = CongestionWindow(initial: 1, next: initial, now: now)

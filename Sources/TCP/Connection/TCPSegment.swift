@@ -120,6 +120,17 @@ import Wire
   case pruned
 }
 
+/// Why text that arrived is not taken, though its segment was nobody else's.
+@frozen public enum TCPRefusal: Hashable, Sendable {
+  /// It reaches beyond the window, or begins there.
+  case beyondWindow
+  /// The window is closed.
+  case closedWindow
+  /// It is in the window, and the receive buffer is full all the same, as memory is counted
+  /// (``TCPConfiguration/countsMemory``).
+  case noRoom
+}
+
 /// What the engine sends and delivers through. It never calls back into the engine.
 public protocol TCPSink: ~Copyable {
   /// Whether another segment with text may go: false while as much as may be is still on its way out of this host.
@@ -139,6 +150,8 @@ public protocol TCPSink: ~Copyable {
   mutating func admit(_ text: borrowing Packet, isAhead: Bool) -> Bool
   /// Packets that had been admitted and not delivered came free, with so many bytes of memory.
   mutating func released(_ packets: Int, bytes: Int, _ reason: TCPRelease)
+  /// Text of one segment was not taken.
+  mutating func refused(_ reason: TCPRefusal)
 }
 
 extension TCPSink where Self: ~Copyable {
@@ -146,6 +159,8 @@ extension TCPSink where Self: ~Copyable {
   public mutating func admit(_ text: borrowing Packet, isAhead: Bool) -> Bool { true }
   /// Nobody counts.
   public mutating func released(_ packets: Int, bytes: Int, _ reason: TCPRelease) {}
+  /// Nobody counts.
+  public mutating func refused(_ reason: TCPRefusal) {}
 }
 
 extension TCPSink where Self: ~Copyable {

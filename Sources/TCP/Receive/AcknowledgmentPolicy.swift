@@ -155,10 +155,24 @@ struct AcknowledgmentPolicy {
   }
 
   /// Whether the acknowledgment goes now. `unacknowledged`: bytes that arrived in order and were not acknowledged.
-  @inline(__always) func isDue(_ unacknowledged: Int, _ configuration: TCPConfiguration) -> Bool {
+  /// `offersLess`: it could not offer what the one before did, and one that is sent when something was read can.
+  @inline(__always) func isDue(
+    _ unacknowledged: Int, offersLess: Bool = false, _ configuration: TCPConfiguration
+  ) -> Bool {
     if now { return true }
     guard isScheduled, configuration.personality == .linux else { return false }
-    return unacknowledged > segment || quick > 0 && !isInteractive(configuration)
+    return unacknowledged > segment && !offersLess || quick > 0 && !isInteractive(configuration)
+  }
+
+  /// Acknowledgments that go at once have no sense any more: there is no room to tell of.
+  mutating func endQuick() { quick = 0 }
+
+  /// The window has opened further, which the peer should know.
+  mutating func quicken() { quick |= 1 }
+
+  /// Text of so many bytes arrived ahead of a hole: what a full segment of the peer's is.
+  mutating func measureAhead(_ bytes: Int, _ configuration: TCPConfiguration) {
+    if bytes >= segment { segment = min(bytes, Int(configuration.maximumSegment)) }
   }
 
   /// How long an acknowledgment waits that does not go now.

@@ -23,32 +23,48 @@ struct ReceiveSequence {
   private(set) var ceiling: UInt32
   /// Text that was delivered waits for the application.
   var hasUnread = false
+  /// What the application has room for, in bytes: `buffer`, or more where a window field cannot say as much.
+  private(set) var space: UInt32
+  /// Bytes that wait for it, where memory is counted.
+  var unread: UInt32 = 0
+  /// What text occupies, where windows follow that.
+  var memory = TextMemory()
   /// Shift of the window fields that we send.
   var scale: UInt8
 
   /// The window of a SYN is a multiple of this, in bytes, if it is larger.
   let quantum: UInt16
 
-  /// `ceiling`: 0 for none.
-  init(buffer: UInt32, scale: UInt8, quantum: Int = 1, ceiling: UInt32 = 0) {
+  /// `ceiling`: 0 for none. `space`: what there is room for, where that is more than `buffer`.
+  init(buffer: UInt32, scale: UInt8, quantum: Int = 1, ceiling: UInt32 = 0, space: UInt32 = 0) {
     self.quantum = UInt16(clamping: max(1, quantum))
     // What the SYN says is what the window begins with.
     self.ceiling = ceiling == 0 ? .max : UInt32(Self.unscaled(Int(min(buffer, ceiling)), quantum))
     // No window field can say more (RFC 7323 section 2.3), and sequence numbers could not be compared.
     self.buffer = min(buffer, 65535 << 14)
+    self.space = max(space, self.buffer)
     self.scale = scale
     free = Int(self.buffer)
   }
 
   /// Another largest window; what was offered stays.
-  mutating func setBuffer(_ bytes: UInt32) { buffer = min(bytes, 65535 << 14) }
+  mutating func setBuffer(_ bytes: UInt32) {
+    if bytes > space { memory.isFull = false }
+    space = bytes
+    buffer = min(bytes, 65535 << 14)
+  }
 
   /// A segment of the peer's brought so many bytes: the window may open by `step` more, if there is room.
-  mutating func raiseCeiling(by step: Int) {
-    let most = min(max(free, 0), Int(buffer))
+  mutating func raiseCeiling(by step: Int) { raiseCeiling(by: step, within: min(max(free, 0), Int(buffer))) }
+
+  /// The same, to `most` bytes at most.
+  mutating func raiseCeiling(by step: Int, within most: Int) {
     guard Int(ceiling) < most else { return }
     ceiling = UInt32(min(Int(ceiling) + step, most))
   }
+
+  /// The window does not open further than that for now.
+  mutating func lowerCeiling(to bytes: Int) { ceiling = UInt32(clamping: min(Int(ceiling), bytes)) }
 
   /// RCV.WND in bytes.
   var window: Int { max(0, edge - next) }

@@ -46,8 +46,15 @@ extension TCPConnection {
     // BSD tells at once what came twice.
     if old > 0, configuration.personality == .bsd { policy.now = true }
     if old > 0 { selective.repeated(sequence, sequence + min(old, text.totalCount)) }
+    if configuration.countsMemory, isNotOfferedNow(from: -old, to: text.totalCount - old) {
+      sink.refused(old < 0 ? .beyondWindow : .closedWindow)
+      policy.hurry(window: receive.offered, configuration)
+      policy.now = true
+      return
+    }
     guard max(excess, 0) + max(old, 0) < text.totalCount else {
       // Nothing of it is both new and in the window: a repetition, or a probe of a closed window.
+      if excess > 0 { sink.refused(.closedWindow) }
       policy.hurry(window: receive.offered, configuration)
       policy.now = true
       return
@@ -61,9 +68,13 @@ extension TCPConnection {
       counters.outOfOrder &+= 1
       policy.now = true
       guard makeRoom(for: text, at: sequence, isAhead: true, sink: &sink) else { return }
+      if configuration.countsMemory { learn(ahead: text.totalCount, segment.segmentSize) }
       openWindow(text.totalCount)
+      let (bytes, isFirst) = (text.totalCount, reassembly.isEmpty)
       selective.arrived(sequence, sequence + text.totalCount)
-      switch reassembly.insert(text, at: sequence, &selective) {
+      let inserted = reassembly.insert(text, at: sequence, &selective)
+      if configuration.countsMemory, inserted != .refused { receive.memory.kept(bytes, isFirst: isFirst) }
+      switch inserted {
       case .inserted, .refused: break
       case .collapsed(let packets):
         counters.collapsed &+= UInt32(packets)
@@ -72,6 +83,16 @@ extension TCPConnection {
       return
     }
     if old > 0 { text.trimFront(old) }
+    if configuration.countsMemory, !receive.takesByMemory(text.totalCount) {
+      // Only who finds nothing before it is taken all the same.
+      receive.closeForMemory(twoSegments: 2 * Int(configuration.maximumSegment))
+      policy.now = true
+      if receive.hasUnread {
+        counters.refused &+= 1
+        sink.refused(.noRoom)
+        return
+      }
+    }
     guard makeRoom(for: text, at: receive.next, isAhead: false, sink: &sink) else { return }
     let bytes = text.totalCount
     let fillsHole = !reassembly.isEmpty
@@ -79,6 +100,7 @@ extension TCPConnection {
     if fillsHole {
       let arrived = receive.next
       while let next = reassembly.popFirst(at: receive.next, arrived: arrived, &selective) {
+        receive.memory.filled(next.totalCount, isLast: reassembly.isEmpty)
         deliver(next, sink: &sink, &effects)
       }
       selective.delivered(to: receive.next)
@@ -110,9 +132,10 @@ extension TCPConnection {
   /// What in-order text says of the peer's rhythm, and of the round trip.
   mutating func noteArrival(_ text: ArrivedText, _ now: Instant) {
     // What stands for several says what one of them holds.
-    openWindow(text.count)
     let isJoined = text.segmentSize > 0 && Int(text.segmentSize) < text.count
     let size = isJoined ? Int(text.segmentSize) : text.count
+    if configuration.countsMemory, size > policy.segment { receive.memory.measure(text.count) }
+    openWindow(text.count)
     if isJoined, configuration.personality == .bsd { policy.now = true }
     if now == policy.lastArrival, policy.timeout > .zero, configuration.personality == .linux {
       policy.arrivedTogether(
@@ -140,7 +163,27 @@ extension TCPConnection {
   /// segments, whose memory is mostly empty.
   private mutating func openWindow(_ bytes: Int) {
     guard bytes >= 128 else { return }
-    receive.raiseCeiling(by: 2 * max(bytes, Int(configuration.maximumSegment)))
+    let step = 2 * max(bytes, Int(configuration.maximumSegment))
+    if configuration.countsMemory {
+      let ceiling = receive.ceiling
+      receive.raiseCeilingByMemory(by: step)
+      if receive.ceiling > ceiling { policy.quicken() }
+    } else {
+      receive.raiseCeiling(by: step)
+    }
+  }
+
+  /// Whether text there, counted from RCV.NXT, is in no window that the peer sees now, though it was offered once.
+  private func isNotOfferedNow(from begin: Int, to end: Int) -> Bool {
+    let seen = max(0, receive.visibleEdge - receive.next)
+    return end > 0 && (begin > 0 ? begin >= seen : seen == 0)
+  }
+
+  /// What text ahead of a hole says of the peer's segments, and of the memory that they occupy.
+  private mutating func learn(ahead bytes: Int, _ segmentSize: UInt16) {
+    let size = segmentSize > 0 ? min(Int(segmentSize), bytes) : bytes
+    if size > policy.segment { receive.memory.measure(bytes) }
+    policy.measureAhead(size, configuration)
   }
 
   /// The receive buffer grows by itself.
@@ -189,6 +232,10 @@ extension TCPConnection {
     receive.edge = SequenceNumber.later(receive.edge, receive.next)
     receive.free -= count
     receive.hasUnread = true
+    if configuration.countsMemory {
+      receive.memory.delivered(count)
+      receive.unread &+= UInt32(count)
+    }
     counters.bytesReceived &+= UInt64(count)
     effects.deliveredBytes += count
     sink.deliver(text)

@@ -30,8 +30,7 @@ extension TCPConnection {
     if urgent > 0 { flags.insert(.urg) }
     // Who resets has no room any more, says BSD.
     let isOver = flags.contains(.rst) && configuration.personality == .bsd
-    let window =
-      isOver ? 0 : receive.offer(segment: Int(configuration.maximumSegment), configuration.personality)
+    let window = isOver ? 0 : offeredWindow()
     if acknowledges {
       receive.lastAcknowledgment = receive.next
       policy.sent(withText: payloadCount > 0, now: now, configuration)
@@ -51,6 +50,13 @@ extension TCPConnection {
     segment.urgentPointer = urgent
     segment.segmentSize = segmentSize
     sink.send(segment)
+  }
+
+  /// The window field of a segment that is about to leave.
+  @inline(__always) private mutating func offeredWindow() -> UInt16 {
+    configuration.countsMemory
+      ? receive.offerByMemory(segment: policy.segment, isExact: configuration.movesWindowBack)
+      : receive.offer(segment: Int(configuration.maximumSegment), configuration.personality)
   }
 
   /// Our SYN in SYN-SENT, the SYN-ACK in SYN-RECEIVED, first or again.
