@@ -63,7 +63,8 @@ extension TransmitQueueRef {
   fileprivate func admit(_ packet: consuming Packet, _ cx: inout SoftInterrupt) {
     let state = unsafe state
     if unsafe state.pointee.waiting == 0, !isStopped, mayGive {
-      guard offer(packet, &cx) else { return }
+      // Nothing was behind it; it may have come back.
+      guard offer(packet, &cx), unsafe state.pointee.waiting > 0 else { return }
     } else {
       unsafe state.pointee.enqueue(packet, now: cx.transmitBatch.now)
     }
@@ -192,7 +193,7 @@ extension TransmitQueueRef {
 
   /// Nil: the driver has the packet. A driver that is done with it at once settles its source's credit here, since
   /// the packet may be with another stack when it is freed.
-  private func give(_ packet: consuming Packet, _ cx: borrowing SoftInterrupt) -> Packet? {
+  @inline(__always) private func give(_ packet: consuming Packet, _ cx: borrowing SoftInterrupt) -> Packet? {
     let state = unsafe state
     #if Explore
       if Mutation.packetReadAfterGiven.isOn { return giveThenCount(packet) }
@@ -238,7 +239,7 @@ extension TransmitQueueRef {
     }
   #endif
 
-  private func noteDirty(_ cx: inout SoftInterrupt) {
+  @inline(__always) private func noteDirty(_ cx: inout SoftInterrupt) {
     if let sources = unsafe state.pointee.sources {
       guard unsafe !sources[cx.core.index].pointee.isDirty else { return }
       unsafe sources[cx.core.index].pointee.isDirty = true

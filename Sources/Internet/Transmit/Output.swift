@@ -101,18 +101,11 @@ extension InternetLayer {
     identification: UInt16? = nil
   ) {
     let payload = packet.totalCount
-    let metadata = packet.metadata
     packet.metadata.transportOffset = UInt16(packet.startOffset)
     if let from = source.ipv4, let to = destination.ipv4 {
-      // Of what is never fragmented the identification says nothing (RFC 6864 section 4.1).
-      let header = IPv4Header(
-        source: from, destination: to, protocol: number, payloadByteCount: payload,
-        timeToLive: metadata.hopLimit, trafficClass: TrafficClass(rawValue: metadata.trafficClass),
-        identification: identification ?? 0, dontFragment: identification == nil)
-      prependHeader(&packet, header.byteCount)
-      var span = packet.mutableBytes
-      header.emit(into: &span)
+      prependIPv4(&packet, from, to, number, identification)
     } else {
+      let metadata = packet.metadata
       let header = IPv6Header(
         source: IPv6Address(high: source.high, low: source.low),
         destination: IPv6Address(high: destination.high, low: destination.low), nextHeader: number,
@@ -123,6 +116,26 @@ extension InternetLayer {
       header.emit(into: &span)
     }
     packet.metadata.networkOffset = UInt16(packet.startOffset)
+  }
+
+  /// The header of nearly every packet, which has no options, and its checksum out of the words that it is made of.
+  @inline(__always) private func prependIPv4(
+    _ packet: inout Packet, _ source: IPv4Address, _ destination: IPv4Address, _ number: IPProtocol,
+    _ identification: UInt16?
+  ) {
+    let (hopLimit, trafficClass) = (packet.metadata.hopLimit, packet.metadata.trafficClass)
+    prependHeader(&packet, IPv4Header.fixedByteCount)
+    let first = 0x4500_0000 | UInt32(trafficClass) &<< 16 | UInt32(UInt16(packet.totalCount))
+    // Of what is never fragmented the identification says nothing (RFC 6864 section 4.1).
+    let second: UInt32 = identification.map { UInt32($0) &<< 16 } ?? 0x4000
+    let third = UInt32(hopLimit) &<< 24 | UInt32(number.rawValue) &<< 16
+    var span = packet.mutableBytes
+    span.set(first, at: 0)
+    span.set(second, at: 4)
+    span.set(third, at: 8)
+    span.set(source.rawValue, at: 12)
+    span.set(destination.rawValue, at: 16)
+    span.set(InternetChecksum.ofFixedHeader(span.bytes), at: 10)
   }
 
   /// Makes room for a header in front; what is left to the device counts from the packet's first byte.
