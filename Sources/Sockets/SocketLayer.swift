@@ -69,6 +69,8 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
   public var memory: MemoryAccountRef { account.ref }
   /// What applications allocate from; its counters are for everyone.
   public let buffers: ApplicationBuffers
+  /// The same for those who count no reference: the layer keeps them.
+  let buffersInPlace: Unmanaged<ApplicationBuffers>
   let configuration: SocketConfiguration
   let hashKey: HashKey
   private let sequences: InitialSequenceGenerator
@@ -133,8 +135,10 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
       limits: configuration.memory
         ?? MemoryLimits(hard: (packets * Packet.occupied + chunks * ByteChain.chunkOccupied) / 8 * 7),
       shares: all + 2)
-    buffers = ApplicationBuffers(
+    let buffers = ApplicationBuffers(
       packetLimit: configuration.applicationPackets, chunkLimit: chunks, account: account.ref)
+    self.buffers = buffers
+    unsafe buffersInPlace = .passUnretained(buffers)
     unsafe records = .allocate(capacity: all)
     unsafe slabs = .allocate(capacity: all)
     unsafe workspaces = .allocate(capacity: all)

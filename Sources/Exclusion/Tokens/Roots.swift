@@ -3,7 +3,7 @@ import CLinux
 // The only ways into the two contexts. Package access: the interface of the stack is where applications enter,
 // the loop (or the manual scheduler) is where a context begins. Nothing else calls them.
 
-private enum Root {
+@usableFromInline enum Root {
   static let none: UInt32 = 0
   static let application: UInt32 = 1
   static let context: UInt32 = 2
@@ -20,7 +20,9 @@ private enum Root {
       LockDep.requireNoneHeld()
     #endif
   }
-  @inline(__always) static func leave() {
+  /// For application context, whose entries are inlined where they are.
+  @usableFromInline static func enterApplication() { enter(application) }
+  @usableFromInline static func leave() {
     assert(
       {
         sluice_set_current_root(none)
@@ -30,14 +32,17 @@ private enum Root {
 }
 
 /// Enters application context: at the entry of an interface call, and nowhere else.
-package func withApplication<R: ~Copyable, E: Error>(
+@inlinable @inline(__always) package func withApplication<R: ~Copyable, E: Error>(
   _ body: (inout Held<Unlocked>) throws(E) -> R
 ) throws(E) -> R {
-  Root.enter(Root.application)
+  Root.enterApplication()
   defer { Root.leave() }
   var held = Held<Unlocked>(_proof: ())
   return try body(&held)
 }
+
+/// Whether the calling thread runs a context, or application code that a context has called.
+package var isInsideContext: Bool { ThreadLocal.currentContextAddress != 0 }
 
 /// Makes the calling application thread, which holds nothing, the guest `core` for the length of `body`, as a context
 /// is for a pass: afterwards the wake-ups that it raised are delivered, and it holds nothing that it found in a shared

@@ -46,7 +46,9 @@ extension StreamSocket {
     var chain: ByteChain
     do throws(MemoryShortage) {
       chain = try withApplication { held throws(MemoryShortage) in
-        try layer.buffers.makeUnfilledChain(count: credit, isGuaranteed: isFirst, &held)
+        try makeChain { buffers throws(MemoryShortage) in
+          try buffers.makeUnfilledChain(count: credit, isGuaranteed: isFirst, &held)
+        }
       }
     } catch {
       return refuse(error, credit)

@@ -174,7 +174,9 @@ public final class StreamSocket: AnySocket {
     guard bytes.layer === layer else { return .failed(.otherStack) }
     return write(count, isPushed: isPushed, mayPrecedeConnection: false) {
       (taken, isFirst, held) throws(MemoryShortage) in
-      try layer.buffers.share(bytes.chain, offset: offset, count: taken, isGuaranteed: isFirst, &held)
+      try makeChain { buffers throws(MemoryShortage) in
+        try buffers.share(bytes.chain, offset: offset, count: taken, isGuaranteed: isFirst, &held)
+      }
     }
   }
 
@@ -187,8 +189,25 @@ public final class StreamSocket: AnySocket {
       mayPrecedeConnection: mayPrecedeConnection
     ) { (taken, isFirst, held) throws(MemoryShortage) in
       let wanted = unsafe UnsafeRawBufferPointer(rebasing: bytes[..<taken])
-      return try unsafe layer.buffers.makeChain(copying: wanted, isGuaranteed: isFirst, &held)
+      return try makeChain { buffers throws(MemoryShortage) in
+        try unsafe buffers.makeChain(copying: wanted, isGuaranteed: isFirst, &held)
+      }
     }
+  }
+
+  /// What `make` makes, not empty, of the stack's memory. No reference to that is counted, as it would be by every write.
+  @inline(__always) func makeChain(
+    _ make: (ApplicationBuffers) throws(MemoryShortage) -> ByteChain
+  ) throws(MemoryShortage) -> ByteChain {
+    let made = unsafe layer.buffersInPlace._withUnsafeGuaranteedRef {
+      buffers -> Result<ItemRef, MemoryShortage> in
+      do throws(MemoryShortage) {
+        return .success(try make(buffers).intoItem())
+      } catch {
+        return .failure(error)
+      }
+    }
+    return ByteChain(item: try made.get())
   }
 
   /// `make` gets how many bytes there is room for, and whether nothing else of this writer's is out; it makes a chain of
@@ -210,9 +229,7 @@ public final class StreamSocket: AnySocket {
       return refuse(error, count)
     }
     if chain.count < count {
-      let rest = count - chain.count
-      deliverWakeups { connection.freeSpace(rest, [], $0) }
-      meetFullBuffer()
+      giveBack(count - chain.count)
       count = chain.count
     }
     // What was cut short is the caller's to go on with, and says itself whether that is the end.
@@ -227,6 +244,12 @@ public final class StreamSocket: AnySocket {
       }
     }
     return submit(chain, code)
+  }
+
+  /// There was less memory than room: so much of what was taken of that goes back.
+  @inline(never) private func giveBack(_ rest: Int) {
+    deliverWakeups { connection.freeSpace(rest, [], $0) }
+    meetFullBuffer()
   }
 
   /// Why nothing can be written now; nil: something may.
