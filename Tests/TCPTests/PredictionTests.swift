@@ -38,6 +38,9 @@ import Wire
       let isFollowed = random.below(3) == 0
       let mark: CongestionNotification = random.below(20) == 0 ? .experienced : .notCapable
       let what = random.below(16)
+      // All that was sent is acknowledged, with text or without.
+      let answers = what == 3 || what > 5 && random.below(3) == 0
+      let said = answers ? ours : acknowledged
       isShort = random.below(25) == 0
       for script in pair {
         let flags: TCPFlags = isPushed ? [.ack, .psh] : .ack
@@ -45,17 +48,17 @@ import Wire
         case 0: script.inject(flags, next + 1000, stream(count), ack: acknowledged)
         case 1: script.inject(flags, max(1, next - 500), stream(count), ack: acknowledged)
         case 2: script.enqueue(700)
-        case 3: script.inject(.ack, next, ack: ours, window: window)
+        case 3: script.inject(.ack, next, ack: said, window: window)
         case 4: script.wait(milliseconds: [1, 30, 300][Int(seed + UInt64(next)) % 3])
         case 5: script.space(script.info.receiveBuffer)
         default:
           script.inject(
-            flags, next, stream(count, from: next), ack: acknowledged, window: window, mark: mark,
+            flags, next, stream(count, from: next), ack: said, window: window, mark: mark,
             isFollowed: isFollowed)
           if !isFollowed { script.finish() }
         }
       }
-      if what == 3 { acknowledged = ours }
+      if answers { acknowledged = ours }
       next = 1 + pair[0].delivered.count
       let sent = pair[0].take()
       #expect(sent == pair[1].take())
@@ -64,7 +67,58 @@ import Wire
       #expect(pair[0].delivered.count == pair[1].delivered.count)
       if round % 20 == 0 { #expect("\(pair[0].info)" == "\(pair[1].info)") }
     }
-    #expect(pair[1].predicted > 50, "it has predicted something")
+    #expect(pair[1].predicted > 50 && pair[1].predictedAnswers > 5, "it has predicted something")
     #expect(pair[0].delivered == pair[1].delivered)
+  }
+
+  /// What is written while nothing is out leaves as it would with others around it. A connection that has once had a mark in
+  /// its text looks for more, and so sends everything in the general way.
+  @Test(arguments: [true, false], [TCPPersonality.linux, .bsd])
+  func aLoneSegmentLeavesAsOthersDo(hasTimestamps: Bool, personality: TCPPersonality) {
+    for seed in 1...4 as ClosedRange<UInt64> { exchange(hasTimestamps, personality, seed) }
+  }
+
+  private func exchange(_ hasTimestamps: Bool, _ personality: TCPPersonality, _ seed: UInt64) {
+    var random = SeededGenerator(seed: seed)
+    var configuration = Script.plain
+    configuration.timestamps = hasTimestamps
+    configuration.personality = personality
+    configuration.userTimeout = seed == 1 ? .seconds(60) : .zero
+    configuration.tailLossProbe = seed != 2
+    configuration.restartsAfterIdle = seed != 3
+    var options = TCPOptions()
+    options.mss = 1000
+    options.sackPermitted = true
+    if hasTimestamps { options.timestamps = TCPTimestamps(value: 5, echo: 0) }
+    let pair = [
+      Script.established(configuration, syn: options), Script.established(configuration, syn: options),
+    ]
+    pair[0].enqueue(1, edge: .burst)
+    pair[1].enqueue(1)
+    var (next, ours) = (1, 2)
+    for round in 0..<400 {
+      let count = [1, 1, 300, 988, 1000, 2500][random.below(6)]
+      let pause: Int64 = [0, 1, 30, 300, 3000][random.below(5)]
+      let window: UInt16 = random.below(8) == 0 ? UInt16(random.below(2000)) : 65_535
+      let hasText = random.below(3) > 0
+      let isPushed = random.below(10) > 0
+      let what = random.below(10)
+      for script in pair {
+        switch what {
+        case 0...4: script.enqueue(count, push: isPushed)
+        case 5: script.wait(milliseconds: pause)
+        default:
+          let text = hasText ? stream(100, from: next) : []
+          script.inject([.ack, .psh], next, text, ack: ours, window: window)
+        }
+      }
+      next = 1 + pair[0].delivered.count
+      let sent = pair[0].take()
+      #expect(sent == pair[1].take())
+      ours = sent.reduce(ours) { max($0, $1.sequence + $1.count) }
+      #expect(pair[0].nextDeadline == pair[1].nextDeadline)
+      #expect("\(pair[0].info)" == "\(pair[1].info)", "round \(round)")
+    }
+    #expect(ours > 10_000, "an exchange has gone on")
   }
 }

@@ -20,7 +20,7 @@ extension ConnectionRef {
     var sink = ConnectionSink(self, pool: cx.pool, sockets: sockets)
     let answer = unsafe owned.pointee.fastOpenAnswer
     let effects = unsafe owned.pointee.engine.startFast(packet, answer: answer, now: cx.now, sink: &sink)
-    apply(effects, sink, &cx)
+    apply(effects, &sink, &cx)
   }
 
   /// Owner, after a run: the place of a child whose handshake is complete is free again, and what a connecting socket

@@ -79,24 +79,30 @@ extension ConnectionRef {
     let sockets = SocketContextRef(cx)
     var sink = ConnectionSink(self, pool: cx.pool, sockets: sockets)
     let effects = unsafe step(&owned.pointee.engine, cx.now, &sink)
-    apply(effects, sink, &cx)
+    apply(effects, &sink, &cx)
   }
 
   /// What a run of the engine, or several in a row, left to do. `isDropped`: what was acknowledged is off the send
   /// chain already.
   func apply(
-    _ effects: TCPEffects, _ sink: consuming ConnectionSink, isDropped: Bool = false,
+    _ effects: TCPEffects, _ sink: inout ConnectionSink, isDropped: Bool = false,
     _ cx: inout SoftInterrupt
   ) {
     let shared = unsafe shared
     let owned = unsafe owned
+    // A segment or a write of an open connection: nothing more than text and room can have come of it.
+    let isPlain = effects.events.isEmpty && effects.error == nil
+    if isPlain, unsafe owned.pointee.wasConnected, unsafe owned.pointee.engine.state == .established,
+      unsafe shared.pointee.publishedState.loadRelaxed() == UInt64(TCPState.established.rawValue)
+    {
+      return applyPlain(effects, &sink, isDropped: isDropped, &cx)
+    }
     // Once: where it enters TIME-WAIT, or ends without.
     if effects.enteredTimeWait || effects.closed && effects.error == nil && !isWaiting {
       noteDestination(&cx)
     }
     unsafe shared.pointee.publishedState.store(UInt64(owned.pointee.engine.state.rawValue))
     unsafe owned.pointee.lastRun = cx.now
-    var sink = sink
     settleReceived(sink.admitted, sink.sockets)
     sink.sockets.count(unsafe owned.pointee.engine.takePathNews())
     if sink.charge > 0 { credit.take(sink.charge) }
@@ -151,6 +157,36 @@ extension ConnectionRef {
     }
   }
 
+  /// The same for an open connection that stays as it is, but for what came and went.
+  func applyPlain(
+    _ effects: TCPEffects, _ sink: inout ConnectionSink, isDropped: Bool, _ cx: inout SoftInterrupt
+  ) {
+    let shared = unsafe shared
+    let owned = unsafe owned
+    unsafe owned.pointee.lastRun = cx.now
+    settleReceived(sink.admitted, sink.sockets)
+    sink.sockets.count(unsafe owned.pointee.engine.takePathNews())
+    if sink.charge > 0 { credit.take(sink.charge) }
+    if !sink.outgoing.isEmpty { transmit(&sink.outgoing, &cx) }
+    if sink.isHeld { waitForCredit(sink.sockets) }
+    let acknowledged = effects.acknowledgedBytes
+    if acknowledged > 0, !isDropped { unsafe owned.pointee.sendChain.dropFirst(acknowledged) }
+    let isRoomBack = settleSent(sink.sockets)
+    settleReceiveTuning()
+    let grown = acknowledged > 0 ? growSendLimit() : 0
+    let isLineBack = publishUnsent()
+    unsafe owned.pointee.engine.bufferIsFull(
+      shared.pointee.isSpaceWanted.load() != 0 || options.contains(.writerWaits), now: cx.now)
+    let edges: SocketEvents = effects.deliveredBytes > 0 ? .readable : []
+    if acknowledged > 0 || isRoomBack || isLineBack {
+      freeSpace(acknowledged + grown, edges) { cx.wake($0) }
+    } else if !edges.isEmpty {
+      wake(edges) { cx.wake($0) }
+    }
+    settleFastOpen(&cx)
+    updateTimer(&cx)
+  }
+
   /// It was in TIME-WAIT after its last run.
   private var isWaiting: Bool {
     unsafe shared.pointee.publishedState.loadRelaxed() == UInt64(TCPState.timeWait.rawValue)
@@ -190,127 +226,6 @@ extension ConnectionRef {
   }
 
   // MARK: What is posted
-
-  func arrive(_ packet: consuming Packet, _ cx: inout SoftInterrupt) {
-    unsafe willOwn(UnsafeRawPointer(owned))  // keeps PCB-OWN
-    let sockets = SocketContextRef(cx)
-    #if Explore
-      let isDropped = unsafe owned.pointee.isDropped && !Mutation.droppedBlockTakesSegment.isOn
-    #else
-      let isDropped = unsafe owned.pointee.isDropped
-    #endif
-    guard !isDropped else { return SocketInput.redispatch(packet, &cx) }
-    if unsafe owned.pointee.isInserting { return keepEarly(packet, &cx) }
-    guard let segment = open(&packet, sockets) else { return }
-    let shared = unsafe shared
-    let free = freeReceiveSpace()
-    unsafe owned.pointee.engine.noteReceiveSpace(free, unread: available, now: cx.now)
-    var sink = ConnectionSink(self, pool: cx.pool, sockets: sockets)
-    let effects = unsafe owned.pointee.engine.arrive(segment, packet, now: cx.now, sink: &sink)
-    let discarded = sink.discarded
-    apply(effects, sink, &cx)
-    if discarded > 0 { windowOpened(&cx) }  // nobody reads it: the window stays open
-    if effects.reopen {
-      SocketInput.reopen(segment, unsafe shared.pointee.key, &cx)
-    }
-  }
-
-  /// The header of a segment, whose packet has its payload only from there on; nil: it is not to be taken, which is
-  /// counted. Before anything of it counts: also a reset, also in TIME-WAIT.
-  @inline(__always) private func open(
-    _ packet: inout Packet, _ sockets: SocketContextRef
-  ) -> TCPSegment? {
-    guard let (header, headerCount) = try? TCPHeader.parse(packet.bytes) else {
-      sockets.counters.segmentsMalformed.increment()
-      return nil
-    }
-    var segment = TCPSegment(
-      header, arrival: packet.metadata.arrival,
-      notification: TrafficClass(rawValue: packet.metadata.trafficClass).notification)
-    segment.segmentSize = packet.metadata.offload.segmentSize
-    if unsafe segment.options.isSigned || !owned.pointee.isPlain {
-      guard
-        unsafe SegmentBuilder.isAuthentic(
-          packet, segment, headerCount, owned.pointee.authentication,
-          isOpening: owned.pointee.engine.state == .synSent, sockets)
-      else { return nil }
-    }
-    packet.trimFront(headerCount)
-    return segment
-  }
-
-  /// Segments that came in a row. The engine takes one after the other, and what that leaves to do is done once; what
-  /// Linux would have made one segment of (its GRO) is acknowledged as one.
-  func arriveAll(_ items: inout ItemList, _ cx: inout SoftInterrupt) {
-    unsafe willOwn(UnsafeRawPointer(owned))  // keeps PCB-OWN
-    let owned = unsafe owned
-    if unsafe owned.pointee.isDropped || owned.pointee.isInserting { return arriveOneByOne(&items, &cx) }
-    let sockets = SocketContextRef(cx)
-    let now = cx.now
-    unsafe owned.pointee.engine.noteReceiveSpace(freeReceiveSpace(), unread: available, now: now)
-    var sink = ConnectionSink(self, pool: cx.pool, sockets: sockets)
-    var effects = TCPEffects()
-    var joined = JoinedText()
-    // A header is looked at once: as the next one's, then as its own.
-    var next = ArrivingSegment(items.first)
-    var isPredictable = unsafe owned.pointee.isPlain && owned.pointee.engine.isPredictable
-    while let item = items.popFirst() {
-      var packet = Packet(item: item)
-      let this = next
-      next = ArrivingSegment(items.first)
-      let isFollowed = joined.isFollowed(this, by: next)
-      if isPredictable, let glance = this.glance, !this.isExperienced,
-        unsafe owned.pointee.engine.predicts(glance, count: this.count)
-      {
-        packet.trimFront(glance.headerByteCount)
-        let isAdmitted = sink.admit(packet, isAhead: false)
-        unsafe owned.pointee.engine.takePredicted(
-          glance, count: isAdmitted ? this.count : 0, segmentSize: this.segmentSize,
-          arrival: packet.metadata.arrival, now: now)
-        if isAdmitted {
-          effects.deliveredBytes += this.count
-          sink.deliver(packet)
-        }
-        unsafe owned.pointee.engine.answerPredicted(holdsAnswer: isFollowed, now: now, sink: &sink)
-        continue
-      }
-      guard let segment = open(&packet, sockets) else { continue }
-      let step = unsafe owned.pointee.engine.arrive(
-        segment, packet, holdsAnswer: isFollowed, now: now, sink: &sink)
-      if step.acknowledgedBytes > 0 { unsafe owned.pointee.sendChain.dropFirst(step.acknowledgedBytes) }
-      effects.merge(step)
-      guard step.events.isEmpty, step.error == nil else {
-        // More than text and acknowledgments: it is done before the next one comes.
-        applyArrival(effects, sink, &cx)
-        if step.reopen { SocketInput.reopen(segment, unsafe shared.pointee.key, &cx) }
-        return arriveOneByOne(&items, &cx)
-      }
-      isPredictable = unsafe owned.pointee.isPlain && owned.pointee.engine.isPredictable
-    }
-    unsafe owned.pointee.engine.answerHeld(now: now, sink: &sink)
-    applyArrival(effects, sink, &cx)
-  }
-  private func applyArrival(
-    _ effects: TCPEffects, _ sink: consuming ConnectionSink, _ cx: inout SoftInterrupt
-  ) {
-    let discarded = sink.discarded
-    apply(effects, sink, isDropped: true, &cx)
-    if discarded > 0 { windowOpened(&cx) }
-  }
-  private func arriveOneByOne(_ items: inout ItemList, _ cx: inout SoftInterrupt) {
-    while let item = items.popFirst() { arrive(Packet(item: item), &cx) }
-  }
-
-  /// A child that the table does not have yet takes nothing: it is not whole (SO-PUBLISH).
-  private func keepEarly(_ packet: consuming Packet, _ cx: inout SoftInterrupt) {
-    guard unsafe owned.pointee.early.count < ConnectionBlock.earlyLimit else {
-      return SocketContextRef(cx).counters.gateQueueFull.increment()
-    }
-    unsafe owned.pointee.early.append(packet.intoItem())
-  }
-  func discardEarly() {
-    while let item = unsafe owned.pointee.early.popFirst() { _ = Packet(item: item) }
-  }
 
   fileprivate func enqueue(_ chain: consuming ByteChain, _ code: UInt16, _ cx: inout SoftInterrupt) {
     let bytes = chain.count

@@ -53,6 +53,8 @@ struct ConnectionSink: TCPSink, ~Copyable {
   /// A super-segment that the device takes goes whole; what is cut counts as the segments that it is.
   mutating func mayTransmitText(beside segments: Int) -> Bool {
     if segments > 0, takesJoined { return true }
+    // With nothing out there is room, whatever the limit.
+    if knownAllowance == nil, segments == 0, used == 0, connection.credit.outstanding == 0 { return true }
     if used + segments * Packet.occupied < allowance() { return true }
     isHeld = true
     return false
@@ -83,6 +85,33 @@ struct ConnectionSink: TCPSink, ~Copyable {
       fill(&packet, from: segment.payloadOffset, count: segment.payloadCount)
     }
     finish(packet, segment, at: 0, count: segment.payloadCount)
+  }
+
+  mutating func sendPlain(_ header: TCPGlance, payloadOffset: Int, payloadCount count: Int) {
+    guard count < Self.worthAttaching, unsafe connection.owned.pointee.isPlain else {
+      return sendUnusual(header, payloadOffset, count)
+    }
+    guard var packet = pool.allocate() else {
+      sockets.counters.segmentsWithoutBuffer.increment()
+      return
+    }
+    copy(from: payloadOffset, count: count, to: &packet)
+    packet.credit = connection.credit
+    charge += Packet.occupied
+    used += Packet.occupied
+    let key = unsafe connection.shared.pointee.key
+    SegmentBuilder.finish(header, key, leavesChecksum: offloads.contains(.checksum), into: &packet)
+    sockets.counters.segmentsSent.increment()
+    let dscp = unsafe connection.owned.pointee.shape.marks.trafficClass.dscp
+    packet.metadata.trafficClass = TrafficClass(dscp: dscp, notification: .notCapable).rawValue
+    outgoing.append(packet)
+  }
+  @inline(never) private mutating func sendUnusual(_ header: TCPGlance, _ offset: Int, _ count: Int) {
+    var segment = TCPOutgoing(
+      sequence: header.sequence, acknowledgment: header.acknowledgment, flags: header.flags,
+      window: header.window, payloadOffset: offset, payloadCount: count)
+    if header.hasTimestamps { segment.options.timestamps = header.timestamps }
+    send(segment)
   }
 
   /// A super-segment: one packet, or more where the payload lies in too many pieces for one. They end where segments
@@ -148,7 +177,7 @@ struct ConnectionSink: TCPSink, ~Copyable {
   private func copy(from offset: Int, count: Int, to packet: inout Packet) {
     packet.append(count)
     // The next segment lies behind this one: it is not looked for from the front.
-    unsafe connection.owned.pointee.sendChain.seek(to: offset)
+    if offset > 0 { unsafe connection.owned.pointee.sendChain.seek(to: offset) }
     unsafe connection.owned.pointee.sendChain.copy(offset: offset, count: count, into: packet.dataAddress)
   }
 
@@ -265,6 +294,29 @@ enum SegmentBuilder {
       finishPlain(header, source, destination, order, leavesChecksum: leavesChecksum, into: &packet)
     case .digest(let secret): finishSigned(header, source, destination, order, secret, into: &packet)
     case .code(let code): finishCoded(header, source, destination, order, code, into: &packet)
+    }
+  }
+
+  /// A header without other options than time stamps, of a connection without authentication.
+  @inline(__always) static func finish(
+    _ header: TCPGlance, _ key: FlowKey, leavesChecksum: Bool, into packet: inout Packet
+  ) {
+    packet.prepend(header.headerByteCount)
+    let byteCount = packet.totalCount
+    if leavesChecksum {
+      packet.metadata.offload.needsChecksum = true
+      packet.metadata.offload.checksumOffset = UInt16(TCPHeader.checksumOffset)
+    }
+    var bytes = packet.mutableBytes
+    header.emit(into: &bytes, sourcePort: key.localPort, destinationPort: key.remotePort)
+    if leavesChecksum {
+      InternetChecksum.sealPartially(
+        &bytes, at: TCPHeader.checksumOffset, source: key.localAddress, destination: key.remoteAddress,
+        protocol: .tcp, byteCount: byteCount)
+    } else {
+      InternetChecksum.seal(
+        &bytes, at: TCPHeader.checksumOffset, source: key.localAddress, destination: key.remoteAddress,
+        protocol: .tcp)
     }
   }
 

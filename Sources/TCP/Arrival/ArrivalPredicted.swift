@@ -33,20 +33,7 @@ extension TCPConnection {
   public mutating func takePredicted(
     _ glance: TCPGlance, count: Int, segmentSize: UInt16, arrival: Instant, now: Instant
   ) {
-    counters.segmentsReceived &+= 1
-    if control.hasModel { noteApplicationLimit() }
-    _ = send.takeWindow(
-      UInt32(glance.window) << UInt32(send.scale), sequence: glance.sequence,
-      acknowledgment: glance.acknowledgment)
-    probes = 0
-    probeBackoff = 0
-    lastArrival = now
-    keepaliveProbes = 0
-    if timestamps.isEnabled {
-      timestamps.take(
-        glance.timestamps.value, sequence: glance.sequence, lastAcknowledgment: receive.lastAcknowledgment,
-        now: now)
-    }
+    takePredictedHeader(glance, now: now)
     guard count > 0 else {
       counters.refused &+= 1
       return

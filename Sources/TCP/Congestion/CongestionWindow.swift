@@ -79,24 +79,29 @@ struct CongestionWindow {
   /// The steps made towards the next segment no longer count.
   mutating func forgetCredit() { credit = 0 }
 
-  /// Something was sent, or could not be for want of window: notes what was in use. `idleAfter`: after so long
-  /// without full use the window is halfway cut to what was used; nil: never.
-  mutating func note(
-    isLimited: Bool, out: Int, una: SequenceNumber, next: SequenceNumber, idleAfter: Nanoseconds?,
-    initialWindow: Int, now: Instant
-  ) {
+  /// Something was sent, or could not be for want of window: notes what was in use. Returns whether the window was.
+  @inline(__always) mutating func note(
+    isLimited: Bool, out: Int, una: SequenceNumber, next: SequenceNumber, now: Instant
+  ) -> Bool {
     if una >= flightEnd || isLimited || (!wasLimited && out > mostOut) {
       wasLimited = isLimited
       mostOut = out
       flightEnd = next
     }
-    if isLimiting {
-      used = 0
-      stamp = now
-      return
+    guard isLimiting else {
+      used = max(used, out)
+      return false
     }
-    used = max(used, out)
-    guard let idleAfter, now - stamp >= idleAfter else { return }
+    used = 0
+    stamp = now
+    return true
+  }
+
+  /// Whether it was not in full use for so long.
+  func isUnused(for span: Nanoseconds, now: Instant) -> Bool { now - stamp >= span }
+
+  /// It was not in full use for long: it is halfway cut to what was used.
+  mutating func decay(initialWindow: Int, now: Instant) {
     let basis = max(used, initialWindow)
     if basis < segments {
       threshold = knownThreshold

@@ -43,6 +43,12 @@ extension TCPConnection {
     }
     precondition(
       bytes >= 0 && send.queuedBytes + bytes < 1 << 30, "the send queue outgrew the sequence space")
+    if bytes > 0, push, !urgent, edge == .none, leavesAlone(bytes) {
+      send.queueEnd += bytes
+      send.pushed = send.queueEnd
+      sendAlone(bytes, now: now, sink: &sink)
+      return effects
+    }
     if bytes > 0 { noteApplicationLimit() }
     send.queueEnd += bytes
     if push, bytes > 0 { send.pushed = send.queueEnd }

@@ -143,6 +143,9 @@ public protocol TCPSink: ~Copyable {
   var joinedTextLimit: Int { get }
   /// Sends a segment. What cannot be sent now is lost, as on a network: the engine will repeat it.
   mutating func send(_ segment: borrowing TCPOutgoing)
+  /// Sends a segment that has text and no other options than time stamps, and whose IP header says nothing of congestion.
+  /// As ``send(_:)``, which it is for an environment that knows no shorter way; payload as there.
+  mutating func sendPlain(_ header: TCPGlance, payloadOffset: Int, payloadCount: Int)
   /// Takes the next bytes of the stream, in order, without gap or overlap. `payload` is never empty.
   mutating func deliver(_ payload: consuming Packet)
   /// Whether there is memory for text that is new and in the window, which is asked before it is acknowledged. False:
@@ -170,4 +173,13 @@ extension TCPSink where Self: ~Copyable {
   public mutating func mayTransmitText(beside segments: Int) -> Bool { segments > 0 || mayTransmitText() }
   /// One by one.
   public var joinedTextLimit: Int { 0 }
+  /// As any other.
+  public mutating func sendPlain(_ header: TCPGlance, payloadOffset: Int, payloadCount: Int) {
+    var options = TCPOptions()
+    if header.hasTimestamps { options.timestamps = header.timestamps }
+    send(
+      TCPOutgoing(
+        sequence: header.sequence, acknowledgment: header.acknowledgment, flags: header.flags,
+        window: header.window, options: options, payloadOffset: payloadOffset, payloadCount: payloadCount))
+  }
 }

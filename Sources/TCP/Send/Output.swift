@@ -228,10 +228,13 @@ extension TCPConnection {
   private mutating func restartAfterIdle(now: Instant) {
     guard send.unsentBytes > 0, send.next != send.initial + 1, !send.isSynOut || send.next > send.initial
     else { return }
-    let idle = now - send.lastTransmission
+    resumeAfter(now - send.lastTransmission, timeout: roundTrip.timeout(configuration), now: now)
+  }
+
+  /// The same, after nothing was sent for `idle`.
+  mutating func resumeAfter(_ idle: Nanoseconds, timeout: Nanoseconds, now: Instant) {
     control.note(.resumed(after: idle), now: now)
     if let validation = window.validation { return validateWindow(validation, now: now) }
-    let timeout = roundTrip.timeout(configuration)
     guard configuration.restartsAfterIdle, !control.hasModel, idle > timeout else { return }
     window.restart(after: idle, timeout: timeout, initial: initialWindow, now: now)
   }
@@ -246,16 +249,20 @@ extension TCPConnection {
 
   /// Notes whether the window was what limited us, RFC 2861 or 7661.
   private mutating func noteWindowUse(isLimited: Bool, now: Instant) {
-    let mayDecay =
-      configuration.restartsAfterIdle && !control.hasModel && recovery.phase == .open
-      && window.validation == nil
-    window.note(
-      isLimited: isLimited, out: outstanding.count, una: send.unacknowledged, next: send.next,
-      idleAfter: mayDecay ? roundTrip.timeout(configuration) : nil, initialWindow: initialWindow, now: now)
+    noteWindowUse(isLimited: isLimited, timeout: roundTrip.timeout(configuration), now: now)
     if let validation = window.validation, recovery.phase == .open || recovery.phase == .disorder {
       validation.sent(next: send.next, delivered: count.delivered)
       validateWindow(validation, now: now)
     }
+  }
+  /// The same where RFC 2861 decides. `timeout`: RTO.
+  @inline(__always) mutating func noteWindowUse(isLimited: Bool, timeout: Nanoseconds, now: Instant) {
+    let isInUse = window.note(
+      isLimited: isLimited, out: outstanding.count, una: send.unacknowledged, next: send.next, now: now)
+    guard !isInUse, configuration.restartsAfterIdle, !control.hasModel, recovery.phase == .open,
+      window.validation == nil, window.isUnused(for: timeout, now: now)
+    else { return }
+    window.decay(initialWindow: initialWindow, now: now)
   }
 
   /// What keeps text from leaving now. A writer that waits for room is known to the environment: ``bufferIsFull(_:now:)``.

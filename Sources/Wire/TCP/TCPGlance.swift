@@ -34,6 +34,35 @@
     window = segment.uint16(at: 14)
   }
 
+  /// A header from its fields.
+  @inlinable @inline(__always)
+  public init(
+    sequence: SequenceNumber, acknowledgment: SequenceNumber, flags: TCPFlags, window: UInt16,
+    timestamps: TCPTimestamps?
+  ) {
+    self.sequence = sequence
+    self.acknowledgment = acknowledgment
+    self.flags = flags
+    self.window = window
+    self.timestamps = timestamps ?? TCPTimestamps(value: 0, echo: 0)
+    headerByteCount = timestamps == nil ? 20 : 32
+  }
+
+  /// Writes the header to the start of `span`, ``headerByteCount`` bytes, with a zero checksum.
+  @inlinable @inline(__always)
+  public func emit(into span: inout MutableRawSpan, sourcePort: UInt16, destinationPort: UInt16) {
+    span.set(UInt32(sourcePort) &<< 16 | UInt32(destinationPort), at: 0)
+    span.set(sequence.rawValue, at: 4)
+    span.set(acknowledgment.rawValue, at: 8)
+    span.set(UInt16(headerByteCount / 4) &<< 12 | flags.rawValue, at: 12)
+    span.set(window, at: 14)
+    span.set(0 as UInt32, at: 16)
+    guard hasTimestamps else { return }
+    span.set(0x0101_080A as UInt32, at: 20)
+    span.set(timestamps.value, at: 24)
+    span.set(timestamps.echo, at: 28)
+  }
+
   /// It has timestamps.
   @inlinable public var hasTimestamps: Bool { headerByteCount == 32 }
 }

@@ -50,6 +50,8 @@ final class Script {
   /// Segments that may be predicted are, and how many were.
   var predicts = false
   private(set) var predicted = 0
+  /// Of those, acknowledgments of all that was out.
+  private(set) var predictedAnswers = 0
   /// Our newest timestamp, to be echoed by the peer.
   private(set) var echo: UInt32 = 0
 
@@ -186,20 +188,30 @@ final class Script {
     var span = bytes.mutableSpan
     var raw = unsafe span.mutableBytes
     header.emit(into: &raw)
-    guard let glance = TCPGlance(raw.bytes), connection.isPredictable,
-      connection.predicts(glance, count: payload.count)
-    else { return false }
+    guard let glance = TCPGlance(raw.bytes) else { return false }
+    let answers = connection.isExchanging && connection.predictsAnswer(glance, count: payload.count)
+    guard answers || connection.isPredictable && connection.predicts(glance, count: payload.count) else {
+      return false
+    }
     predicted += 1
+    if answers { predictedAnswers += 1 }
     run { script, sink in
-      guard let packet = script.pool.packet(payload) else { return TCPEffects() }
-      let isAdmitted = sink.admit(packet, isAhead: false)
-      script.connection.takePredicted(
-        glance, count: isAdmitted ? payload.count : 0, segmentSize: 0, arrival: segment.arrival,
-        now: script.now)
-      if isAdmitted { sink.deliver(packet) }
-      script.connection.answerPredicted(holdsAnswer: isFollowed, now: script.now, sink: &sink)
       var effects = TCPEffects()
-      effects.deliveredBytes = isAdmitted ? payload.count : 0
+      if answers {
+        effects.acknowledgedBytes = script.connection.takePredictedAcknowledgment(
+          glance.acknowledgment, arrival: segment.arrival, now: script.now)
+      }
+      if let packet = payload.isEmpty ? nil : script.pool.packet(payload) {
+        let isAdmitted = sink.admit(packet, isAhead: false)
+        script.connection.takePredicted(
+          glance, count: isAdmitted ? payload.count : 0, segmentSize: 0, arrival: segment.arrival,
+          now: script.now)
+        if isAdmitted { sink.deliver(packet) }
+        effects.deliveredBytes = isAdmitted ? payload.count : 0
+      } else {
+        script.connection.takePredictedHeader(glance, now: script.now)
+      }
+      script.connection.answerPredicted(holdsAnswer: isFollowed, now: script.now, sink: &sink)
       return effects
     }
     return true

@@ -1,0 +1,183 @@
+// What the owner of a connection's gate does with segments: one alone, or those that came in a row.
+
+import Buffers
+import Exclusion
+import Internet
+import SoftInterrupts
+import TCP
+import Timing
+import Wire
+
+extension ConnectionRef {
+  /// A segment of the connection, unless that was dropped meanwhile.
+  func arrive(_ packet: consuming Packet, _ cx: inout SoftInterrupt) {
+    unsafe willOwn(UnsafeRawPointer(owned))  // keeps PCB-OWN
+    let sockets = SocketContextRef(cx)
+    #if Explore
+      let isDropped = unsafe owned.pointee.isDropped && !Mutation.droppedBlockTakesSegment.isOn
+    #else
+      let isDropped = unsafe owned.pointee.isDropped
+    #endif
+    guard !isDropped else { return SocketInput.redispatch(packet, &cx) }
+    if unsafe owned.pointee.isInserting { return keepEarly(packet, &cx) }
+    let isExperienced = packet.metadata.congestionExperienced
+    if unsafe owned.pointee.isPlain, !isExperienced, let glance = TCPGlance(packet.bytes) {
+      return arrive(glance, packet, sockets, &cx)
+    }
+    arriveUnforeseen(packet, sockets, &cx)
+  }
+
+  /// A segment with a plain header: mostly it is the one that comes next.
+  @inline(__always) private func arrive(
+    _ glance: TCPGlance, _ packet: consuming Packet, _ sockets: SocketContextRef, _ cx: inout SoftInterrupt
+  ) {
+    let owned = unsafe owned
+    let count = packet.totalCount - glance.headerByteCount
+    let isExchange = unsafe owned.pointee.engine.isExchanging
+    let isForeseen =
+      unsafe isExchange
+      ? owned.pointee.engine.predictsAnswer(glance, count: count)
+      : owned.pointee.engine.isPredictable && owned.pointee.engine.predicts(glance, count: count)
+    guard isForeseen else { return arriveUnforeseen(packet, sockets, &cx) }
+    let now = cx.now
+    unsafe owned.pointee.engine.noteReceiveSpace(freeReceiveSpace(), unread: available, now: now)
+    var sink = ConnectionSink(self, pool: cx.pool, sockets: sockets)
+    var effects = TCPEffects()
+    let arrival = packet.metadata.arrival
+    if isExchange {
+      effects.acknowledgedBytes = unsafe owned.pointee.engine.takePredictedAcknowledgment(
+        glance.acknowledgment, arrival: arrival, now: now)
+    }
+    if count > 0 {
+      packet.trimFront(glance.headerByteCount)
+      let isAdmitted = sink.admit(packet, isAhead: false)
+      unsafe owned.pointee.engine.takePredicted(
+        glance, count: isAdmitted ? count : 0, segmentSize: packet.metadata.offload.segmentSize,
+        arrival: arrival, now: now)
+      if isAdmitted {
+        effects.deliveredBytes = count
+        sink.deliver(packet)
+      }
+    } else {
+      unsafe owned.pointee.engine.takePredictedHeader(glance, now: now)
+      _ = consume packet
+    }
+    unsafe owned.pointee.engine.answerPredicted(holdsAnswer: false, now: now, sink: &sink)
+    let discarded = sink.discarded
+    applyPlain(effects, &sink, isDropped: false, &cx)
+    if discarded > 0 { windowOpened(&cx) }
+  }
+
+  private func arriveUnforeseen(
+    _ packet: consuming Packet, _ sockets: SocketContextRef, _ cx: inout SoftInterrupt
+  ) {
+    var packet = packet
+    guard let segment = open(&packet, sockets) else { return }
+    let shared = unsafe shared
+    let free = freeReceiveSpace()
+    unsafe owned.pointee.engine.noteReceiveSpace(free, unread: available, now: cx.now)
+    var sink = ConnectionSink(self, pool: cx.pool, sockets: sockets)
+    let effects = unsafe owned.pointee.engine.arrive(segment, packet, now: cx.now, sink: &sink)
+    applyArrival(effects, &sink, isDropped: false, &cx)
+    if effects.reopen {
+      SocketInput.reopen(segment, unsafe shared.pointee.key, &cx)
+    }
+  }
+
+  /// The header of a segment, whose packet has its payload only from there on; nil: it is not to be taken, which is
+  /// counted. Before anything of it counts: also a reset, also in TIME-WAIT.
+  @inline(__always) private func open(
+    _ packet: inout Packet, _ sockets: SocketContextRef
+  ) -> TCPSegment? {
+    guard let (header, headerCount) = try? TCPHeader.parse(packet.bytes) else {
+      sockets.counters.segmentsMalformed.increment()
+      return nil
+    }
+    var segment = TCPSegment(
+      header, arrival: packet.metadata.arrival,
+      notification: TrafficClass(rawValue: packet.metadata.trafficClass).notification)
+    segment.segmentSize = packet.metadata.offload.segmentSize
+    if unsafe segment.options.isSigned || !owned.pointee.isPlain {
+      guard
+        unsafe SegmentBuilder.isAuthentic(
+          packet, segment, headerCount, owned.pointee.authentication,
+          isOpening: owned.pointee.engine.state == .synSent, sockets)
+      else { return nil }
+    }
+    packet.trimFront(headerCount)
+    return segment
+  }
+
+  /// Segments that came in a row. The engine takes one after the other, and what that leaves to do is done once; what
+  /// Linux would have made one segment of (its GRO) is acknowledged as one.
+  func arriveAll(_ items: inout ItemList, _ cx: inout SoftInterrupt) {
+    unsafe willOwn(UnsafeRawPointer(owned))  // keeps PCB-OWN
+    let owned = unsafe owned
+    if unsafe owned.pointee.isDropped || owned.pointee.isInserting { return arriveOneByOne(&items, &cx) }
+    let sockets = SocketContextRef(cx)
+    let now = cx.now
+    unsafe owned.pointee.engine.noteReceiveSpace(freeReceiveSpace(), unread: available, now: now)
+    var sink = ConnectionSink(self, pool: cx.pool, sockets: sockets)
+    var effects = TCPEffects()
+    var joined = JoinedText()
+    // A header is looked at once: as the next one's, then as its own.
+    var next = ArrivingSegment(items.first)
+    var isPredictable = unsafe owned.pointee.isPlain && owned.pointee.engine.isPredictable
+    while let item = items.popFirst() {
+      var packet = Packet(item: item)
+      let this = next
+      next = ArrivingSegment(items.first)
+      let isFollowed = joined.isFollowed(this, by: next)
+      if isPredictable, let glance = this.glance, !this.isExperienced,
+        unsafe owned.pointee.engine.predicts(glance, count: this.count)
+      {
+        packet.trimFront(glance.headerByteCount)
+        let isAdmitted = sink.admit(packet, isAhead: false)
+        unsafe owned.pointee.engine.takePredicted(
+          glance, count: isAdmitted ? this.count : 0, segmentSize: this.segmentSize,
+          arrival: packet.metadata.arrival, now: now)
+        if isAdmitted {
+          effects.deliveredBytes += this.count
+          sink.deliver(packet)
+        }
+        unsafe owned.pointee.engine.answerPredicted(holdsAnswer: isFollowed, now: now, sink: &sink)
+        continue
+      }
+      guard let segment = open(&packet, sockets) else { continue }
+      let step = unsafe owned.pointee.engine.arrive(
+        segment, packet, holdsAnswer: isFollowed, now: now, sink: &sink)
+      if step.acknowledgedBytes > 0 { unsafe owned.pointee.sendChain.dropFirst(step.acknowledgedBytes) }
+      effects.merge(step)
+      guard step.events.isEmpty, step.error == nil else {
+        // More than text and acknowledgments: it is done before the next one comes.
+        applyArrival(effects, &sink, isDropped: true, &cx)
+        if step.reopen { SocketInput.reopen(segment, unsafe shared.pointee.key, &cx) }
+        return arriveOneByOne(&items, &cx)
+      }
+      isPredictable = unsafe owned.pointee.isPlain && owned.pointee.engine.isPredictable
+    }
+    unsafe owned.pointee.engine.answerHeld(now: now, sink: &sink)
+    applyArrival(effects, &sink, isDropped: true, &cx)
+  }
+  private func applyArrival(
+    _ effects: TCPEffects, _ sink: inout ConnectionSink, isDropped: Bool, _ cx: inout SoftInterrupt
+  ) {
+    let discarded = sink.discarded
+    apply(effects, &sink, isDropped: isDropped, &cx)
+    if discarded > 0 { windowOpened(&cx) }  // nobody reads it: the window stays open
+  }
+  private func arriveOneByOne(_ items: inout ItemList, _ cx: inout SoftInterrupt) {
+    while let item = items.popFirst() { arrive(Packet(item: item), &cx) }
+  }
+
+  /// A child that the table does not have yet takes nothing: it is not whole (SO-PUBLISH).
+  private func keepEarly(_ packet: consuming Packet, _ cx: inout SoftInterrupt) {
+    guard unsafe owned.pointee.early.count < ConnectionBlock.earlyLimit else {
+      return SocketContextRef(cx).counters.gateQueueFull.increment()
+    }
+    unsafe owned.pointee.early.append(packet.intoItem())
+  }
+  func discardEarly() {
+    while let item = unsafe owned.pointee.early.popFirst() { _ = Packet(item: item) }
+  }
+}
