@@ -20,9 +20,19 @@ public enum AttendanceEnd: Hashable, Sendable {
 extension ContextSet {
   /// Runs `body` as context `index`, on the calling thread and at once, and then what that left the context to do.
   /// False: it does not sleep, and `body` did not run. Application context, nothing held; never waits.
+  ///
+  /// A context that is stepped by hand sleeps between its steps, and the thread that steps it is the one that calls; what
+  /// `body` leaves to do is done at once as well.
   public func asBorrower(of index: Int, _ body: (inout SoftInterrupt) -> Void) -> Bool {
     guard mayBeBorrowed(index) else { return false }
     let runner = runner(index)
+    if isStepped {
+      guard !isInsideContext else { return false }
+      return withContextStep(core(index)) { root in
+        runner.visit(&root, body)
+        return true
+      }
+    }
     return withBorrowedRoot(core(index), isWaiting: false) { root in
       runner.visit(&root, body)
       return runner.endLoan(isWatched: false)
@@ -54,9 +64,10 @@ extension ContextRunner {
 
   /// The pass of who brings something.
   fileprivate func visit(_ root: inout ContextRoot, _ body: (inout SoftInterrupt) -> Void) {
-    let counters = unsafe state.pointee.counters
-    counters.entries.increment()
-    counters.borrows.increment()
+    unsafe state.pointee.counterSet._withUnsafeGuaranteedRef {
+      $0.entries.increment()
+      $0.borrows.increment()
+    }
     refreshNow()
     root.withSoftInterrupt { cx in
       body(&cx)
@@ -64,7 +75,7 @@ extension ContextRunner {
     }
     root.deliverWakeups()
     root.quiescent()
-    counters.exits.increment()
+    unsafe state.pointee.counterSet._withUnsafeGuaranteedRef { $0.exits.increment() }
     var passes = 0
     while passes < Self.passesOfVisit, hasMore, unsafe !state.pointee.isStopping {
       _ = pass(&root)

@@ -42,6 +42,8 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
   private var lanes: [SteeringLaneRef] = []
   private var threads: [WorkerThread] = []
   private var isStarted = false
+  /// (c) once the contexts have started: somebody steps them by hand, instead of threads of their own.
+  var isStepped = false
 
   /// Makes the contexts, at rest. Throws what `makePoller` throws, or ``SystemFailure`` when the system gives
   /// no event descriptor.

@@ -26,6 +26,7 @@ public final class ManualScheduler {
   /// Adds a stack's contexts, which must not have been started on threads.
   public func add(_ set: ContextSet) {
     set.freezeHandlers()
+    set.isStepped = true
     sets.append(set)
     for index in 0..<set.count { unsafe runners.pointee.append(set.runner(index)) }
   }

@@ -21,6 +21,22 @@ import Testing
     world.end()
   }
 
+  /// The same where the program drives the context: stepped by hand, it sleeps between its steps.
+  @Test func aProgramDrivesWhatItSteps() throws {
+    let world = try World { $0.entry = .drive }
+    let (left, right, address) = (world.left, world.right, world.address("10.0.0.2", 7))
+    try world.run {
+      let (client, server) = try await connected(left, right, address)
+      let before = left.statistics()
+      try await client.write("now")
+      let after = left.statistics()
+      #expect(after.links[1].framesSent == before.links[1].framesSent + 1)
+      #expect(after.total(\.borrows) == before.total(\.borrows) + 1)
+      #expect(try await server.read(exactly: 3) == Array("now".utf8))
+    }
+    world.end()
+  }
+
   /// A context that is stepped by hand never sleeps; with the default nobody enters anyhow.
   @Test(arguments: [BlockEntry.post, .enterIdle]) func othersPost(entry: BlockEntry) throws {
     let world = try World { $0.entry = entry }

@@ -39,6 +39,8 @@ struct SteppedPair: Settling {
     configuration.time = clock
     configuration.isManual = true
     configuration.sockets.seed = seed
+    // The program and its two stacks are one thread: a call does what it asks for.
+    configuration.sockets.entry = .drive
     configuration.interfaces = [StackInterface(end, addresses: [IPPrefix(address)!])]
     do throws(StackError) {
       return try Stack(configuration)
