@@ -116,8 +116,8 @@
               }
             ),
           ])
-          run.require(
-            read == total && residents[0].echoed == total, "\(residents[0].echoed) came back, \(read) were read")
+          let echoed = residents[0].echoed
+          run.require(read == total && echoed == total, "\(echoed) came back, \(read) were read")
           queue.close()
           client.abort()
           server.abort()
