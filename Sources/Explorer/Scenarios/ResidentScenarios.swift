@@ -35,8 +35,8 @@
           point.account.counters.delivered.increment()
         }
       }
+      // It throws one thing, that the queue is closed: the end.
       guard (try? queue.harvest(atMost: 8)) != nil else {
-        // Closed: the end.
         (self.queue, self.stream) = (nil, nil)
         return false
       }
@@ -82,6 +82,7 @@
         ) { world in
           let (client, server) = world.connection(limits: BufferLimits(send: 4096, receive: 4096))
           let queue = world.sockets.makeEventQueue(limit: 4)
+          // A refusal, of whatever kind, leaves the resident without news, which is found as stuck.
           try? queue.add(
             .stream(server), for: [.readable, .writable, .endOfStream, .error], trigger: .edge, token: 1)
           _ = queue.point.turn.tryTake()

@@ -15,6 +15,7 @@ struct AddressTable {
 
   /// Whether what came in at `port` speaks in the name of an address that is another port's.
   mutating func isForged(_ frame: RawSpan, at port: Int) -> Bool {
+    // What is no frame, or no message, names nobody; whoever gets it drops and counts it.
     guard let view = try? EthernetView(frame) else { return false }
     let payload = view.payload
     switch view.type {
@@ -44,6 +45,7 @@ struct AddressTable {
 
   /// A frame of the gateway's. If it gives an address away, that is at the port of its station.
   mutating func hear(_ frame: RawSpan, port: (MACAddress) -> Int?) {
+    // What is no frame or no DHCP message gives no address away.
     guard let view = try? EthernetView(frame), view.type == .ipv4 else { return }
     let packet = view.payload
     let header = packet.byteCount >= 20 ? Int(packet.uint8(at: 0) & 15) * 4 : 20

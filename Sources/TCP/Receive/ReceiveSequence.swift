@@ -63,7 +63,7 @@ struct ReceiveSequence {
     ceiling = UInt32(min(Int(ceiling) + step, most))
   }
 
-  /// The window does not open further than that for now.
+  /// The window opens no further than that until ``raiseCeiling(by:)`` lets it.
   mutating func lowerCeiling(to bytes: Int) { ceiling = UInt32(clamping: min(Int(ceiling), bytes)) }
 
   /// RCV.WND in bytes.
