@@ -54,8 +54,8 @@ public import Exclusion
   /// Gives memory back that nothing in it is in use of, if there is much more than is: one step of that, of at most `step`
   /// chunks and views. Returns whether there is more to do. Home context only.
   public func shrink(step: Int = 256) -> Bool {
-    let chunksGoOn = unsafe chunks.pointee.shrink(keeping: 512, step: step)
-    let viewsGoOn = unsafe views.pointee.shrink(keeping: 512, step: step)
+    let chunksGoOn = unsafe chunks.pointee.shrink(step: step)
+    let viewsGoOn = unsafe views.pointee.shrink(step: step)
     return chunksGoOn || viewsGoOn
   }
 

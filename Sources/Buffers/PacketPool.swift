@@ -79,8 +79,8 @@ public import Exclusion
   /// Gives memory back that nothing in it is in use of, if there is much more than is: one step of that, of at most `step`
   /// packets and chunks. Returns whether there is more to do. Home context only.
   public func shrink(step: Int = 256) -> Bool {
-    let packetsGoOn = unsafe core.pointee.shrink(keeping: 1024, step: step)
-    let roomGoesOn = unsafe room.pointee.shrink(keeping: 512, step: step)
+    let packetsGoOn = unsafe core.pointee.shrink(step: step)
+    let roomGoesOn = unsafe room.pointee.shrink(step: step)
     return packetsGoOn || roomGoesOn
   }
 

@@ -31,6 +31,7 @@ import Exclusion
   private var aside = ItemList()  // (h)
   private let slots: SlotPool  // (c)
   private let reserve: Int  // (c) slots that should be set aside
+  private let kept: Int  // (c) free slots that shrinking leaves whatever is in use
   private let asideCount = Counter()  // (h) writes; the length of `aside`
   private let highWater = Counter()  // (h) writes
   private let failures = Counter()  // (h) writes
@@ -41,6 +42,7 @@ import Exclusion
     precondition(limit > 0 && reserve >= 0 && reserve < limit, "a pool's reserve is part of its limit")
     slots = SlotPool(slotBytes: slotBytes, slotsPerSlab: slotsPerSlab, limit: limit)
     self.reserve = reserve
+    kept = slotsPerSlab / 2
     // By who makes the pool: nobody else knows it yet.
     while aside.count < reserve, let item = slots.ref.allocate() { setAside(item) }
     slots.ref.owner = home
@@ -113,9 +115,9 @@ import Exclusion
     pool.giveBack(item)
   }
 
-  /// Looks at up to `step` free slots if there are many more than are in use, and than `kept`, and gives memory back of
-  /// slabs that are free as a whole. Returns whether there is more to look at. (h)
-  mutating func shrink(keeping kept: Int, step: Int) -> Bool {
+  /// Looks at up to `step` free slots if there are many more than are in use, and than half a slab, and gives memory back
+  /// of slabs that are free as a whole. Returns whether there is more to look at. (h)
+  mutating func shrink(step: Int) -> Bool {
     let stays = max(kept, inUse)
     guard slots.ref.isShrinking || slots.ref.freeSlots > 2 * stays else { return false }
     return slots.ref.shrink(keeping: stays, step: step) { _ in }

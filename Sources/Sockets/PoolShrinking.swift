@@ -1,5 +1,5 @@
 // Memory of connections that are no more goes back to the system: when a pool has had much more free than in use for
-// some seconds, a little at a time, and never so much that the next connections would have to ask for it again at once.
+// some seconds, a little at a time.
 
 import Exclusion
 import SoftInterrupts
@@ -8,7 +8,7 @@ import Timing
 /// The bounds.
 private enum Shrinking {
   /// Free slots that a pool keeps whatever is in use.
-  static var least: Int { 1024 }
+  static var least: Int { 64 }
   /// How long there must be too many.
   static var patience: Nanoseconds { .seconds(10) }
   /// Free slots that are looked at in one go, and the pause after it.
