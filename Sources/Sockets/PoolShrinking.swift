@@ -28,7 +28,13 @@ extension SocketContextRef {
   }
   private func watchPools(_ cx: inout SoftInterrupt) {
     let timer = unsafe pointer.pointee.poolTimer
-    if !timer.isArmed { cx.arm(timer, at: cx.now + Shrinking.patience) }
+    if !timer.isArmed, unsafe !pointer.pointee.isEnding { cx.arm(timer, at: cx.now + Shrinking.patience) }
+  }
+
+  /// Nothing is to be given back any more: the stack shuts down, and all of it goes.
+  func leavePools(_ cx: inout SoftInterrupt) {
+    unsafe pointer.pointee.isEnding = true
+    cx.cancel(unsafe pointer.pointee.poolTimer)
   }
 
   func poolTimerFired(_ cx: inout SoftInterrupt) {

@@ -301,6 +301,7 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
   public func abortAll() {
     for index in 0..<contexts.count {
       contexts.perform(on: index) { cx in
+        SocketContextRef(cx).leavePools(&cx)
         unsafe SocketContextRef(cx).shard(cx.index).state.pointee.forEach { item in
           unsafe _ = ConnectionRef(item.raw).gate.post(events: .abort)
         }
