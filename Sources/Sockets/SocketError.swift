@@ -8,7 +8,7 @@ public enum SocketError: Int32, Error, Sendable, CaseIterable {
   case addressInUse = 98  // EADDRINUSE
   /// No such local address, or no local port is free.
   case addressNotAvailable = 99  // EADDRNOTAVAIL
-  /// The address does not fit: no port, wrong family, multicast.
+  /// The address does not fit: no port, wrong family, multicast. Or another argument.
   case invalidAddress = 22  // EINVAL
   /// The connection was refused by the peer.
   case connectionRefused = 111  // ECONNREFUSED

@@ -1,3 +1,4 @@
+import Devices
 import Exclusion
 import Testing
 import Wire
@@ -5,8 +6,10 @@ import Wire
 @testable import Sockets
 
 extension DatagramSocket {
-  func send(_ bytes: [UInt8], to address: SocketAddress?) -> Result<Void, SocketError> {
-    unsafe bytes.withUnsafeBytes { unsafe trySend($0, to: address) }
+  func send(
+    _ bytes: [UInt8], to address: SocketAddress?, segmentSize: Int? = nil
+  ) -> Result<Void, SocketError> {
+    unsafe bytes.withUnsafeBytes { unsafe trySend($0, to: address, segmentSize: segmentSize) }
   }
   func receive(_ limit: Int = 2048) -> Result<(ReceivedDatagram, [UInt8]), SocketError> {
     var buffer = [UInt8](repeating: 0, count: limit)
@@ -70,6 +73,50 @@ extension DatagramSocket {
   }
 
   /// C6: truncation tells how large the datagram was.
+  /// One call, many datagrams, whatever the link does for it.
+  @Test(arguments: [true, false], [[], DeviceOffloads.gathering])
+  func aRowOfDatagramsArrivesAsThey(isIPv4: Bool, offloads: DeviceOffloads) throws {
+    let network = try Network(contexts: 1, offloads: offloads)
+    do {
+      let address = network.address(of: network.right, 7, isIPv4: isIPv4)
+      let server = try network.wait(network.right.sockets.bindDatagram(to: address))
+      let client = try network.wait(
+        network.left.sockets.bindDatagram(to: network.address(of: network.left, 0, isIPv4: isIPv4)))
+      let largest = 1500 - (isIPv4 ? 28 : 48)
+      // The neighbour is found out first.
+      try client.send([0], to: address).get()
+      #expect(network.scheduler.run { server.isReadable })
+      _ = try server.receive().get()
+      for (total, size) in [
+        (10_000, 1000), (9999, 1000), (1, 1), (700, 1000), (128, 1), (20 * largest, largest),
+      ] {
+        let sent = network.left.count { $0.datagramsSent.value }
+        let bytes = (0..<total).map { UInt8(truncatingIfNeeded: $0 &* 31 &+ $0 >> 8) }
+        try client.send(bytes, to: address, segmentSize: size).get()
+        var (got, count) = ([UInt8](), 0)
+        while got.count < total {
+          #expect(network.scheduler.run { server.isReadable })
+          let (info, piece) = try server.receive(65_536).get()
+          #expect(piece.count == min(size, total - got.count) && info.source == client.localAddress)
+          got += piece
+          count += 1
+        }
+        #expect(got == bytes && count == (total + size - 1) / size && !server.isReadable)
+        #expect(network.left.count { $0.datagramsSent.value } - sent == UInt64(count))
+      }
+      let refused: [(Int, Int, SocketError)] = [
+        (10, 0, .invalidAddress), (10, -1, .invalidAddress), (129, 1, .messageTooLarge),
+        (2 * largest, largest + 1, .messageTooLarge), (65_528, 1400, .messageTooLarge),
+      ]
+      for (total, size, error) in refused {
+        #expect(throws: error) {
+          try client.send([UInt8](repeating: 0, count: total), to: address, segmentSize: size).get()
+        }
+      }
+    }
+    network.expectNothingLeft()
+  }
+
   @Test func C6_aSmallBufferTruncatesAndSaysSo() throws {
     let network = try Network()
     do {

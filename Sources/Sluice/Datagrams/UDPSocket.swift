@@ -42,16 +42,21 @@ public final class UDPSocket: Sendable {
   ///     one packet leaves in fragments.
   ///   - destination: nil for the peer.
   ///   - source: the address of this host to send from; nil for the bound one, or the usual choice.
+  ///   - segmentSize: nil, or at least 1 (else `.invalidAddress`): `bytes` are as many datagrams as they have pieces of that
+  ///     size, the last of which may be shorter. At most 128, each of which the route carries in one packet, else
+  ///     `.messageTooLarge`. They pass the stack as one, and a device that cuts (UDP_SEGMENT, USO).
   public nonisolated(nonsending) func send(
-    _ bytes: [UInt8], to destination: SocketAddress? = nil, from source: IPAddress? = nil
+    _ bytes: [UInt8], to destination: SocketAddress? = nil, from source: IPAddress? = nil,
+    segmentSize: Int? = nil
   ) async throws(SocketError) {
-    var operation = SendDatagram(socket: socket, bytes: bytes, destination: destination, source: source)
+    var operation = SendDatagram(
+      socket: socket, bytes: bytes, destination: destination, source: source, segmentSize: segmentSize)
     try await suspend(&operation)
   }
 
   /// Whether each error that the network reports about a datagram is kept, with its destination, for
   /// ``takeErrors()``: IP_RECVERR. A socket without a peer then reports errors from ``receive()`` and
-  /// ``send(_:to:from:)`` as well. The newest 16 are kept. Off at first.
+  /// ``send(_:to:from:segmentSize:)`` as well. The newest 16 are kept. Off at first.
   public func setReceivesErrors(_ isOn: Bool) { socket.setReceivesErrors(isOn) }
   /// The errors that were kept, oldest first; each is told once.
   public func takeErrors() -> [DatagramError] {
@@ -73,9 +78,10 @@ public final class UDPSocket: Sendable {
     return try block(&operation)
   }
   fileprivate func sendBlocking(
-    _ bytes: [UInt8], to destination: SocketAddress?, from source: IPAddress?
+    _ bytes: [UInt8], to destination: SocketAddress?, from source: IPAddress?, segmentSize: Int?
   ) throws(SocketError) {
-    var operation = SendDatagram(socket: socket, bytes: bytes, destination: destination, source: source)
+    var operation = SendDatagram(
+      socket: socket, bytes: bytes, destination: destination, source: source, segmentSize: segmentSize)
     try block(&operation)
   }
 }
@@ -118,11 +124,12 @@ public struct BlockingUDPSocket: Sendable {
 
   /// Blocks until a datagram comes.
   public func receive() throws(SocketError) -> Datagram { try socket.receiveBlocking() }
-  /// Sends one datagram, blocking while too many are on their way.
+  /// Sends one datagram, or a row of them, blocking while too many are on their way.
   public func send(
-    _ bytes: [UInt8], to destination: SocketAddress? = nil, from source: IPAddress? = nil
+    _ bytes: [UInt8], to destination: SocketAddress? = nil, from source: IPAddress? = nil,
+    segmentSize: Int? = nil
   ) throws(SocketError) {
-    try socket.sendBlocking(bytes, to: destination, from: source)
+    try socket.sendBlocking(bytes, to: destination, from: source, segmentSize: segmentSize)
   }
   /// Frees the port. Cannot fail.
   public func close() { socket.close() }

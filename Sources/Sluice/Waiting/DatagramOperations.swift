@@ -25,17 +25,20 @@ struct ReceiveDatagram: Operation {
   }
 }
 
-/// Hands one datagram to a context.
+/// Hands one datagram, or a row of them, to a context.
 struct SendDatagram<Bytes: ReadableBytes>: Operation {
   let socket: DatagramSocket
   let bytes: Bytes
   let destination: SocketAddress?
   let source: IPAddress?
+  let segmentSize: Int?
 
   var point: WaitPoint { socket.writePoint }
   func isReady(need: UInt32) -> Bool { socket.isWritable }
   mutating func attempt() -> Attempt<Void> {
-    let outcome = unsafe bytes.withBytes(from: 0) { unsafe socket.trySend($0, to: destination, from: source) }
+    let outcome = unsafe bytes.withBytes(from: 0) {
+      unsafe socket.trySend($0, to: destination, from: source, segmentSize: segmentSize)
+    }
     switch outcome {
     case .success: return .finished(.success(()))
     case .failure(.wouldBlock): return .wouldBlock(need: 1, progressed: false)

@@ -132,11 +132,26 @@ public final class DatagramSocket: AnySocket {
   /// Sends one datagram to `destination` (nil: to the peer). `source` is the address of this host to send
   /// from, nil for the bound one or the usual choice. Throws nothing; a full queue is `.wouldBlock`. What the
   /// network reported about earlier datagrams, and nobody was told, is told instead, once.
+  ///
+  /// With a `segmentSize` it is as many datagrams as `bytes` has pieces of that size, the last of which may be shorter (as
+  /// by UDP_SEGMENT of Linux): one way through the stack, and to a device that cuts. 1...``segmentLimit`` pieces that the
+  /// route carries whole; else `.messageTooLarge`. A `segmentSize` below 1 is `.invalidAddress`.
   public func trySend(
-    _ bytes: UnsafeRawBufferPointer, to destination: SocketAddress?, from source: IPAddress? = nil
+    _ bytes: UnsafeRawBufferPointer, to destination: SocketAddress?, from source: IPAddress? = nil,
+    segmentSize: Int? = nil
   ) -> Result<Void, SocketError> {
-    unsafe submit(bytes, to: destination, from: source, port: localAddress.port, as: .datagram)
+    guard let segmentSize else {
+      return unsafe submit(bytes, to: destination, from: source, port: localAddress.port, as: .datagram)
+    }
+    guard segmentSize > 0 else { return .failure(.invalidAddress) }
+    guard bytes.count <= Self.segmentLimit * segmentSize else { return .failure(.messageTooLarge) }
+    // Nothing to be cut.
+    let size = segmentSize < bytes.count ? segmentSize : 0
+    return unsafe submit(
+      bytes, to: destination, from: source, port: localAddress.port, as: .datagram, segmentSize: size)
   }
+  /// Datagrams that one ``trySend(_:to:from:segmentSize:)`` makes at most; Linux's UDP_MAX_SEGMENTS.
+  public static var segmentLimit: Int { 128 }
 
   /// What is given to a context to be sent, in a packet's ``ItemRef/code``.
   enum Outgoing: UInt16 {
@@ -153,7 +168,7 @@ public final class DatagramSocket: AnySocket {
 
   func submit(
     _ bytes: UnsafeRawBufferPointer, to destination: SocketAddress?, from source: IPAddress?, port: UInt16,
-    as outgoing: Outgoing, isEcho: Bool = false
+    as outgoing: Outgoing, isEcho: Bool = false, segmentSize: Int = 0
   ) -> Result<Void, SocketError> {
     if closing.load() != 0 { return .failure(.closed) }
     if let error = unsafe datagram.state.pointee.error.takeForSender() { return .failure(error) }
@@ -164,10 +179,13 @@ public final class DatagramSocket: AnySocket {
     guard bytes.count <= Self.largest(isIPv4: target.address.isIPv4) else {
       return .failure(.messageTooLarge)
     }
-    let hasRoute = layer.contexts.grace.withPin {
-      layer.internet.route(to: target.address, zone: target.zone) != nil
+    let largest = layer.contexts.grace.withPin {
+      layer.internet.route(to: target.address, zone: target.zone).map {
+        Self.largestSegment(by: $0, isIPv4: target.address.isIPv4)
+      }
     }
-    guard hasRoute else { return .failure(.networkUnreachable) }
+    guard let largest else { return .failure(.networkUnreachable) }
+    guard segmentSize <= largest else { return .failure(.messageTooLarge) }
     let state = unsafe datagram.state
     var credit = unsafe state.pointee.sendCredit.load()
     repeat {
@@ -194,6 +212,7 @@ public final class DatagramSocket: AnySocket {
       source ?? (bound.isUnspecified ? (target.address.isIPv4 ? .anyIPv4 : .anyIPv6) : bound)
     packet.metadata.destination = target.address
     packet.metadata.sequence = UInt32(port) << 16 | UInt32(target.port)
+    packet.metadata.offload.segmentSize = UInt16(segmentSize)
     packet.metadata.owner = unsafe UInt(bitPattern: datagram.raw)
     datagram.retain()
     let item = packet.intoItem()
@@ -201,6 +220,11 @@ public final class DatagramSocket: AnySocket {
     item.code = outgoing.rawValue | (isEcho ? Outgoing.echo : 0)
     unsafe layer.contexts.port(state.pointee.home).post(item)
     return .success(())
+  }
+
+  /// The most that a datagram carries in one packet of a route.
+  private static func largestSegment(by route: RouteDecision, isIPv4: Bool) -> Int {
+    route.mtu - (isIPv4 ? IPv4Header.fixedByteCount : IPv6Header.byteCount) - UDPHeader.byteCount
   }
 
   /// A packet with a datagram's bytes: beside its slot where they do not fit there.
@@ -246,20 +270,28 @@ public final class DatagramSocket: AnySocket {
       $0.route(
         to: destination, sourceHint: hint.isUnspecified ? nil : hint)
     }
+    var trouble: SocketError?
     if let route {
       let source = hint.isUnspecified ? route.source : hint
       let ends = Ends(source: source, destination: destination, ports: ports)
-      if outgoing == .datagram || outgoing == .echoReply {
-        send(packet, ends, isEcho: isEcho, by: route, sockets, &cx)
-      } else {
+      if outgoing != .datagram, outgoing != .echoReply {
         refuse(packet, outgoing, ends, isEcho: isEcho, sockets, &cx)
+      } else if Int(packet.metadata.offload.segmentSize)
+        > largestSegment(by: route, isIPv4: destination.isIPv4)
+      {
+        // The route carries less than when it was asked.
+        sockets.counters.datagramsUnroutable.increment()
+        trouble = .messageTooLarge
+      } else {
+        send(packet, ends, isEcho: isEcho, by: route, sockets, &cx)
       }
     } else {
       sockets.counters.datagramsUnroutable.increment()
+      trouble = .networkUnreachable
     }
     guard let raw = unsafe UnsafeMutableRawPointer(bitPattern: owner) else { return }
     let datagram = unsafe DatagramRef(raw)
-    if route == nil { datagram.report(.networkUnreachable, &cx) }
+    if let trouble { datagram.report(trouble, &cx) }
     datagram.freeSpace { cx.wake($0) }
     datagram.release()
   }
@@ -283,8 +315,11 @@ public final class DatagramSocket: AnySocket {
         &packet, isRequest: false, identifier: ends.ours, sequence: ends.theirs, from: ends.source,
         to: ends.destination)
     } else {
-      sockets.counters.datagramsSent.increment()
+      let size = Int(packet.metadata.offload.segmentSize)
+      let count = size == 0 ? 1 : (packet.totalCount + size - 1) / size
+      sockets.counters.datagramsSent.increment(by: UInt64(count))
       finish(&packet, from: ends.ours, to: ends.theirs, ends.source, ends.destination)
+      if count > 1 { packet.metadata.offload.segmentCount = UInt16(count) }
     }
     let number: IPProtocol = !isEcho ? .udp : ends.destination.isIPv4 ? .icmpv4 : .icmpv6
     var datagram: Packet? = packet
@@ -322,14 +357,28 @@ public final class DatagramSocket: AnySocket {
     }
   }
 
-  /// The UDP header in front of what the packet has, with the checksum of all of it.
+  /// The UDP header in front of what the packet has, with the checksum of all of it; of what is yet to be cut, with the
+  /// pseudo header's.
   private static func finish(
     _ packet: inout Packet, from port: UInt16, to other: UInt16, _ source: IPAddress, _ destination: IPAddress
   ) {
     let header = UDPHeader(sourcePort: port, destinationPort: other, payloadByteCount: packet.totalCount)
     packet.prepend(UDPHeader.byteCount)
+    let byteCount = packet.totalCount
+    let isCut = packet.metadata.offload.segmentSize > 0
+    if isCut {
+      packet.metadata.offload.segmentation = .udp
+      packet.metadata.offload.headerLength = UInt16(UDPHeader.byteCount)
+      packet.metadata.offload.needsChecksum = true
+      packet.metadata.offload.checksumOffset = UInt16(UDPHeader.checksumOffset)
+    }
     var bytes = packet.mutableBytes
     header.emit(into: &bytes)
+    if isCut {
+      return InternetChecksum.sealPartially(
+        &bytes, at: UDPHeader.checksumOffset, source: source, destination: destination, protocol: .udp,
+        byteCount: byteCount)
+    }
     let sum = packet.checksum(source: source, destination: destination, protocol: .udp)
     var sealed = packet.mutableBytes
     // Zero says that there is none (RFC 768).

@@ -109,14 +109,14 @@ extension SocketLayer {
 
 extension DatagramSocket {
   /// Sends a datagram to a neighbour in the name of `source`, of a socket that hears what is for others. Fails as
-  /// ``trySend(_:to:from:)``.
+  /// ``trySend(_:to:from:segmentSize:)``.
   public func trySend(
     _ bytes: UnsafeRawBufferPointer, to destination: SocketAddress, as source: SocketAddress
   ) -> Result<Void, SocketError> {
     unsafe submit(bytes, to: destination, from: source.address, port: source.port, as: .datagram)
   }
 
-  /// Tells `sender` by ICMP what became of its datagram to `destination`. Fails as ``trySend(_:to:from:)``.
+  /// Tells `sender` by ICMP what became of its datagram to `destination`. Fails as ``trySend(_:to:from:segmentSize:)``.
   ///
   /// - Parameter reporter: whose word it is, a router's on the way or the destination's; nil: the stack's own.
   public func tryRefuse(

@@ -44,7 +44,7 @@ public final class TransparentEchoes: Sendable {
   }
 
   /// Answers `asker` with `bytes` of data, in the name of `destination`. Fails as
-  /// ``DatagramSocket/trySend(_:to:from:)``.
+  /// ``DatagramSocket/trySend(_:to:from:segmentSize:)``.
   public func tryReply(
     _ bytes: UnsafeRawBufferPointer, identifier: UInt16, sequence: UInt16, to asker: IPAddress,
     from destination: IPAddress
@@ -55,7 +55,7 @@ public final class TransparentEchoes: Sendable {
   }
 
   /// Tells `asker` by ICMP what became of its request to `destination`. `reporter`: whose word it is; nil: the stack's
-  /// own. Fails as ``DatagramSocket/trySend(_:to:from:)``.
+  /// own. Fails as ``DatagramSocket/trySend(_:to:from:segmentSize:)``.
   public func tryRefuse(
     _ refusal: DatagramRefusal, identifier: UInt16, sequence: UInt16, from asker: IPAddress,
     to destination: IPAddress, reporter: IPAddress? = nil
