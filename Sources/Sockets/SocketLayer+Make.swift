@@ -200,7 +200,14 @@ extension SocketLayer {
     let answer = Answer<Result<StreamSocket, SocketError>>(wakeAccount)
     let isPortChosen = local.map { $0.port != 0 } ?? false
     // Whether a port may be had by its number only the control context knows.
-    contexts.perform(on: isPortChosen ? 0 : nextContext()) { [self] cx in
+    let context = isPortChosen ? 0 : nextContext()
+    if configuration.entry == .drive, !isPortChosen,
+      contexts.asBorrower(
+        of: context, { cx in answer.complete(beginConnection(remote, local, limits, &cx), &cx) })
+    {
+      return answer
+    }
+    contexts.perform(on: context) { [self] cx in
       if isPortChosen, let local, !mayConnect(from: local) {
         return answer.complete(.failure(.addressInUse), &cx)
       }
@@ -236,6 +243,8 @@ extension SocketLayer {
     unsafe connection.owned.pointee.isPortFixed = flow.isPortFixed
     connection.recallPath(&cx)
     connection.recallDestination(&cx)
+    // The answer to its SYN is likely what comes next.
+    if let hash = flow.hash { unsafe sockets.pointer.pointee.run.foresee(flow.key, hash) }
     connection.retain()  // the handle's
     let socket = StreamSocket(connection, layer: self)
     sockets.insert(connection, &cx)
@@ -282,10 +291,8 @@ extension SocketLayer {
     _ key: FlowKey, _ wanted: TCPConfiguration, _ shape: StreamShape, _ limits: BufferLimits, mtu: Int?,
     now: Instant
   ) -> (iss: SequenceNumber, timestampOffset: UInt32, configuration: TCPConfiguration) {
-    (
-      initialSequence(key, now: now), timestampOffset(key),
-      configuration(for: key, wanted, shape, limits: limits, mtu: mtu)
-    )
+    let (iss, offset) = numbers(key, now: now)
+    return (iss, offset, configuration(for: key, wanted, shape, limits: limits, mtu: mtu))
   }
 
   /// A port whose 4-tuple nobody has now; whether it is still free is decided by the shard (PCB-UNIQ).

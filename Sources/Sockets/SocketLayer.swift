@@ -276,11 +276,9 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
     return Int(truncatingIfNeeded: turn.value) % contexts.count
   }
 
-  func initialSequence(_ key: FlowKey, now: Instant) -> SequenceNumber {
-    sequences.iss(local: key.local, remote: key.remote, now: now)
-  }
-  func timestampOffset(_ key: FlowKey) -> UInt32 {
-    sequences.timestampOffset(local: key.local, remote: key.remote)
+  /// What a connection of `key` that begins now begins with.
+  func numbers(_ key: FlowKey, now: Instant) -> (iss: SequenceNumber, timestampOffset: UInt32) {
+    sequences.numbers(local: key.local, remote: key.remote, now: now)
   }
 
   /// The time on the stack's clock. Any thread.

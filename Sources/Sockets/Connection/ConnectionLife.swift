@@ -146,7 +146,7 @@ extension ConnectionRef {
     unsafe shared.pointee.hash = key.hash(sockets.hashKey)
     settleAuthentication()
     let configuration = unsafe owned.pointee.engine.configuration
-    let (iss, offset) = sockets.withLayer { ($0.initialSequence(key, now: now), $0.timestampOffset(key)) }
+    let (iss, offset) = sockets.withLayer { $0.numbers(key, now: now) }
     let fastOpen = unsafe owned.pointee.authentication.hasKeys ? nil : request.pointee?.fastOpen
     unsafe owned.pointee.engine = TCPConnection.active(
       iss: iss, timestampOffset: offset, configuration: configuration, fastOpen: fastOpen, now: now)

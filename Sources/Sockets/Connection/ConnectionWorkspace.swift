@@ -33,7 +33,7 @@ enum ConnectionWorkspace {
 
 /// What only the owner of the gate may touch.
 struct ConnectionOwned: ~Copyable {
-  init(engine: consuming TCPConnection, receiveLimit: Int) {
+  @inline(__always) init(engine: consuming TCPConnection, receiveLimit: Int) {
     self.engine = engine
     toldReceiveLimit = UInt32(receiveLimit)
     self.engine.setReceiveBuffer(toldReceiveLimit)

@@ -68,7 +68,10 @@ final class DestinationMemory: @unchecked Sendable {  // all words are atomic
   /// What is known of the path to `address`; nil: nothing is, or it is too old. Any context.
   func find(_ address: IPAddress, now: Instant) -> TCPPathMemory? {
     guard isUsed.load() != 0 else { return nil }
-    let (index, tag) = place(address)
+    return find(at: place(address), now: now)
+  }
+  private func find(at place: (index: Int, tag: UInt64), now: Instant) -> TCPPathMemory? {
+    let (index, tag) = place
     func value(_ offset: Int) -> UInt32? {
       let word = unsafe table[index + offset].load()
       return word & 0xFFFF_FFFF_0000_0000 == tag ? UInt32(truncatingIfNeeded: word) : nil
@@ -86,8 +89,9 @@ final class DestinationMemory: @unchecked Sendable {  // all words are atomic
 
   /// A connection to `address` has learned this. Any context.
   func note(_ address: IPAddress, _ news: TCPPathMemory, now: Instant) {
-    let memory = find(address, now: now)?.updated(by: news) ?? news
-    let (index, tag) = place(address)
+    let place = place(address)
+    let memory = find(at: place, now: now)?.updated(by: news) ?? news
+    let (index, tag) = place
     func microseconds(_ span: Nanoseconds) -> UInt64 { UInt64(UInt32(clamping: span.count / 1000)) }
     let facts =
       UInt64(Self.stamp(now)) << 24 | UInt64(UInt8(clamping: memory.reordering)) << 16

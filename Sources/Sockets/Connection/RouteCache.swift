@@ -16,8 +16,10 @@ struct RouteCache: ~Copyable {
   mutating func route(
     to destination: IPAddress, from source: IPAddress?, _ internet: InternetLayer
   ) -> RouteDecision? {
-    // Hosts of one network differ in their last bits.
-    let place = Int(truncatingIfNeeded: destination.low ^ destination.low &>> 16) & (Self.count - 1)
+    // Hosts of one network differ in their last bits. Who connects asks for a source, and then for the way from it:
+    // neither takes the other's place.
+    let mixed = destination.low ^ destination.low &>> 16
+    let place = Int(truncatingIfNeeded: mixed &<< 1 | (source == nil ? 1 : 0)) & (Self.count - 1)
     if let entry = entries[place], entry.destination == destination, entry.source == source,
       internet.isCurrent(entry.route)
     {

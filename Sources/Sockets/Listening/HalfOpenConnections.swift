@@ -28,7 +28,7 @@ extension SocketContextRef {
   }
   /// Where sequence numbers and timestamps of a flow begin.
   func numbers(_ key: FlowKey, now: Instant) -> (iss: SequenceNumber, timestampOffset: UInt32) {
-    withLayer { ($0.initialSequence(key, now: now), $0.timestampOffset(key)) }
+    withLayer { $0.numbers(key, now: now) }
   }
   var sendsCookies: Bool {
     withLayer { layer in

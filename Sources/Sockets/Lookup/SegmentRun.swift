@@ -21,8 +21,15 @@ struct SegmentRun: ~Copyable {
     !items.isEmpty && items.count < Self.limit && key == self.key
   }
 
-  /// The hash of `key`, if it is that of the run, or of the last one: what comes is mostly more of the same.
+  /// The hash of `key`, if it is that of the run, or of the last segment: what comes is mostly more of the same.
   @inline(__always) func knownHash(_ key: FlowKey) -> UInt64? { key == self.key ? hash : nil }
+
+  /// There is no run now, and what comes next is likely of this flow: its hash need not be made again.
+  @inline(__always) mutating func foresee(_ key: FlowKey, _ hash: UInt64) {
+    guard items.isEmpty else { return }
+    self.key = key
+    self.hash = hash
+  }
 
   /// The first one is about to be added.
   mutating func begin(_ connection: ConnectionRef, _ key: FlowKey, _ hash: UInt64) {

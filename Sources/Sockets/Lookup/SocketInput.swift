@@ -51,6 +51,8 @@ enum SocketInput {
     let sockets = SocketContextRef(cx)
     guard let connection = sockets.shard(sockets.home(hash: hash)).find(hash: hash, key) else {
       guard isWhole(packet, sockets) else { return }
+      // The rest of a handshake, and what it opens, comes next.
+      unsafe sockets.pointer.pointee.run.foresee(key, hash)
       var packet = packet
       packet.metadata.flowHash = UInt32(truncatingIfNeeded: hash >> 32)
       packet.metadata.flags.insert(.checksumVerified)

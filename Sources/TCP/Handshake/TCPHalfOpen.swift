@@ -161,6 +161,7 @@ import Wire
       }
       return TCPResetRule.reply(to: segment, payloadCount: payloadCount).map { .refuse($0) } ?? .ignore
     }
+    if completesPlainly(segment) { return .complete }
     var connection = connection(configuration, now: now)
     switch connection.judge(segment, payloadCount: payloadCount, now: now) {
     case .accept:
@@ -178,6 +179,18 @@ import Wire
     case .reset, .abandon, .destroy:
       return .remove
     }
+  }
+
+  /// The acknowledgment that nearly every handshake ends with, of which there is nothing to judge: it begins where the
+  /// peer's SYN ended, which is in any window, acknowledges ours, and is no older than that. The text that may come with it
+  /// is looked at by the connection.
+  private func completesPlainly(_ segment: TCPSegment) -> Bool {
+    guard segment.flags.subtracting(.psh) == .ack, segment.sequence == initialReceive + 1,
+      segment.acknowledgment == initialSend + 1
+    else { return false }
+    guard negotiation.timestamps else { return true }
+    guard let stamps = segment.options.timestamps else { return false }
+    return Int32(bitPattern: stamps.value &- recentTimestamp) >= 0
   }
 
   /// The whole connection, in SYN-RECEIVED with its SYN-ACK out: for the segment that completes it, which it

@@ -12,20 +12,32 @@ import Wire
 
   /// The initial sequence number of a connection that begins now. Pure; any context may call it.
   public func iss(local: SocketAddress, remote: SocketAddress, now: Instant) -> SequenceNumber {
-    // M: a clock of 4 microseconds, as RFC 9293 section 3.4.1 has it.
-    let clock = UInt32(truncatingIfNeeded: now.nanoseconds / 4000)
-    return SequenceNumber(clock &+ UInt32(truncatingIfNeeded: hash(local, remote, purpose: 0)))
+    Self.sequence(hash(local, remote), now)
   }
 
   /// Where the timestamp clock of this pair begins: the same for each connection between the two, so that
   /// timestamps grow from one to the next (RFC 7323 section 5.4 and 7.1, RFC 6191).
   public func timestampOffset(local: SocketAddress, remote: SocketAddress) -> UInt32 {
-    UInt32(truncatingIfNeeded: hash(local, remote, purpose: 1))
+    Self.offset(hash(local, remote))
   }
 
-  private func hash(_ local: SocketAddress, _ remote: SocketAddress, purpose: UInt64) -> UInt64 {
+  /// Both of them, for one hash: its halves tell nothing of each other.
+  public func numbers(
+    local: SocketAddress, remote: SocketAddress, now: Instant
+  ) -> (iss: SequenceNumber, timestampOffset: UInt32) {
+    let hash = hash(local, remote)
+    return (Self.sequence(hash, now), Self.offset(hash))
+  }
+
+  private func hash(_ local: SocketAddress, _ remote: SocketAddress) -> UInt64 {
     keyedHash(
       key, local.address.high, local.address.low, remote.address.high, remote.address.low,
-      purpose << 32 | UInt64(local.port) << 16 | UInt64(remote.port))
+      UInt64(local.port) << 16 | UInt64(remote.port))
   }
+  private static func sequence(_ hash: UInt64, _ now: Instant) -> SequenceNumber {
+    // M: a clock of 4 microseconds, as RFC 9293 section 3.4.1 has it.
+    let clock = UInt32(truncatingIfNeeded: now.nanoseconds / 4000)
+    return SequenceNumber(clock &+ UInt32(truncatingIfNeeded: hash))
+  }
+  private static func offset(_ hash: UInt64) -> UInt32 { UInt32(truncatingIfNeeded: hash &>> 32) }
 }

@@ -102,6 +102,15 @@
   /// Parses the header at the start of `segment`; `byteCount` is where the payload begins. It can differ from
   /// the header's own `byteCount`: unknown options are skipped. The checksum is not looked at.
   public static func parse(_ segment: RawSpan) throws(WireError) -> (header: TCPHeader, byteCount: Int) {
+    if let glance = TCPGlance(segment) {
+      // What nearly every segment has, whose options need not be looked for.
+      var header = TCPHeader(
+        sourcePort: segment.uint16(at: 0), destinationPort: segment.uint16(at: 2),
+        sequence: glance.sequence, acknowledgment: glance.acknowledgment, flags: glance.flags,
+        window: glance.window, urgentPointer: segment.uint16(at: 18))
+      if glance.hasTimestamps { header.options.timestamps = glance.timestamps }
+      return (header, glance.headerByteCount)
+    }
     let view = try TCPView(segment)
     var header = TCPHeader(
       sourcePort: view.sourcePort, destinationPort: view.destinationPort, sequence: view.sequence,
