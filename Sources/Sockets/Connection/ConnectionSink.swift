@@ -91,14 +91,16 @@ struct ConnectionSink: TCPSink, ~Copyable {
     guard count < Self.worthAttaching, unsafe connection.owned.pointee.isPlain else {
       return sendUnusual(header, payloadOffset, count)
     }
-    guard var packet = pool.allocate() else {
+    guard var packet = count == 0 ? pool.allocateReserve() : pool.allocate() else {
       sockets.counters.segmentsWithoutBuffer.increment()
       return
     }
-    copy(from: payloadOffset, count: count, to: &packet)
-    packet.credit = connection.credit
-    charge += Packet.occupied
-    used += Packet.occupied
+    if count > 0 {
+      copy(from: payloadOffset, count: count, to: &packet)
+      packet.credit = connection.credit
+      charge += Packet.occupied
+      used += Packet.occupied
+    }
     let key = unsafe connection.shared.pointee.key
     SegmentBuilder.finish(header, key, leavesChecksum: offloads.contains(.checksum), into: &packet)
     sockets.counters.segmentsSent.increment()
@@ -301,23 +303,25 @@ enum SegmentBuilder {
   @inline(__always) static func finish(
     _ header: TCPGlance, _ key: FlowKey, leavesChecksum: Bool, into packet: inout Packet
   ) {
-    packet.prepend(header.headerByteCount)
-    let byteCount = packet.totalCount
+    var sum = InternetChecksum()
+    sum.addPseudoHeader(
+      source: key.localAddress, destination: key.remoteAddress, protocol: .tcp,
+      byteCount: header.headerByteCount &+ packet.totalCount)
+    let checksum: UInt16
     if leavesChecksum {
       packet.metadata.offload.needsChecksum = true
       packet.metadata.offload.checksumOffset = UInt16(TCPHeader.checksumOffset)
-    }
-    var bytes = packet.mutableBytes
-    header.emit(into: &bytes, sourcePort: key.localPort, destinationPort: key.remotePort)
-    if leavesChecksum {
-      InternetChecksum.sealPartially(
-        &bytes, at: TCPHeader.checksumOffset, source: key.localAddress, destination: key.remoteAddress,
-        protocol: .tcp, byteCount: byteCount)
+      checksum = sum.foldedSum
     } else {
-      InternetChecksum.seal(
-        &bytes, at: TCPHeader.checksumOffset, source: key.localAddress, destination: key.remoteAddress,
-        protocol: .tcp)
+      // Out of what the header is made of: it is not read again.
+      sum.add(words: header.sum(sourcePort: key.localPort, destinationPort: key.remotePort))
+      if packet.count > 0 { sum.add(packet.bytes) }
+      checksum = sum.finish()
     }
+    packet.prepend(header.headerByteCount)
+    var bytes = packet.mutableBytes
+    header.emit(
+      into: &bytes, sourcePort: key.localPort, destinationPort: key.remotePort, checksum: checksum)
   }
 
   /// The same without any authentication: a `SegmentProtection` is a quarter of a kilobyte, which most have no use for.

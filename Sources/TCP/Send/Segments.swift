@@ -10,6 +10,9 @@ extension TCPConnection {
     segmentSize: Int = 0, isRetransmission: Bool = false, isCapable: Bool = false, now: Instant,
     sink: inout some TCPSink & ~Copyable
   ) {
+    if payloadCount == 0, !isRetransmission, isPlain(flags) {
+      return transmitPlain(at: sequence, flags, now: now, sink: &sink)
+    }
     // What one segment has.
     let text = segmentSize > 0 ? segmentSize : payloadCount
     var flags = flags
@@ -50,6 +53,27 @@ extension TCPConnection {
     segment.urgentPointer = urgent
     segment.segmentSize = segmentSize
     sink.send(segment)
+  }
+
+  /// Whether of a segment without text there is nothing to say but an acknowledgment, and perhaps the end of our text.
+  private func isPlain(_ flags: TCPFlags) -> Bool {
+    flags.subtracting(.fin) == .ack && ecn.feedback == .none && urgentEnd == nil && selective.isEmpty
+      && !configuration.countsMemory
+      && !(isUserTimeoutUntold && configuration.userTimeoutOption.isEnabled)
+  }
+  private mutating func transmitPlain(
+    at sequence: SequenceNumber, _ flags: TCPFlags, now: Instant, sink: inout some TCPSink & ~Copyable
+  ) {
+    let window = receive.offer(segment: Int(configuration.maximumSegment), configuration.personality)
+    receive.lastAcknowledgment = receive.next
+    policy.sent(withText: false, now: now, configuration)
+    deadlines.acknowledgment.disarm()
+    counters.segmentsSent &+= 1
+    sink.sendPlain(
+      TCPGlance(
+        sequence: sequence, acknowledgment: receive.next, flags: flags, window: window,
+        timestamps: timestamps.isEnabled ? timestamps.option(now: now, acknowledges: true) : nil),
+      payloadOffset: 0, payloadCount: 0)
   }
 
   /// The window field of a segment that is about to leave.

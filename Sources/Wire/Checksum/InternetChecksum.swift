@@ -29,6 +29,13 @@
     sum &+= UInt64(word)
   }
 
+  /// Adds the sum of words in host byte order, in any grouping of two or four octets; only at an even place.
+  @inlinable
+  public mutating func add(words: UInt64) {
+    assert(!isOdd, "words are added at an odd place")
+    sum &+= words
+  }
+
   /// Adds the pseudo header of RFC 9293 section 3.1 or RFC 8200 section 8.1, by the family of `destination`.
   ///
   /// `byteCount` is the length of the transport header and its payload. The layouts of the two families
@@ -44,10 +51,11 @@
 
   @inlinable @inline(__always)
   mutating func add(_ address: IPAddress) {
-    sum &+= (address.high &>> 32) &+ (address.high & 0xFFFF_FFFF)
+    sum &+= address.low & 0xFFFF_FFFF
     // The 0xFFFF of a mapped address is not on the wire. (It would be zero in ones' complement, but not where
     // all else is zero.)
-    sum &+= (address.isIPv4 ? 0 : address.low &>> 32) &+ (address.low & 0xFFFF_FFFF)
+    if address.isIPv4 { return }
+    sum &+= (address.high &>> 32) &+ (address.high & 0xFFFF_FFFF) &+ (address.low &>> 32)
   }
 
   /// The ones'-complement sum itself: what a device that completes the checksum expects in the field.
@@ -64,6 +72,10 @@
     let last = UInt64(bytes.uint32(at: 12)) &+ UInt64(bytes.uint32(at: 16))
     return ~folded(first &+ UInt64(bytes.uint32(at: 8)) &+ last)
   }
+
+  /// The checksum of 16-bit words in host byte order that were added up, at 64 bits, in any grouping of two or four octets.
+  @inlinable @inline(__always)
+  public static func ofWords(_ sum: UInt64) -> UInt16 { ~folded(sum) }
 
   /// The checksum of `bytes` alone.
   public static func of(_ bytes: RawSpan) -> UInt16 { ~onesComplementSum(bytes) }

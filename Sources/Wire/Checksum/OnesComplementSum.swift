@@ -18,11 +18,43 @@ package func onesComplementSum(_ bytes: RawSpan, widely: Bool) -> UInt16 {
   let count = bytes.byteCount
   // An empty span need not have an address; of every other one each load below stays within `count`.
   guard count > 0, let start = unsafe bytes.withUnsafeBytes({ $0.baseAddress }) else { return 0 }
+  if count < shortLimit { return UInt16(bigEndian: folded(unsafe sumOfShort(start, count))) }
   let sum =
     widely && count >= wideThreshold
     ? unsafe sluice_checksum_wide(start, count) : unsafe sumOfWords(start, count)
   // The loads were in the machine's order; swapping the folded sum instead is RFC 1071 section 2 (B).
   return UInt16(bigEndian: folded(sum))
+}
+
+/// Below this many bytes, as requests and acknowledgments have them, no lane pays for itself.
+private var shortLimit: Int { 64 }
+
+/// Sums in the machine's byte order, a word after the other; the carries out of each are added back in.
+@inline(__always)
+private func sumOfShort(_ start: UnsafeRawPointer, _ count: Int) -> UInt64 {
+  var sum: UInt64 = 0
+  var at = 0
+  while at &+ 8 <= count {
+    let word = unsafe start.loadUnaligned(fromByteOffset: at, as: UInt64.self)
+    sum &+= word
+    sum &+= sum < word ? 1 : 0
+    at &+= 8
+  }
+  var rest: UInt64 = 0
+  if count & 4 != 0 {
+    rest = UInt64(unsafe start.loadUnaligned(fromByteOffset: at, as: UInt32.self))
+    at &+= 4
+  }
+  if count & 2 != 0 {
+    rest &+= UInt64(unsafe start.loadUnaligned(fromByteOffset: at, as: UInt16.self))
+    at &+= 2
+  }
+  if count & 1 != 0 {
+    // The missing byte is zero and follows in memory, whatever the machine's order.
+    rest &+= UInt64(UInt16(bigEndian: UInt16(unsafe start.load(fromByteOffset: at, as: UInt8.self)) &<< 8))
+  }
+  // Both halves, so that the rest has room.
+  return (sum & 0xFFFF_FFFF) &+ (sum &>> 32) &+ rest
 }
 
 /// Sums in the machine's byte order. Each half of a 64-bit word is added to a 64-bit lane, so that lanes

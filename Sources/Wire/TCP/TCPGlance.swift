@@ -48,15 +48,31 @@
     headerByteCount = timestamps == nil ? 20 : 32
   }
 
-  /// Writes the header to the start of `span`, ``headerByteCount`` bytes, with a zero checksum.
+  /// Offset, flags and window.
+  @inlinable @inline(__always) var fourth: UInt32 {
+    (UInt32(headerByteCount / 4) &<< 12 | UInt32(flags.rawValue)) &<< 16 | UInt32(window)
+  }
+
+  /// What the header adds to a checksum over it, to be folded: its words in host byte order, with a zero checksum.
   @inlinable @inline(__always)
-  public func emit(into span: inout MutableRawSpan, sourcePort: UInt16, destinationPort: UInt16) {
+  public func sum(sourcePort: UInt16, destinationPort: UInt16) -> UInt64 {
+    let fixed =
+      UInt64(sourcePort) &+ UInt64(destinationPort) &+ UInt64(sequence.rawValue)
+      &+ UInt64(acknowledgment.rawValue) &+ UInt64(fourth)
+    guard hasTimestamps else { return fixed }
+    return fixed &+ 0x0101_080A &+ UInt64(timestamps.value) &+ UInt64(timestamps.echo)
+  }
+
+  /// Writes the header to the start of `span`, ``headerByteCount`` bytes. `checksum`: what its field holds.
+  @inlinable @inline(__always)
+  public func emit(
+    into span: inout MutableRawSpan, sourcePort: UInt16, destinationPort: UInt16, checksum: UInt16 = 0
+  ) {
     span.set(UInt32(sourcePort) &<< 16 | UInt32(destinationPort), at: 0)
     span.set(sequence.rawValue, at: 4)
     span.set(acknowledgment.rawValue, at: 8)
-    span.set(UInt16(headerByteCount / 4) &<< 12 | flags.rawValue, at: 12)
-    span.set(window, at: 14)
-    span.set(0 as UInt32, at: 16)
+    span.set(fourth, at: 12)
+    span.set(UInt32(checksum) &<< 16, at: 16)
     guard hasTimestamps else { return }
     span.set(0x0101_080A as UInt32, at: 20)
     span.set(timestamps.value, at: 24)
