@@ -61,9 +61,29 @@ public final class ApplicationBuffers: Sendable {
   public func makeChain<Before: BeforeMemory>(
     copying source: UnsafeRawBufferPointer, isGuaranteed: Bool = false, _ held: inout Held<Before>
   ) throws(MemoryShortage) -> ByteChain {
+    if let start = source.baseAddress, 1...ByteChain.chunkCapacity ~= source.count {
+      let chain = try makeShortChain(source.count, isGuaranteed: isGuaranteed, &held)
+      unsafe chain.firstPlace.copyMemory(from: start, byteCount: source.count)
+      return chain
+    }
     var chain = try makeUnfilledChain(count: source.count, isGuaranteed: isGuaranteed, &held)
     unsafe chain.fill(from: UnsafeRawBufferPointer(rebasing: source[..<chain.count]))
     return chain
+  }
+  /// What one chunk holds, as most writes do.
+  @inline(__always) private func makeShortChain<Before: BeforeMemory>(
+    _ count: Int, isGuaranteed: Bool, _ held: inout Held<Before>
+  ) throws(MemoryShortage) -> ByteChain {
+    try chunkPool.withLock(&held) { pool, _ throws(MemoryShortage) in
+      guard chunkShare.take(ByteChain.chunkOccupied, .send, isGuaranteed: isGuaranteed) else {
+        throw .account
+      }
+      guard let chain = pool.ref.makeShortChain(count: count) else {
+        chunkShare.give(ByteChain.chunkOccupied, .send)
+        throw .pool
+      }
+      return chain
+    }
   }
   /// A chain of `count` bytes that are yet to be written (``ByteChain/forEachPlace(_:)``), or of as many of the first as
   /// there is memory for: ``ByteChain/occupied`` bytes of the account.

@@ -27,6 +27,8 @@ public import Exclusion
     (head, tail, nodes, count) = (node.address, node.address, 1, node.count)
   }
 
+  /// Where the bytes of the first chunk lie, of a chain that has one.
+  var firstPlace: UnsafeMutableRawPointer { unsafe ChainNode(address: head).data }
   /// Whether there are no bytes.
   public var isEmpty: Bool { count == 0 }
   /// Bytes of memory that the chain keeps from being used otherwise: whole chunks, as accounting wants it.

@@ -48,7 +48,10 @@ import Exclusion
   func retain() { unsafe references.pointee.add(1) }
   /// Gives a reference up, from any thread; the last one frees the chunk.
   func release() {
-    if unsafe references.pointee.subtract(1) == 1 { PoolCore.give(back: unsafe ItemRef(slot)) }
+    // Nobody else can take one any more from who holds the only one: no need to count down.
+    if unsafe references.pointee.load() == 1 || references.pointee.subtract(1) == 1 {
+      PoolCore.give(back: unsafe ItemRef(slot))
+    }
   }
   var referenceCount: Int { unsafe Int(references.pointee.load()) }
 

@@ -71,6 +71,15 @@ public import Exclusion
     guard let item = unsafe views.pointee.allocate(fromReserve: false) else { return nil }
     return unsafe ChainNode(item.raw)
   }
+  /// A chain of `count` bytes that are yet to be written, at least one, and no more than a chunk holds.
+  @inline(__always) func makeShortChain(count: Int) -> ByteChain? {
+    guard let chunk = allocateChunk() else { return nil }
+    let node = unsafe ChainNode(chunk.slot)
+    node.chunk = chunk
+    node.offset = 0
+    node.count = count
+    return ByteChain(node: node)
+  }
   /// A chain of `count` bytes that are yet to be written.
   func makeUnfilledChain(count: Int) -> ByteChain? {
     var chain = ByteChain()

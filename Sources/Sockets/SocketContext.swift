@@ -105,7 +105,10 @@ struct SocketContextRef {
   var hashKey: HashKey { unsafe pointer.pointee.hashKey }
 
   /// The home of a flow: its timers and its shard live there.
-  func home(hash: UInt64) -> Int { unsafe Int(hash >> 32) % pointer.pointee.contextCount }
+  func home(hash: UInt64) -> Int {
+    let count = unsafe pointer.pointee.contextCount
+    return count == 1 ? 0 : Int(hash >> 32) % count
+  }
   func shard(_ home: Int) -> ConnectionShardRef { unsafe pointer.pointee.shards[home] }
 
   /// The listener for a flow that has no connection.

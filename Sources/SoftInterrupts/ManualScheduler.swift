@@ -8,7 +8,7 @@ public final class ManualScheduler {
   private let clock: VirtualClock
   /// They keep what the runners run.
   private var sets: [ContextSet] = []
-  private let runners: UnsafeMutablePointer<[ContextRunner]>
+  private let runners: UnsafeMutablePointer<RunnerList>
   /// A pass that always finds more is a loop; no honest test needs as many.
   private static var passLimit: Int { 10_000_000 }
 
@@ -16,7 +16,7 @@ public final class ManualScheduler {
   public init(clock: VirtualClock) {
     self.clock = clock
     unsafe runners = .allocate(capacity: 1)
-    unsafe runners.initialize(to: [])
+    unsafe runners.initialize(to: RunnerList())
   }
   deinit {
     unsafe runners.deinitialize(count: 1)
@@ -42,12 +42,12 @@ public final class ManualScheduler {
   @discardableResult
   public func settle() -> Int {
     var passes = 0
-    // Neither changes meanwhile; a look at a variable of a class would be checked for exclusive access.
-    let (runners, clock) = unsafe (runners.pointee, clock)
+    let (first, count) = unsafe (runners.pointee.first, runners.pointee.count)
     while true {
       var isBusy = false
-      for runner in runners where runner.hasWork(at: clock) {
-        runner.step()
+      let now = clock.now()
+      for index in 0..<count where unsafe first[index].hasWork(at: now) {
+        unsafe first[index].step()
         passes += 1
         isBusy = true
       }
@@ -59,8 +59,8 @@ public final class ManualScheduler {
   /// The earliest deadline of any context, or nil when nothing is armed.
   public var nextDeadline: Instant? {
     var earliest: Instant?
-    for runner in unsafe runners.pointee {
-      guard let deadline = runner.nextDeadline else { continue }
+    for index in unsafe 0..<runners.pointee.count {
+      guard let deadline = unsafe runners.pointee.first[index].nextDeadline else { continue }
       earliest = earliest.map { min($0, deadline) } ?? deadline
     }
     return earliest
@@ -93,6 +93,28 @@ public final class ManualScheduler {
   }
 }
 
+/// The contexts in turn, in memory of their own: a pass over an array would count a reference to it.
+@safe private struct RunnerList: ~Copyable {
+  private(set) var first: UnsafeMutablePointer<ContextRunner>
+  private(set) var count = 0
+  private var capacity = 4
+
+  init() { unsafe first = .allocate(capacity: capacity) }
+  deinit { unsafe first.deallocate() }
+
+  mutating func append(_ runner: ContextRunner) {
+    if count == capacity {
+      let larger = UnsafeMutablePointer<ContextRunner>.allocate(capacity: capacity * 2)
+      unsafe larger.moveInitialize(from: first, count: count)
+      unsafe first.deallocate()
+      unsafe first = larger
+      capacity *= 2
+    }
+    unsafe (first + count).initialize(to: runner)
+    count += 1
+  }
+}
+
 extension ContextRunner {
   var hasPosted: Bool { unsafe state.pointee.core.port.hasWork }
   var nextDeadline: Instant? { unsafe state.pointee.wheel.nextDeadline }
@@ -103,9 +125,8 @@ extension ContextRunner {
   }
 
   /// Whether a pass now would find something to do.
-  func hasWork(at clock: VirtualClock) -> Bool {
+  @inline(__always) func hasWork(at now: Instant) -> Bool {
     if hasPosted { return true }
-    let now = clock.now()
     if unsafe !state.pointee.wheel.isQuiet(at: now), unsafe state.pointee.wheel.isDue(by: now) { return true }
     if unsafe !state.pointee.limbo.isEmpty { return true }
     return hasWork(.net) || hasWork(.serial) || hasWork(.bio) || hasWork(.general)

@@ -25,7 +25,6 @@
       guard
         Mutation.wakerWithoutFence.isOn || Mutation.predicateBeforeLoad.isOn || Mutation.wakeOnAnyChange.isOn
       else { return nil }
-      if !Mutation.wakerWithoutFence.isOn { fullFence() }
       let early = state.loadRelaxed()
       let need = UInt32(truncatingIfNeeded: early &>> 2 & UInt64(Self.maximumNeed))
       let isMet = Mutation.wakeOnAnyChange.isOn || predicate(need)

@@ -79,10 +79,22 @@
   /// After the data was changed (with release): whom to wake, if somebody waits whose need is met. The caller
   /// owes the target its wake-up. `predicate` reads the data with acquire.
   @inlinable public func claim(where predicate: (_ need: UInt32) -> Bool) -> WakeTarget? {
+    Self.fence()
+    return claimBehindFence(where: predicate)
+  }
+  /// SB-FENCE, the waker's half: what was changed is seen before it is looked who waits.
+  @inlinable @inline(__always) public static func fence() {
+    #if Explore
+      if Mutation.wakerWithoutFence.isOn { return }
+    #endif
+    fullFence()
+  }
+  /// ``claim(where:)`` for who has passed the ``fence()`` since the data was changed: one for several waiters.
+  @inlinable @inline(__always)
+  public func claimBehindFence(where predicate: (_ need: UInt32) -> Bool) -> WakeTarget? {
     #if Explore
       if let target = mutatedClaim(predicate) { return target.claimed }
     #endif
-    fullFence()  // keeps SB-FENCE, the waker's half
     var seen = state.load()  // before the predicate, so that the answer is about this epoch (SB-EXACT)
     guard seen & 3 == Self.waiting,
       predicate(UInt32(truncatingIfNeeded: seen &>> 2 & UInt64(Self.maximumNeed))),

@@ -8,13 +8,18 @@ extension ConnectionRef {
   /// Owner, after a run: takes over how far the engine's receive buffer has grown, and says whether a read is waited
   /// for.
   @inline(__always) func settleReceiveTuning() {
+    unsafe settleReceiveTuning(
+      owned.pointee.engine.receiveBuffer, isReadAwaited: owned.pointee.engine.acknowledgesWhenRead)
+  }
+  /// The same, with what the engine says: the size of its receive buffer, and whether it waits for a read.
+  @inline(__always) func settleReceiveTuning(_ buffer: Int, isReadAwaited: Bool) {
     let shared = unsafe shared
-    let grown = unsafe UInt64(owned.pointee.engine.receiveBuffer)
+    let grown = UInt64(buffer)
     var known = unsafe shared.pointee.receiveLimit.loadRelaxed()
     if grown > known, !options.contains(.receiveLimitSet) {
       _ = unsafe shared.pointee.receiveLimit.compareExchange(&known, grown)
     }
-    let awaited: UInt64 = unsafe owned.pointee.engine.acknowledgesWhenRead ? 1 : 0
+    let awaited: UInt64 = isReadAwaited ? 1 : 0
     if unsafe shared.pointee.isReadAwaited.loadRelaxed() != awaited {
       unsafe shared.pointee.isReadAwaited.store(awaited)
     }

@@ -71,7 +71,10 @@ extension ConnectionRef {
   /// The end of a run: what the engine holds ahead of holes is accounted for, and what was admitted and is not held
   /// goes back. `admitted` is what was taken and not delivered.
   @inline(__always) func settleReceived(_ admitted: Int, _ sockets: SocketContextRef) {
-    let now = unsafe owned.pointee.engine.reassemblyOccupied
+    settleReceived(admitted, unsafe owned.pointee.engine.reassemblyOccupied, sockets)
+  }
+  /// The same, with what the engine holds ahead of holes `now`, in bytes.
+  @inline(__always) func settleReceived(_ admitted: Int, _ now: Int, _ sockets: SocketContextRef) {
     let grown = unsafe now - Int(shared.pointee.reassemblyOccupied.loadRelaxed())
     if grown != 0 || admitted != 0 { settle(admitted, grown: grown, to: now, sockets) }
   }

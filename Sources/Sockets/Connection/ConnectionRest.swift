@@ -98,6 +98,12 @@ extension ConnectionRef {
     return time > cx.now ? time : cx.now + max(after, .milliseconds(1))
   }
 
+  /// The same for an open connection that is used at `now`; the distant future: never.
+  @inline(__always) func restTime(after now: Instant, _ sockets: SocketContextRef) -> Instant {
+    guard let after = unsafe sockets.pointer.pointee.restAfter else { return .distantFuture }
+    return now + max(after, .milliseconds(1))
+  }
+
   /// Nobody but the owner has anything of the workspace, and nothing that it is for is under way.
   private var isWorkspaceAlone: Bool {
     let owned = unsafe owned

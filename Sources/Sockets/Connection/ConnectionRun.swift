@@ -153,6 +153,8 @@ extension ConnectionRef {
     if effects.closed {
       drop(&cx)
     } else {
+      // What the wheel was told of is over, and the end is far away: once told is enough.
+      if effects.enteredTimeWait, home == cx.index { unsafe owned.pointee.armed = nil }
       updateTimer(&cx)
     }
   }
@@ -163,27 +165,34 @@ extension ConnectionRef {
   ) {
     let shared = unsafe shared
     let owned = unsafe owned
-    unsafe owned.pointee.lastRun = cx.now
-    settleReceived(sink.admitted, sink.sockets)
-    sink.sockets.count(unsafe owned.pointee.engine.takePathNews())
+    let now = cx.now
+    unsafe owned.pointee.lastRun = now
     if sink.charge > 0 { credit.take(sink.charge) }
     if !sink.outgoing.isEmpty { transmit(&sink.outgoing, &cx) }
     if sink.isHeld { waitForCredit(sink.sockets) }
+    let isFull = unsafe shared.pointee.isSpaceWanted.load() != 0 || options.contains(.writerWaits)
+    let standing = unsafe owned.pointee.engine.standing(isFull: isFull, now: now)
+    settleReceived(sink.admitted, standing.reassemblyOccupied, sink.sockets)
+    if standing.hasPathNews { sink.sockets.count(unsafe owned.pointee.engine.takePathNews()) }
     let acknowledged = effects.acknowledgedBytes
     if acknowledged > 0, !isDropped { unsafe owned.pointee.sendChain.dropFirst(acknowledged) }
     let isRoomBack = settleSent(sink.sockets)
-    settleReceiveTuning()
+    settleReceiveTuning(standing.receiveBuffer, isReadAwaited: standing.acknowledgesWhenRead)
     let grown = acknowledged > 0 ? growSendLimit() : 0
-    let isLineBack = publishUnsent()
-    unsafe owned.pointee.engine.bufferIsFull(
-      shared.pointee.isSpaceWanted.load() != 0 || options.contains(.writerWaits), now: cx.now)
+    let isLineBack = publishUnsent(standing.unsentBytes)
     let edges: SocketEvents = effects.deliveredBytes > 0 ? .readable : []
     if acknowledged > 0 || isRoomBack || isLineBack {
       freeSpace(acknowledged + grown, edges) { cx.wake($0) }
     } else if !edges.isEmpty {
       wake(edges) { cx.wake($0) }
     }
-    settleFastOpen(&cx)
+    if unsafe standing.triesFastOpen || owned.pointee.fastOpenListener != nil { settleFastOpen(&cx) }
+    // Mostly the wheel fires before anything is due, and before the connection may rest: it is told nothing.
+    if let armed = unsafe owned.pointee.armed, armed <= standing.deadline,
+      unsafe owned.pointee.lingerDeadline == nil, armed <= restTime(after: now, sink.sockets)
+    {
+      return
+    }
     updateTimer(&cx)
   }
 
@@ -199,6 +208,17 @@ extension ConnectionRef {
     let sockets = SocketContextRef(cx)
     sockets.withInternet { internet in
       followRoute(internet, sockets)
+      if let route = unsafe owned.pointee.route,
+        let path = internet.path(
+          route, from: key.localAddress, to: key.remoteAddress, protocol: .tcp, hopLimit: marks.hopLimit,
+          mayFragment: marks.mayFragment)
+      {
+        while let packet = packets.popFirst() {
+          let outcome = internet.send(packet, along: path, &cx)
+          if outcome != .sent { sockets.counters.segmentsUnroutable.increment() }
+        }
+        return
+      }
       while let packet = packets.popFirst() {
         let kind = TrafficClass(rawValue: packet.metadata.trafficClass)
         let outcome = internet.send(

@@ -36,15 +36,23 @@ extension ConnectionRef {
     _ edges: SocketEvents, freesSpace: Bool = false, _ deliver: (WakeTarget) -> Void
   ) {
     var edges = edges
-    if !edges.isDisjoint(with: .readerEdges) {
-      if let target = unsafe reader.pointee.waiter.claim(where: { isReadable(need: $0) }) { deliver(target) }
+    let tellsReader = !edges.isDisjoint(with: .readerEdges)
+    let tellsWriter = freesSpace || !edges.isDisjoint(with: .writerEdges)
+    // One fence for both: everything that they wait for was stored before.
+    if tellsReader || tellsWriter { Waiter.fence() }
+    if tellsReader,
+      let target = unsafe reader.pointee.waiter.claimBehindFence(where: { isReadable(need: $0) })
+    {
+      deliver(target)
     }
-    if freesSpace || !edges.isDisjoint(with: .writerEdges) {
-      if let target = unsafe writer.pointee.waiter.claim(where: { isWritable(need: $0) }) { deliver(target) }
-      // The credit, then the fence of the claim, then the look at the flag: see `wantSpace`.
+    if tellsWriter {
+      if let target = unsafe writer.pointee.waiter.claimBehindFence(where: { isWritable(need: $0) }) {
+        deliver(target)
+      }
+      // The credit, then the fence, then the look at the flag: see `wantSpace`.
       if freesSpace, takeSpaceEdge() { edges.insert(.writable) }
     }
-    // Behind the fences of the claims, which every edge passes (SB-FENCE).
+    // Behind the fence, which every edge passes (SB-FENCE).
     if !edges.isEmpty { unsafe observers.pointee.raise(edges, deliver) }
   }
 

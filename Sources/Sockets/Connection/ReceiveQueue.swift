@@ -104,7 +104,8 @@ struct ReceiveQueue: ~Copyable {
     let count = packet.count
     var seen = Tail.open(item, end.fill)
     let busy = Tail.busy(item, end.fill)
-    guard tail.compareExchange(&seen, busy) else {
+    // A reader who has taken it over does not give it back: then a look is enough.
+    guard tail.loadRelaxed() == seen, tail.compareExchange(&seen, busy) else {
       end.room = 0
       return .gone
     }

@@ -93,10 +93,13 @@ extension ConnectionRef {
   }
   /// Owner, after the engine ran: what it has not sent. True: that ends a time in which it was too much for writers.
   @inline(__always) func publishUnsent() -> Bool {
+    publishUnsent(unsafe owned.pointee.engine.unsentBytes)
+  }
+  /// The same, with the bytes that it has not sent.
+  @inline(__always) func publishUnsent(_ rest: Int) -> Bool {
     let shared = unsafe shared
     let wasFull = !mayQueueUnsent
-    let rest = unsafe UInt64(owned.pointee.engine.unsentBytes)
-    unsafe shared.pointee.sent.store(owned.pointee.enqueued &- rest)
+    unsafe shared.pointee.sent.store(owned.pointee.enqueued &- UInt64(rest))
     return wasFull && mayQueueUnsent
   }
 }

@@ -281,7 +281,8 @@ public final class StreamSocket: AnySocket {
     let item = chain.intoItem()
     item.kind = SocketKind.chain
     item.code = code
-    unsafe shared.pointee.submitted.add(UInt64(count))
+    // One writer at a time, who holds the turn.
+    unsafe shared.pointee.submitted.store(shared.pointee.submitted.loadRelaxed() &+ UInt64(count))
     switch layer.submit(item, to: connection) {
     case .ran, .posted: return .bytes(count)
     case .closed, .dropped:

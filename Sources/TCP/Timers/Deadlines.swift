@@ -30,11 +30,16 @@ struct Deadlines {
   /// The next paced segment may leave.
   var pacing = Deadline()
 
+  /// The earliest; the distant future: there is none.
+  @inline(__always) var earliest: Instant {
+    min(
+      min(
+        min(retransmission.deadline.instant, persist.instant), min(acknowledgment.instant, keepalive.instant)),
+      min(min(linger.instant, user.instant), pacing.instant))
+  }
   /// The earliest.
   var next: Instant? {
-    let earliest = min(
-      min(retransmission.deadline.instant, persist.instant), min(acknowledgment.instant, keepalive.instant),
-      min(linger.instant, user.instant, pacing.instant))
+    let earliest = earliest
     return earliest == .distantFuture ? nil : earliest
   }
 
