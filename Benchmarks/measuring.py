@@ -67,8 +67,10 @@ def chosen_control():
             return None
 
 
-def shown(value):
-    return f"{value:,.0f}" if value >= 1000 else f"{value:.3g}"
+def shown(value, is_exact=False):
+    if value < 1000:
+        return f"{value:.3g}"
+    return f"{value if is_exact else float(f'{value:.3g}'):,.0f}"
 
 
 def arguments(description, stacks):
@@ -122,7 +124,8 @@ def print_results(rows, results, is_markdown, ours=("sluice",), is_peer=lambda o
                 continue
             medians[stack] = statistics.median(numbers)
             least, greatest = shown(min(numbers)), shown(max(numbers))
-            cells.append(shown(medians[stack]) + ("" if least == greatest else f" ({least} to {greatest})"))
+            is_one = len(numbers) == 1
+            cells.append(shown(medians[stack], is_one) + ("" if is_one else f" ({least} to {greatest})"))
         ratios = []
         for own in ours:
             theirs = [value for stack, value in medians.items() if value and stack not in ours and is_peer(own, stack)]
