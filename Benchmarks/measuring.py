@@ -69,7 +69,7 @@ def chosen_control():
 
 def shown(value, is_exact=False):
     if value < 1000:
-        return f"{value:.3g}"
+        return f"{value:.3g}" if value >= 0.001 else "0"
     return f"{value if is_exact else float(f'{value:.3g}'):,.0f}"
 
 
