@@ -28,9 +28,12 @@ extension ContextRunner {
   }
 
   /// A look at the descriptors, so that a busy run queue does not starve the devices. A single link that waits for no
-  /// room is read instead: that says as much as its poller would, and is not done twice where there is something.
+  /// room is read instead: that says as much as its poller would, and is not done twice where there is something. (A
+  /// resident's descriptor only the poller tells of, every few times.)
   func lookAround() {
     guard unsafe state.pointee.core.port.sleepsInPoller else { return }
+    unsafe state.pointee.looks &+= 1
+    if unsafe state.pointee.isResidentWatched && state.pointee.looks & 3 == 0 { return poll() }
     var only: Int?
     for number in unsafe 0..<state.pointee.sources.count {
       guard unsafe state.pointee.sources[number].hasDescriptor,

@@ -59,6 +59,8 @@ struct ContextState: ~Copyable {
   var isResidentReadable = false
   /// (c) once the contexts have started: the resident has a descriptor.
   var isResidentWatched = false
+  /// How often it was looked at descriptors while there was work.
+  var looks: UInt8 = 0
 }
 
 extension ContextState {
