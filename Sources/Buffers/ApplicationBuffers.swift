@@ -154,10 +154,10 @@ public final class ApplicationBuffers: Sendable {
   }
 
   /// Gives memory back that a busy time has left behind: one step of that, of about a hundred microseconds under each lock.
-  /// Returns whether there is more to do.
-  public func shrink<Before: BeforeMemory>(_ held: inout Held<Before>) -> Bool {
-    let packetsGoOn = packetPool.withLock(&held) { pool, _ in pool.ref.shrink() }
-    let chunksGoOn = chunkPool.withLock(&held) { pool, _ in pool.ref.shrink() }
+  /// Returns whether there is more to do; who goes on does not say that it `begins`, or there may be no end.
+  public func shrink<Before: BeforeMemory>(begins: Bool, _ held: inout Held<Before>) -> Bool {
+    let packetsGoOn = packetPool.withLock(&held) { pool, _ in pool.ref.shrink(begins: begins) }
+    let chunksGoOn = chunkPool.withLock(&held) { pool, _ in pool.ref.shrink(begins: begins) }
     return packetsGoOn || chunksGoOn
   }
 

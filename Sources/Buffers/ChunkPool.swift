@@ -52,10 +52,11 @@ public import Exclusion
   public var viewCounters: PoolCounters { unsafe views.pointee.counters }
 
   /// Gives memory back that nothing in it is in use of, if there is much more than is: one step of that, of at most `step`
-  /// chunks and views. Returns whether there is more to do. Home context only.
-  public func shrink(step: Int = 256) -> Bool {
-    let chunksGoOn = unsafe chunks.pointee.shrink(step: step)
-    let viewsGoOn = unsafe views.pointee.shrink(step: step)
+  /// chunks and views. Returns whether there is more to do; who
+  /// goes on does not say that it `begins`, or there may be no end. Home context only.
+  public func shrink(begins: Bool, step: Int = 256) -> Bool {
+    let chunksGoOn = unsafe chunks.pointee.shrink(begins: begins, step: step)
+    let viewsGoOn = unsafe views.pointee.shrink(begins: begins, step: step)
     return chunksGoOn || viewsGoOn
   }
 

@@ -77,10 +77,11 @@ public import Exclusion
   public var inUse: Int { unsafe core.pointee.inUse }
 
   /// Gives memory back that nothing in it is in use of, if there is much more than is: one step of that, of at most `step`
-  /// packets and chunks. Returns whether there is more to do. Home context only.
-  public func shrink(step: Int = 256) -> Bool {
-    let packetsGoOn = unsafe core.pointee.shrink(step: step)
-    let roomGoesOn = unsafe room.pointee.shrink(step: step)
+  /// packets and chunks. Returns whether there is more to do; who
+  /// goes on does not say that it `begins`, or there may be no end. Home context only.
+  public func shrink(begins: Bool, step: Int = 256) -> Bool {
+    let packetsGoOn = unsafe core.pointee.shrink(begins: begins, step: step)
+    let roomGoesOn = unsafe room.pointee.shrink(begins: begins, step: step)
     return packetsGoOn || roomGoesOn
   }
 

@@ -116,10 +116,11 @@ import Exclusion
   }
 
   /// Looks at up to `step` free slots if there are many more than are in use, and than half a slab, and gives memory back
-  /// of slabs that are free as a whole. Returns whether there is more to look at. (h)
-  mutating func shrink(step: Int) -> Bool {
+  /// of slabs that are free as a whole. Returns whether there is more to look at. Unless it `begins` it only goes on: what
+  /// lies scattered over its slabs does not become less by another look. (h)
+  mutating func shrink(begins: Bool, step: Int) -> Bool {
     let stays = max(kept, inUse)
-    guard slots.ref.isShrinking || slots.ref.freeSlots > 2 * stays else { return false }
+    guard slots.ref.isShrinking || (begins && slots.ref.freeSlots > 2 * stays) else { return false }
     return slots.ref.shrink(keeping: stays, step: step) { _ in }
   }
 

@@ -39,14 +39,17 @@ extension SocketContextRef {
 
   func poolTimerFired(_ cx: inout SoftInterrupt) {
     let (blocks, workspaces) = unsafe (pointer.pointee.connections, pointer.pointee.workspaces)
-    let hasMoreBlocks = shrink(blocks) { connection in unsafe ConnectionRef(connection.raw).destroy() }
-    let hasMoreWorkspaces = shrink(workspaces) { _ in }
+    let begins = unsafe !pointer.pointee.isGivingBack
+    let hasMoreBlocks = shrink(blocks, begins) { unsafe ConnectionRef($0.raw).destroy() }
+    let hasMoreWorkspaces = shrink(workspaces, begins) { _ in }
+    unsafe pointer.pointee.isGivingBack = hasMoreBlocks || hasMoreWorkspaces
     guard hasMoreBlocks || hasMoreWorkspaces else { return }
     cx.arm(unsafe pointer.pointee.poolTimer, at: cx.now + Shrinking.pause)
   }
 
-  private func shrink(_ pool: SlotPoolRef, _ end: (ItemRef) -> Void) -> Bool {
-    guard pool.isShrinking || Shrinking.isDue(pool) else { return false }
+  /// What lies scattered over its slabs does not become less by another look: one for each time that it is due.
+  private func shrink(_ pool: SlotPoolRef, _ begins: Bool, _ end: (ItemRef) -> Void) -> Bool {
+    guard pool.isShrinking || (begins && Shrinking.isDue(pool)) else { return false }
     return pool.shrink(keeping: Shrinking.kept(pool), step: Shrinking.step, end)
   }
 }

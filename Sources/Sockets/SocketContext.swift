@@ -64,6 +64,8 @@ struct SocketContext: ~Copyable {
   let bases: Unmanaged<RestBases>
   /// (o) this context: when there may be too much free.
   let poolTimer: TimerRef
+  /// (o) this context: that has begun, and goes on.
+  var isGivingBack = false
   /// (o) this context: the stack shuts down, pools are left as they are.
   var isEnding = false
   let restAfter: Nanoseconds?

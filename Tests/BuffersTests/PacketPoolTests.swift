@@ -69,6 +69,45 @@ import Testing
     core.destroy()
   }
 
+  /// What lies scattered cannot be given back. It is looked at once, and not for ever.
+  @Test func shrinkingEnds() {
+    let pool = PacketPool(limit: 4096, reserve: 0)
+    do {
+      var all = PacketQueue()
+      // Packets are in slabs of 256, chunks beside them in slabs of 64: one of each slab stays.
+      for number in 0..<2560 {
+        var packet = pool.ref.allocate()!
+        if number < 640 {
+          unsafe pool.ref.forEachSpare { _ in }
+          pool.ref.attachSpare(ByteChain.chunkCapacity, to: &packet)
+        }
+        all.append(packet)
+      }
+      let before = (pool.counters.capacity, pool.ref.roomCounters.capacity)
+      var kept = PacketQueue()
+      for number in 0..<2560 {
+        let packet = all.popFirst()!
+        if number % (number < 640 ? 32 : 256) == 0 { kept.append(packet) }
+      }
+      var begins = true
+      var steps = 0
+      while pool.ref.shrink(begins: begins, step: 64), steps < 10_000 {
+        begins = false
+        steps += 1
+      }
+      #expect(steps > 30 && steps < 100)
+      #expect((pool.counters.capacity, pool.ref.roomCounters.capacity) == before)
+      _ = kept.takeAll()
+      begins = true
+      while pool.ref.shrink(begins: begins, step: 64), steps < 10_000 {
+        begins = false
+        steps += 1
+      }
+      #expect(steps < 200 && pool.counters.capacity <= 512 && pool.ref.roomCounters.capacity <= 128)
+    }
+    #expect(pool.counters.inUse == 0)
+  }
+
   /// One context allocates, and three threads free what it sends them.
   @Test func packetsAreFreedByAnyThread() throws {
     let pool = PacketPool(limit: 64, reserve: 0)

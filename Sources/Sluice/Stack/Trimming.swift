@@ -12,15 +12,16 @@ extension Stack {
     guard (try? enter()) != nil else { return false }
     defer { intake.leave() }
     withApplication { held in
-      while layer.buffers.shrink(&held) {}
+      var begins = true
+      while layer.buffers.shrink(begins: begins, &held) { begins = false }
     }
-    for index in 0..<contexts.count { Self.trim(contexts, index) }
+    for index in 0..<contexts.count { Self.trim(contexts, index, begins: true) }
     return true
   }
 
-  private static func trim(_ contexts: ContextSet, _ index: Int) {
+  private static func trim(_ contexts: ContextSet, _ index: Int, begins: Bool) {
     contexts.perform(on: index) { cx in
-      if cx.pool.shrink() { trim(contexts, index) }
+      if cx.pool.shrink(begins: begins) { trim(contexts, index, begins: false) }
     }
   }
 }
