@@ -8,6 +8,8 @@ struct RecentAcknowledgment {
   private(set) var sent = Instant.zero
   /// RACK.end_seq.
   private(set) var end: SequenceNumber
+  /// Segments that had been delivered when it was sent.
+  private var priorDelivered: UInt32 = 0
   /// RACK.rtt.
   private(set) var roundTrip = Nanoseconds.zero
   /// It has moved since losses were looked for.
@@ -33,15 +35,24 @@ struct RecentAcknowledgment {
     if segment.marks.contains(.repeated), trip < minimumRoundTrip { return }
     hasAdvanced = true
     roundTrip = trip
-    if segment.isSent(after: sent, end) {
+    if segment.sent > sent || segment.sent == sent && isBefore(segment) {
       sent = segment.sent
       end = segment.end
+      priorDelivered = segment.delivered
     }
   }
 
   /// Whether a segment was sent before the most recent one that arrived.
   func isOvertaken(_ segment: SentSegment) -> Bool {
-    segment.sent < sent || (segment.sent == sent && segment.end < end)
+    segment.sent < sent || segment.sent == sent && segment.end != end && !isBefore(segment)
+  }
+
+  /// Of two that left at one moment by the clock, whether the most recent one that arrived was before `segment`: what had
+  /// been delivered by then tells, and where that is the same, the numbers (RFC 8985 section 5.2). By numbers alone what goes
+  /// again would be before what it follows.
+  private func isBefore(_ segment: SentSegment) -> Bool {
+    let since = Int32(bitPattern: segment.delivered &- priorDelivered)
+    return since != 0 ? since > 0 : segment.end > end
   }
 
   /// How long a segment still has before it counts as lost; not positive: it does. Step 5.

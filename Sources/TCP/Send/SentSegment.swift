@@ -32,9 +32,4 @@ struct SentSegment {
 
   /// Bytes of sequence space.
   var length: Int { end - start }
-  /// Whether it was sent after `other`: by the clock, and by number where the clock cannot tell (RFC 8985
-  /// section 5.2).
-  func isSent(after time: Instant, _ otherEnd: SequenceNumber) -> Bool {
-    sent > time || (sent == time && end > otherEnd)
-  }
 }
