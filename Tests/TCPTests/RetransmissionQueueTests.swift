@@ -50,4 +50,57 @@ import Wire
       #expect(seed % 2 == 1 ? beside == 0 : start &- beside < 100)
     }
   }
+
+  /// What is cut anew covers the same text, is full but for the end of each run of lost ones, of a record, and the FIN, and
+  /// what is not lost is as it was.
+  @Test(arguments: 1...40 as ClosedRange<UInt64>) func whatIsLostIsCutAnew(seed: UInt64) {
+    var random = SeededGenerator(seed: seed)
+    var queue = RetransmissionQueue()
+    queue.keepSnapshots(seed % 2 == 0)
+    let first = SequenceNumber(UInt32(truncatingIfNeeded: random.next()))
+    var (end, records) = (first, [SequenceNumber]())
+    for _ in 0..<random.below(200) + 1 {
+      let start = end
+      end += random.below(300) + 1
+      queue.append(SentSegment(start: start, end: end, sent: .zero, delivered: start.rawValue))
+      queue[snapshot: queue.count - 1] = DeliverySnapshot(
+        deliveredAt: .zero, firstSent: .zero, lost: start.rawValue, flight: 1, isApplicationLimited: false)
+      switch random.below(4) {
+      case 0: queue.mark(queue.count - 1, .sacked)
+      case 1: queue.mark(queue.count - 1, [.lost, .repeating, .repeated])
+      default: queue.mark(queue.count - 1, .lost)
+      }
+      if random.chance(percent: 10) { records.append(end) }
+    }
+    let hasFin = random.chance(percent: 50) && queue[queue.count - 1].length > 1
+    let before = (0..<queue.count).map { queue[$0] }
+    let size = random.below(120) + 1
+    queue.recut(to: size, finEnd: hasFin ? end : nil) { from in records.first { from < $0 } }
+
+    var start = first
+    for index in 0..<queue.count {
+      let segment = queue[index]
+      #expect(segment.start == start)
+      start = segment.end
+      let beside = queue[snapshot: index].lost
+      #expect(seed % 2 == 1 ? beside == 0 : segment.start.rawValue &- beside < 300)
+      guard segment.marks.wantsRepetition else {
+        let same = before.first { $0.start == segment.start }
+        #expect(same?.end == segment.end && same?.marks == segment.marks)
+        continue
+      }
+      let text = segment.length - (hasFin && segment.end == end ? 1 : 0)
+      #expect(text <= size && (text > 0 || segment.end == end))
+      #expect(!records.contains { segment.start < $0 && $0 < segment.end })
+      let isLast = index + 1 == queue.count || !queue[index + 1].marks.wantsRepetition
+      #expect(text == size || isLast || records.contains(segment.end))
+    }
+    #expect(start == end)
+    func count(_ mark: SentSegment.Marks) -> Int {
+      (0..<queue.count).count { queue[$0].marks.contains(mark) }
+    }
+    #expect(queue.sacked == count(.sacked) && queue.lost == count(.lost))
+    #expect(queue.repeating == count(.repeating))
+    #expect(queue.nextToRepeat() == (0..<queue.count).first { queue[$0].marks.wantsRepetition })
+  }
 }

@@ -48,7 +48,12 @@ extension TCPConnection {
       // It takes no more now. In a while a probe shall tell whether that has changed (RFC 8201 section 5.3).
       search.set(PathSearch.Range(low: size, high: size, since: now))
     }
+    let before = Int(send.segment)
     settleSegment()
+    // BSD counts its window in bytes: the same text is out in more segments.
+    if configuration.personality == .bsd, send.segment < before {
+      window.set(window.segments * before / Int(send.segment))
+    }
     if state == .synSent { narrowSyn(to: size, now: now, sink: &sink) }
     guard state.maySendText, !outstanding.isEmpty, giveUpLarge() else { return TCPEffects() }
     retransmitLost(now: now, sink: &sink)
@@ -93,11 +98,21 @@ extension TCPConnection {
   }
 
   /// Everything that is out and larger than a segment may be now is lost, and no congestion (Linux's
-  /// tcp_simple_retransmit). False: there is nothing like that.
+  /// tcp_simple_retransmit). What is lost is cut anew from its head on: cut one by one, each of the old segments would leave
+  /// a short one behind, now and whenever it is lost again. False: there is nothing like that.
   mutating func giveUpLarge() -> Bool {
-    let before = count.lost
-    for index in 0..<outstanding.count where outstanding[index].length > fullSegment { markLost(index) }
-    guard count.lost != before || outstanding.lost > 0 else { return false }
+    var isAnyLarge = false
+    for index in 0..<outstanding.count where outstanding[index].length > fullSegment {
+      markLost(index)
+      isAnyLarge = true
+    }
+    if isAnyLarge {
+      let (queue, records) = (send.queueEnd, marks)
+      outstanding.recut(to: fullTextSegment, finEnd: send.finQueued ? queue + 1 : nil) {
+        records?.recordEnd(after: $0)
+      }
+    }
+    guard outstanding.lost > 0 else { return false }
     if recovery.phase != .loss {
       window.threshold = window.knownThreshold
       recovery.priorThreshold = nil

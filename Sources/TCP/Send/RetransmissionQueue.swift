@@ -176,6 +176,55 @@ import Wire
     if rest.marks.contains(.repeating) { repeating += 1 }
   }
 
+  /// Cuts what is to be sent again anew: each run of it, from its head on, into pieces of `size` bytes of text, so that only
+  /// its last is shorter. The borders of the segments before are gone.
+  ///
+  /// - Parameters:
+  ///   - size: bytes, at least 1.
+  ///   - finEnd: one past the FIN, which goes with the text before it; nil: none was sent.
+  ///   - recordEnd: where the record ends that goes on after a number, which no piece goes beyond; nil: there is no end.
+  mutating func recut(
+    to size: Int, finEnd: SequenceNumber?, recordEnd: (SequenceNumber) -> SequenceNumber?
+  ) {
+    var cut = RetransmissionQueue()
+    cut.keepSnapshots(keepsSnapshots)
+    var index = 0
+    while index < count {
+      let first = index
+      while index < count, self[index].marks.wantsRepetition { index += 1 }
+      guard index > first else {
+        cut.take(self[index], self[snapshot: index])
+        index += 1
+        continue
+      }
+      let end = self[index - 1].end
+      let textEnd = end == finEnd ? end - 1 : end
+      var (source, start) = (first, self[first].start)
+      while start < end {
+        while self[source].end <= start { source += 1 }
+        var piece = self[source]
+        piece.start = start
+        piece.end = SequenceNumber.earlier(start + size, textEnd)
+        if let record = recordEnd(start), record < piece.end { piece.end = record }
+        if piece.end == textEnd { piece.end = end }
+        piece.marks.remove(.joined)
+        cut.take(piece, self[snapshot: source])
+        start = piece.end
+      }
+    }
+    cut.presumed = presumed
+    self = cut
+  }
+
+  /// Takes a segment with its marks, the next in order.
+  private mutating func take(_ segment: SentSegment, _ snapshot: DeliverySnapshot) {
+    append(segment)
+    self[snapshot: count - 1] = snapshot
+    if segment.marks.contains(.sacked) { sacked += 1 }
+    if segment.marks.contains(.lost) { lost += 1 }
+    if segment.marks.contains(.repeating) { repeating += 1 }
+  }
+
   /// Sets marks.
   mutating func mark(_ index: Int, _ marks: SentSegment.Marks) {
     let new = marks.subtracting(self[index].marks)
