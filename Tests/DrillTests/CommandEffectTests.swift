@@ -52,6 +52,10 @@ import Timing
     #expect(
       effects("dd bs=3 count=5 if=/dev/zero of=/tmp/f status=none") == [.file(path: "/tmp/f", size: 15)])
     #expect(
+      effects("sockstat -s -P tcp -p 8080 | grep 'packetdril' | awk '{print $8}' | grep 'CLOSED'") == [
+        .exists(state: 7)
+      ])
+    #expect(
       effects("sockstat -4 -P tcp -s | grep packetdril | grep -c TIME_WAIT | grep 1") == [
         .count(state: 6, expected: 1)
       ])

@@ -61,6 +61,7 @@ import Wire
       #expect(throws: ScriptError.self) { try packet("> \(flags) 1:2(1)") }
     }
     #expect(try packet("> . 1:1(0) <...>").segment?.options == .some(nil))
+    #expect(try packet("> . 1:1(0) <nocheck>").segment?.options == .some(nil))
     #expect(try packet("> R. 0:0(0)! ack 2").segment?.sequenceOrigin == .wire)
     #expect(try packet("> S. ...(0) ack 2").segment?.sequenceOrigin == .unknown)
     #expect(try packet("> . 4294967295:0(1)").segment?.sequence.end == 0)

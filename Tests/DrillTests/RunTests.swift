@@ -269,9 +269,34 @@ import Wire
     let syn = "0 < S 0:0(0) win 1000 <mss 1000>\n"
     #expect(try Script(syn + "0 > . 1:10001(10000) ack 1").pushesBursts == false)
     #expect(try Script(syn + "0 > P. 1:10001(10000) ack 1\n0 > . 10001:30001(20000) ack 1").pushesBursts)
-    #expect(try Script(syn + "0 > . 1:2001(2000) ack 1\n0 > . 2001:12001(10000) ack 1").pushesBursts)
+    #expect(try !Script(syn + "0 > P. 1:2001(2000) ack 1\n0 > . 2001:12001(10000) ack 1").pushesBursts)
+    #expect(try Script(syn + "0 > . 1:2001(2000) ack 1\n0 > P. 2001:12001(10000) ack 1").pushesBursts)
+    #expect(try Script("0 > . 1:1(0) ack 1 win 1026").expectsEarlierBSD)
+    #expect(try !Script("0 < . 1:2(1) ack 1 win 9\n0 > . 1:1(0) ack 2 win 1026").expectsEarlierBSD)
+    #expect(try !Script("0 > . 1:1(0) ack 1 win 1027").expectsEarlierBSD)
+    #expect(try Script("0 < S. 0:0(0) ack 0 win 9 <mss 1>\n0 > R 0:0(0) win 0").expectsEarlierBSD)
+    #expect(try !Script("0 < . 0:0(0) ack 0 win 9\n0 > R 0:0(0) win 0").expectsEarlierBSD)
+    #expect(run("0 > udplite(1000, 0)").outcome == .skipped("line 1: UDP-Lite"))
     #expect(try Script("0 `sysctl -q net.ipv4.tcp_ecn=3`").hasAccurateFeedback)
     #expect(try !Script("0 `sysctl -q net.ipv4.tcp_ecn=2`").hasAccurateFeedback)
+  }
+
+  /// A comment that names the suite of FreeBSD 11 says whose script it is, and whose timers.
+  @Test func theSuiteThatAScriptIsOfTellsItsMachine() {
+    let script = """
+      // Source: https://github.com/freebsd-net/TCP-IP-Regression-TestSuite
+      0 socket(..., SOCK_STREAM, IPPROTO_TCP) = 3
+      +0 bind(3, ..., ...) = 0
+      +0 listen(3, 1) = 0
+      +0 < S 0:0(0) win 65535 <mss 1460>
+      +0 > S. 0:0(0) ack 1 <mss 1460>
+      +3 > S. 0:0(0) ack 1 <mss 1460>
+      """
+    #expect(run(script).outcome == .passed)
+    guard case .failed = run("--given_machine\n" + script).outcome else {
+      Issue.record("the host's own timers are those of FreeBSD 11")
+      return
+    }
   }
 
   // MARK: Mutations

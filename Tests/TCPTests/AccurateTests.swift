@@ -472,10 +472,14 @@ import Wire
       let configuration = Self.configuration {
         $0.accurateOption = .sparing
         $0.accurateOptionBeacon = beacon
-        // Acknowledgments always wait as long.
+        // Acknowledgments always wait as long; who has no time stamps does not know the round trip yet.
         $0.personality = .bsd
+        $0.timestamps = true
       }
-      let script = Script(passive: configuration, syn: Self.options(), flags: Self.asking)
+      var options = Self.options()
+      options.timestamps = TCPTimestamps(value: 1, echo: 0)
+      let script = Script(passive: configuration, syn: options, flags: Self.asking)
+      script.stamps = true
       script.wait(milliseconds: 200)
       script.inject([.ack, .cwr], 1, ack: 1, options: Self.counters())
       _ = script.take()

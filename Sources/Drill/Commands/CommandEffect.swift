@@ -213,18 +213,18 @@ extension ShellCommand {
     return pipeline[0].contains("state") ? nil : .exists(state: 1)
   }
 
-  /// `sockstat … | grep … | grep -c STATE | grep N`.
+  /// `sockstat … | grep … | grep -c STATE | grep N`, and `sockstat … | grep STATE`.
   private func count(_ pipeline: [[String]]) -> CommandEffect? {
-    guard pipeline.count >= 3, let last = pipeline.last, last.count == 2, last[0] == "grep",
-      let expected = Int(last[1])
-    else { return nil }
-    let counter = pipeline[pipeline.count - 2]
-    guard counter.count == 3, counter[0] == "grep", counter[1] == "-c" else { return nil }
     let states: [String: Int64] = [
       "ESTABLISHED": 1, "SYN_SENT": 2, "SYN_RCVD": 3, "FIN_WAIT_1": 4, "FIN_WAIT_2": 5, "TIME_WAIT": 6,
       "CLOSED": 7,
       "CLOSE_WAIT": 8, "LAST_ACK": 9, "LISTEN": 10, "CLOSING": 11,
     ]
+    guard let last = pipeline.last, last.count == 2, last[0] == "grep" else { return nil }
+    if let state = states[last[1]] { return .exists(state: state) }
+    guard pipeline.count >= 3, let expected = Int(last[1]) else { return nil }
+    let counter = pipeline[pipeline.count - 2]
+    guard counter.count == 3, counter[0] == "grep", counter[1] == "-c" else { return nil }
     guard let state = states[counter[2]] else { return nil }
     return .count(state: state, expected: expected)
   }

@@ -113,6 +113,9 @@ public struct HostSettings: Sendable {
       (synRetries, synAckRetries) = (12, 3)
       transport.maximumTimeout = .seconds(64)
       transport.notificationRepeats = 1
+      // Those are of its other stacks, which a socket asks for.
+      transport.tailLossProbe = false
+      transport.recentAcknowledgment = false
       dataRetries = 12
       receiveMemory = (4096, 65536, 2_097_152)
       sendMemory = (4096, 32768, 2_097_152)
@@ -120,6 +123,13 @@ public struct HostSettings: Sendable {
       keepAliveProbes = 8
       congestionControl = "cubic"
     }
+  }
+
+  /// BSD: the values of FreeBSD 11, which came before others.
+  mutating func becomeEarlierBSD() {
+    transport.isEarlierBSD = true
+    transport.initialTimeout = .seconds(3)
+    transport.delayedAcknowledgment = .milliseconds(100)
   }
 
   /// What the engine of a socket begins with that is made now.

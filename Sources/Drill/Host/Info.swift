@@ -11,9 +11,16 @@ extension DrillHost {
     return info(endpoint)
   }
 
+  /// As the kernel numbers states.
+  func number(_ state: TCPState) -> Int { isLinux ? state.linuxNumber : state.bsdNumber }
+
   func info(_ endpoint: Endpoint) -> ConnectionInfo {
     var info = ConnectionInfo()
-    info.values["tcpi_state"] = Int64(endpoint.state.linuxNumber)
+    info.values["tcpi_state"] = Int64(number(endpoint.state))
+    if isLinux {
+      info.values["SK_MEMINFO_RCVBUF"] = Int64(receiveBuffer(endpoint))
+      info.values["SK_MEMINFO_SNDBUF"] = Int64(sendBuffer(endpoint))
+    }
     if let listener = endpoint.listener {
       info.values["tcpi_unacked"] = Int64(listener.waiting)
       info.values["tcpi_sacked"] = Int64(endpoint.backlog)
@@ -28,6 +35,7 @@ extension DrillHost {
     guard let stream = endpoint.stream, let told = wait(stream.info()), let told else { return info }
     settle()
     info.add(told, headers: stream.remoteAddress.address.isIPv4 ? 40 : 60)
+    if !isLinux { info.countBytes(segment: told.tcp.sendSegment) }
     return info
   }
 }
@@ -98,6 +106,14 @@ extension ConnectionInfo {
 }
 
 extension ConnectionInfo {
+  /// BSD tells in bytes what Linux tells in segments.
+  fileprivate mutating func countBytes(segment: Int) {
+    for name in ["tcpi_snd_cwnd", "tcpi_snd_ssthresh"] {
+      guard let count = values[name], count != 0x7FFF_FFFF else { continue }
+      values[name] = count * Int64(segment)
+    }
+  }
+
   /// Gains in 1/256.
   private mutating func add(_ bandwidth: TCPBandwidthInfo) {
     values["bbr_bw_lo"] = Int64(bandwidth.bandwidth & 0xFFFF_FFFF)
@@ -136,6 +152,23 @@ extension TCPState {
     case .lastAck: 9
     case .listen: 10
     case .closing: 11
+    }
+  }
+
+  /// As BSD numbers states.
+  var bsdNumber: Int {
+    switch self {
+    case .closed: 0
+    case .listen: 1
+    case .synSent: 2
+    case .synReceived: 3
+    case .established: 4
+    case .closeWait: 5
+    case .finWait1: 6
+    case .closing: 7
+    case .lastAck: 8
+    case .finWait2: 9
+    case .timeWait: 10
     }
   }
 }

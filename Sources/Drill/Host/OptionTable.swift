@@ -60,7 +60,11 @@ extension DrillHost {
       : endpoint.options.sendBuffer.map { Int($0) } ?? endpoint.settings.sendMemory.initial
   }
   func receiveBuffer(_ endpoint: Endpoint) -> Int {
-    endpoint.options.receiveBuffer.map { Int($0) } ?? endpoint.settings.receiveMemory.initial
+    if let set = endpoint.options.receiveBuffer { return Int(set) }
+    let initial = endpoint.settings.receiveMemory.initial
+    guard isLinux, let stream = endpoint.stream else { return initial }
+    // As far as it has grown by itself: half of the memory that Linux counts is text.
+    return max(initial, 2 * stream.limits.receive)
   }
 
   private func transportOption(_ endpoint: Endpoint, _ name: Int32) -> OptionOutcome {
@@ -103,7 +107,8 @@ extension DrillHost {
     case .synSent, .synReceived, .established, .finWait1, .finWait2, .closeWait, .closing, .lastAck,
       .timeWait:
       guard let stream = endpoint.stream, let info = wait(stream.info()), let info else { return 536 }
-      return Int32(info.tcp.sendSegment)
+      // Since FreeBSD 11 it is told without a word of options.
+      return Int32(isLinux || !info.tcp.timestamps ? info.tcp.sendSegment : info.tcp.sendSegment + 12)
     }
   }
 

@@ -20,6 +20,7 @@ extension Parser {
       packet.content = .udp(try parenthesizedSize())
       return packet
     }
+    if try takeWord(ifNext: "udplite") { throw ScriptError(.unsupported("UDP-Lite"), at: place) }
     if try takeWord(ifNext: "icmp") {
       packet.content = .icmp(try message(quoting: quote))
       return packet
@@ -165,8 +166,10 @@ extension Parser {
     if try takeWord(ifNext: "urg") { segment.urgentPointer = try number("urg", as: UInt16.self) }
     let place = try peek().position
     if try takeSign(ifNext: "<") {
-      if try peek().kind == .ellipsis {
-        _ = try take()
+      var takesAny = try peek().kind == .ellipsis
+      // A dialect writes `<nocheck>`.
+      if takesAny { _ = try take() } else { takesAny = try takeWord(ifNext: "nocheck") }
+      if takesAny {
         segment.options = nil
       } else {
         var options: [OptionDescription] = []

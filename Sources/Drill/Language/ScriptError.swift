@@ -25,6 +25,8 @@ public struct ScriptError: Error, Hashable, Sendable, CustomStringConvertible {
     case expected(wanted: String, found: String)
     /// A word in capitals where a number should be: a name that whoever runs the script has to define.
     case undefined(String)
+    /// What the language has, and nothing here reads.
+    case unsupported(String)
     /// What is defined to stand for a word is neither a word, a number, a string nor a command.
     case badDefinition(name: String, value: String)
     /// A number that its field cannot hold.
@@ -73,6 +75,7 @@ extension ScriptError.Problem: CustomStringConvertible {
       found.isEmpty
         ? "expected \(wanted), found the end of the script" : "expected \(wanted), found '\(found)'"
     case .undefined(let name): "\(name) is not defined; --define \(name)=VALUE does"
+    case .unsupported(let what): what
     case .badDefinition(let name, let value): "\(name) is defined as '\(value)', which stands for nothing"
     case .outOfRange(let field, let limit): "\(field) is out of range: 0 to \(limit)"
     case .inconsistentSequence: "the end of the sequence range is not its start plus its length"

@@ -53,20 +53,45 @@ extension Script {
     return nil
   }
 
-  /// Whether bursts end with PSH. In scripts for Linux before 5.5 they do not: the first text of several segments that is
-  /// expected as one, if it is a whole initial window, is without it.
+  /// Whether bursts end with PSH. In scripts for Linux before 5.5 they do not: text that is expected as one, if it is a whole
+  /// initial window, is without it.
   var pushesBursts: Bool {
     var most = 1460
     for case .packet(let packet) in events.map(\.action) {
       guard let segment = packet.segment else { continue }
       if segment.flags.contains(.syn) {
         for case .maximumSegmentSize(let size) in segment.options ?? [] { most = min(most, Int(size)) }
-      } else if packet.direction == .outbound, segment.sequence.length > most {
-        return segment.flags.contains(.psh) || segment.sequence.length < 10 * most
+      } else if packet.direction == .outbound, segment.sequence.length == 10 * most,
+        !segment.flags.contains(.psh)
+      {
+        return false
       }
     }
     return true
   }
+
+  /// Whether a script for BSD is for FreeBSD before 12: before anything has come, it expects a window that is 65,536 bytes in
+  /// whole segments, with the scale rounded down; or a reset for a SYN-ACK that comes before all else.
+  var expectsEarlierBSD: Bool {
+    let packets = events.compactMap { event in
+      if case .packet(let packet) = event.action { packet } else { nil }
+    }
+    if packets.count > 1, packets[0].direction == .inbound, packets[1].direction == .outbound,
+      packets[0].segment?.flags.isSuperset(of: [.syn, .ack]) == true,
+      packets[1].segment?.flags.contains(.rst) == true
+    {
+      return true
+    }
+    for packet in packets {
+      guard let segment = packet.segment, !segment.flags.contains(.syn) else { continue }
+      if packet.direction == .inbound, segment.sequence.length > 0 { return false }
+      if packet.direction == .outbound, segment.window == 1026 { return true }
+    }
+    return false
+  }
+
+  /// The suite of scripts that FreeBSD 11 was tested with, and that a comment in each of them names.
+  static let suiteOfEarlierBSD = "freebsd-net/TCP-IP-Regression-TestSuite"
 
   /// Whether the script is for a kernel that has accurate feedback, and with it the linear beginning of a SYN's
   /// retransmissions that Linux has since 6.5 unless it is set otherwise.

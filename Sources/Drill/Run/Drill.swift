@@ -18,6 +18,7 @@ public enum Drill {
     do throws(ScriptError) {
       let script = try parse(
         bytes, options: options, isVersionGiven: overriding.contains { $0.name == "ip_version" })
+      options.isOfEarlierBSD = String(decoding: bytes, as: UTF8.self).contains(Script.suiteOfEarlierBSD)
       return run(script, options: options, overriding: overriding)
     } catch {
       return DrillReport(outcome: outcome(of: error))
@@ -54,11 +55,18 @@ public enum Drill {
     }
   }
 
-  /// A text that is no script fails; one that leaves a name to whoever runs it is skipped.
+  /// A text that is no script fails; one that leaves a name to whoever runs it is skipped, and so is what nothing here
+  /// reads.
   private static func outcome(of error: ScriptError) -> DrillOutcome {
-    if case .undefined = error.problem { return .skipped("line \(error.position.line): \(error.problem)") }
-    return .failed(
-      DrillFailure(line: error.position.line, reason: "column \(error.position.column): \(error.problem)"))
+    switch error.problem {
+    case .undefined, .unsupported: .skipped("line \(error.position.line): \(error.problem)")
+    case .unclosed, .expected, .badDefinition, .outOfRange, .inconsistentSequence, .backwardTime,
+      .unknownFlag, .timeOfOutboundOnly, .anyOptionsInbound, .optionsTooLong, .notHexadecimal,
+      .nestedTooDeep, .empty:
+      .failed(
+        DrillFailure(
+          line: error.position.line, reason: "column \(error.position.column): \(error.problem)"))
+    }
   }
 
   private static func skipped(_ reason: String) -> DrillReport {
@@ -99,7 +107,7 @@ public enum Drill {
 
   /// Runs a script that was parsed, with its options in force.
   private static func run(_ script: Script, _ options: DrillOptions) -> DrillReport {
-    let personality = options.personality ?? script.personality
+    let personality = options.personality ?? (options.isOfEarlierBSD ? .bsd : script.personality)
     var settings = HostSettings(personality)
     if let reason = place(options, in: &settings) { return skipped(reason) }
     if personality == .linux, options.infersMachine {
@@ -109,6 +117,9 @@ public enum Drill {
         settings.largestReceiveBuffer = 212_992
       }
       settings.transport.pushesBursts = script.pushesBursts
+    }
+    if personality == .bsd, options.infersMachine, options.isOfEarlierBSD || script.expectsEarlierBSD {
+      settings.becomeEarlierBSD()
     }
     if script.hasAccurateFeedback { settings.transport.synLinearTimeouts = 4 }
     // What is read when the host is made has to be set before: all that stands before the first call or packet.

@@ -50,6 +50,8 @@ public struct DrillOptions: Sendable {
   /// What scripts expect may tell of the machine that they were written on: how much memory it had, and how old its kernel
   /// was. False: it is the host's, whatever they expect.
   public var infersMachine = true
+  /// The script says that it is of a suite for FreeBSD 11.
+  var isOfEarlierBSD = false
   /// What stands in for words of the scripts, by name.
   public var definitions: [String: String] = [:]
   /// Keys of RFC 5925 that the other side has, as the stack names them, `--tcp_ao_key`, and secrets of RFC 2385,

@@ -258,7 +258,10 @@ struct DrillRun {
   private mutating func run(_ code: String, _ line: Int) throws(Stop) {
     let info = flow?.descriptor.flatMap { host.info($0) }
     do throws(CodeProblem) {
-      try interpreter.run(code) { name in info?[name] ?? Numbers.value(name) ?? Self.freeBSDStates[name] }
+      let host = host
+      try interpreter.run(code) { name in
+        info?[name] ?? Numbers.value(name) ?? Self.freeBSDStates[name].map { Int64(host.number($0)) }
+      }
     } catch {
       switch error {
       case .assertion(_, let message):
@@ -277,11 +280,12 @@ struct DrillRun {
     interpreter.output = []
   }
 
-  /// FreeBSD's names of states, in Linux's numbers, which `tcpi_state` has here.
-  private static let freeBSDStates: [String: Int64] = [
-    "TCPI_CLOSED": 7, "TCPI_LISTEN": 10, "TCPI_SYN_SENT": 2, "TCPI_SYN_RECEIVED": 3, "TCPI_ESTABLISHED": 1,
-    "TCPI_CLOSE_WAIT": 8, "TCPI_FIN_WAIT_1": 4, "TCPI_CLOSING": 11, "TCPI_LAST_ACK": 9, "TCPI_FIN_WAIT_2": 5,
-    "TCPI_TIME_WAIT": 6,
+  /// FreeBSD's names of states.
+  private static let freeBSDStates: [String: TCPState] = [
+    "TCPI_CLOSED": .closed, "TCPI_LISTEN": .listen, "TCPI_SYN_SENT": .synSent,
+    "TCPI_SYN_RECEIVED": .synReceived, "TCPI_ESTABLISHED": .established, "TCPI_CLOSE_WAIT": .closeWait,
+    "TCPI_FIN_WAIT_1": .finWait1, "TCPI_CLOSING": .closing, "TCPI_LAST_ACK": .lastAck,
+    "TCPI_FIN_WAIT_2": .finWait2, "TCPI_TIME_WAIT": .timeWait,
   ]
 
   // MARK: Reports

@@ -76,8 +76,11 @@ extension TCPConnection {
     let first = send.initial + 1
     send.unacknowledged = SequenceNumber.later(send.unacknowledged, first)
     send.next = SequenceNumber.later(send.next, first)
-    roundTrip.synAcknowledged(
-      at: segment.arrival, echoed: echoedRoundTrip(segment), next: send.next, configuration)
+    // BSD's cache of half-open connections does not know when the SYN-ACK left.
+    if configuration.personality == .linux || !isPassive || timestamps.isEnabled {
+      roundTrip.synAcknowledged(
+        at: segment.arrival, echoed: echoedRoundTrip(segment), next: send.next, configuration)
+    }
     if !roundTrip.isMeasured, attempts > 0 { roundTrip.restartCautiously() }
     // A mark on our SYN is a reason to begin with little, like its loss.
     let wasMarked = ecn.isAccurate && accurate.feedback.synWasMarked

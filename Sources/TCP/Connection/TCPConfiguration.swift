@@ -5,6 +5,9 @@ import Timing
 @frozen public struct TCPConfiguration: Sendable {
   /// Whose habits the connection has where the RFCs leave a choice.
   public var personality = TCPPersonality.linux
+  /// With BSD's habits: those of FreeBSD before 12. Window fields with a scale are rounded down, and a SYN-ACK that comes to
+  /// a listener is reset.
+  public var isEarlierBSD = false
   /// Largest payload of a segment that arrives, before options, as we announce it in our SYN; also the most
   /// that we send, as long as the route is what it is. 1460 for IPv4 and 1440 for IPv6 on an Ethernet link; less than
   /// `minimumSegment` counts as that.

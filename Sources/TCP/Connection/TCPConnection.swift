@@ -101,7 +101,7 @@ public struct TCPConnection: ~Copyable {
       buffer: configuration.receiveBuffer,
       scale: configuration.windowScaling ? configuration.windowScale : 0,
       quantum: configuration.synWindowQuantum, ceiling: UInt32(configuration.firstWindow),
-      space: configuration.receiveSpace)
+      space: configuration.receiveSpace, roundsUp: !configuration.isEarlierBSD)
     reassembly = ReassemblyQueue(limit: Self.reassemblyLimit(buffer: configuration.receiveBuffer))
     timestamps = TimestampState(offset: timestampOffset)
     window = CongestionWindow(initial: 1, next: initial, now: now)

@@ -34,9 +34,15 @@ struct ReceiveSequence {
 
   /// The window of a SYN is a multiple of this, in bytes, if it is larger.
   let quantum: UInt16
+  /// With BSD's habits: window fields with a scale are rounded up.
+  let roundsUp: Bool
 
   /// `ceiling`: 0 for none. `space`: what there is room for, where that is more than `buffer`.
-  init(buffer: UInt32, scale: UInt8, quantum: Int = 1, ceiling: UInt32 = 0, space: UInt32 = 0) {
+  init(
+    buffer: UInt32, scale: UInt8, quantum: Int = 1, ceiling: UInt32 = 0, space: UInt32 = 0,
+    roundsUp: Bool = true
+  ) {
+    self.roundsUp = roundsUp
     self.quantum = UInt16(clamping: max(1, quantum))
     // What the SYN says is what the window begins with.
     self.ceiling = ceiling == 0 ? .max : UInt32(Self.unscaled(Int(min(buffer, ceiling)), quantum))
@@ -115,8 +121,8 @@ struct ReceiveSequence {
     let unit = 1 << Int(scale)
     let roof = next + room + (unit - 1)
     var field = width >> Int(scale)
-    // BSD rounds up in any case.
-    if personality == .bsd { field = (width + unit - 1) >> Int(scale) }
+    // BSD rounds up in any case, since FreeBSD 12.
+    if personality == .bsd, roundsUp { field = (width + unit - 1) >> Int(scale) }
     if field << Int(scale) < visibleEdge - next, next + (field + 1) << Int(scale) <= roof { field += 1 }
     field = min(field, 65535)
     visibleEdge = next + field << Int(scale)

@@ -105,7 +105,14 @@ struct RoundTripEstimator {
   /// RTO, backed off and bounded. With Linux's habits the variation counts at least `minimumTimeout`: it
   /// stands for the clock granularity G of section 2, and covers the peer's delayed acknowledgments. BSD adds it.
   @inline(__always) func timeout(_ configuration: borrowing TCPConfiguration) -> Nanoseconds {
-    Self.backedOff(base(configuration), backoff, configuration.maximumTimeout)
+    if backoff > 0, configuration.personality == .bsd { return backedOffAlone(configuration) }
+    return Self.backedOff(base(configuration), backoff, configuration.maximumTimeout)
+  }
+  /// BSD doubles without what it adds, and adds that to the initial timeout too, once it is doubled.
+  private func backedOffAlone(_ configuration: borrowing TCPConfiguration) -> Nanoseconds {
+    let (slop, most) = (configuration.minimumTimeout, configuration.maximumTimeout)
+    let alone = base(configuration) - (isMeasured ? slop : .zero)
+    return min(Self.backedOff(alone, backoff, most) + slop, most)
   }
 
   /// RTO before any doubling.

@@ -18,14 +18,16 @@ public enum TCPListenRule {
   /// FIN as well it is no valid opening, and is dropped.
   /// - Parameters:
   ///   - segment: what arrived.
-  ///   - configuration: how the listener behaves. BSD says nothing to a SYN with an ACK, and may be told to take one
-  ///     with a FIN.
+  ///   - configuration: how the listener behaves. BSD says nothing to a SYN with an ACK, unless it is an earlier one, and
+  ///     may be told to take one with a FIN.
   public static func examine(
     _ segment: TCPSegment, _ configuration: TCPConfiguration = TCPConfiguration()
   ) -> Decision {
     if segment.flags.contains(.rst) { return .ignore }
     if segment.flags.contains(.ack) {
-      if segment.flags.contains(.syn), configuration.personality == .bsd { return .ignore }
+      if segment.flags.contains(.syn), configuration.personality == .bsd, !configuration.isEarlierBSD {
+        return .ignore
+      }
       return .reset(
         TCPOutgoing(
           sequence: segment.acknowledgment, acknowledgment: SequenceNumber(0), flags: .rst, window: 0))
