@@ -228,6 +228,8 @@ struct ConnectionSink: TCPSink, ~Copyable {
     outgoing.append(packet)
   }
 
+  var isTaken: Bool { connection.status.contains(.accepted) }
+
   /// Nobody will read what arrives.
   private var isUnread: Bool {
     unsafe connection.owned.pointee.isOrphan || connection.status.contains(.receiveShutdown)

@@ -150,6 +150,8 @@ public protocol TCPSink: ~Copyable {
   /// Whether there is memory for text that is new and in the window, which is asked before it is acknowledged. False:
   /// the text is lost, as on a network. `isAhead`: it would wait behind a hole.
   mutating func admit(_ text: borrowing Packet, isAhead: Bool) -> Bool
+  /// Whether an application has the connection, of one that a peer has opened: else nobody may ever read.
+  var isTaken: Bool { get }
   /// Packets that had been admitted and not delivered came free, with so many bytes of memory.
   mutating func released(_ packets: Int, bytes: Int, _ reason: TCPRelease)
   /// Text of one segment was not taken.
@@ -157,6 +159,8 @@ public protocol TCPSink: ~Copyable {
 }
 
 extension TCPSink where Self: ~Copyable {
+  /// Somebody has it.
+  public var isTaken: Bool { true }
   /// There always is.
   public mutating func admit(_ text: borrowing Packet, isAhead: Bool) -> Bool { true }
   /// Nobody counts.

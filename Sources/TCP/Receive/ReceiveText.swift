@@ -80,6 +80,7 @@ extension TCPConnection {
         counters.collapsed &+= UInt32(packets)
         sink.released(packets, bytes: packets * Packet.occupied, .collapsed)
       }
+      if configuration.countsMemory, !isPassive || sink.isTaken { tuneForHole() }
       return
     }
     if old > 0 { text.trimFront(old) }
@@ -196,6 +197,18 @@ extension TCPConnection {
     guard let wanted = tuning.read(read, segment: Int(configuration.maximumSegment), now: now),
       wanted > Int(receive.buffer)
     else { return }
+    growReceiveBuffer(to: wanted)
+  }
+
+  /// What waits behind a hole takes no room from what a round trip brings, as Linux has it since 6.18: else the hole would
+  /// close the window.
+  private mutating func tuneForHole() {
+    guard isTuned, let end = reassembly.end else { return }
+    let wanted = tuning.wanted(ahead: end - receive.next)
+    if wanted > Int(receive.buffer) { growReceiveBuffer(to: wanted) }
+  }
+
+  private mutating func growReceiveBuffer(to wanted: Int) {
     let grown = UInt32(clamping: min(wanted, Int(configuration.receiveBufferMaximum)))
     receive.free += max(0, Int(grown) - Int(receive.buffer))
     receive.setBuffer(grown)

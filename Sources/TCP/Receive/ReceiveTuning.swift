@@ -45,6 +45,10 @@ struct ReceiveTuning {
       ? sample : Nanoseconds(roundTrip.count + (sample.count - roundTrip.count) / 8)
   }
 
+  /// The buffer that holds what a round trip brings beside `ahead` bytes from RCV.NXT on that wait for what is missing, in
+  /// bytes.
+  func wanted(ahead: Int) -> Int { 2 * taken + ahead }
+
   /// The application has taken `total` bytes since the connection began. Returns the buffer that it needs, in bytes;
   /// nil: no more than it has.
   mutating func read(_ total: UInt64, segment: Int, now: Instant) -> Int? {
