@@ -180,7 +180,7 @@ import Wire
   /// its last is shorter. The borders of the segments before are gone.
   ///
   /// - Parameters:
-  ///   - size: bytes, at least 1.
+  ///   - size: bytes; less than 1 counts as that.
   ///   - finEnd: one past the FIN, which goes with the text before it; nil: none was sent.
   ///   - recordEnd: where the record ends that goes on after a number, which no piece goes beyond; nil: there is no end.
   mutating func recut(
@@ -204,7 +204,7 @@ import Wire
         while self[source].end <= start { source += 1 }
         var piece = self[source]
         piece.start = start
-        piece.end = SequenceNumber.earlier(start + size, textEnd)
+        piece.end = SequenceNumber.earlier(start + max(size, 1), textEnd)
         if let record = recordEnd(start), record < piece.end { piece.end = record }
         if piece.end == textEnd { piece.end = end }
         piece.marks.remove(.joined)
