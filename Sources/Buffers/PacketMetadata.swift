@@ -18,7 +18,7 @@ public import Wire
   /// Keyed hash of the flow; 0 until it is known.
   public var flowHash: UInt32 = 0
   /// For the transport: TCP keeps the sequence number of the first byte here while a packet waits out of
-  /// order.
+  /// order, and until then, of a segment that came in UDP, the port of UDP that it came from.
   public var sequence: UInt32 = 0
   /// Work left to a device on output, or done by it on input.
   public var offload = PacketOffload()
@@ -61,6 +61,8 @@ public import Wire
   @inlinable public static var authenticated: PacketFlags { PacketFlags(rawValue: 8) }
   /// It came in fragments.
   @inlinable public static var joined: PacketFlags { PacketFlags(rawValue: 16) }
+  /// A segment of TCP's that came in UDP, whose header is in front of the bytes no more.
+  @inlinable public static var encapsulated: PacketFlags { PacketFlags(rawValue: 32) }
 }
 
 /// What a super-segment is to be cut into, or was joined from.

@@ -64,4 +64,6 @@ public struct DeliveryFailure: Sendable, Equatable {
   public var reporter: IPAddress?
   /// The interface's index.
   public var interface: UInt16
+  /// UDP: the first eight bytes of what the datagram carried, as those of a TCP header; nil: they are not quoted.
+  public var carried: QuotedTransport?
 }

@@ -20,6 +20,7 @@
 @_exported public import struct Sockets.ConnectionReport
 @_exported public import struct Sockets.ConnectionSummary
 @_exported public import struct Sockets.ContextReport
+@_exported public import struct Sockets.TCPEncapsulation
 @_exported public import struct TCP.TCPCounters
 @_exported public import struct TCP.TCPInfo
 @_exported public import enum TCP.TCPState

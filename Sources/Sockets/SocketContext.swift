@@ -27,6 +27,7 @@ enum SocketKind {
   static let chain = WorkKind(rawValue: 2)
   static let call = WorkKind(rawValue: 3)
   static let connect = WorkKind(rawValue: 4)
+  static let stray = WorkKind(rawValue: 5)
   static let connectionTimer: UInt8 = 16
   static let synTimer: UInt8 = 17
   /// Of event queues.
@@ -132,6 +133,11 @@ struct SocketContextRef {
       options: outgoing.options)
     SegmentBuilder.finish(
       header, from: key.localAddress, to: key.remoteAddress, order: optionOrder, protection, into: &packet)
+    var number = IPProtocol.tcp
+    if key.encapsulation != 0 {
+      guard encapsulate(&packet, key) else { return }
+      number = .udp
+    }
     if outgoing.flags.contains(.rst) { counters.resetsSent.increment() }
     counters.segmentsSent.increment()
     // Not of a link-local peer: that one is asked for by its link.
@@ -140,7 +146,7 @@ struct SocketContextRef {
     withInternet { internet in
       guard let packet = segment.take() else { return }
       _ = internet.send(
-        packet, from: key.localAddress, to: key.remoteAddress, protocol: .tcp, hopLimit: marks.hopLimit,
+        packet, from: key.localAddress, to: key.remoteAddress, protocol: number, hopLimit: marks.hopLimit,
         trafficClass: marks.trafficClass, mayFragment: marks.mayFragment, route: route, &cx)
     }
   }

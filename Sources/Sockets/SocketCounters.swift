@@ -18,6 +18,15 @@ public struct SocketCounters: ~Copyable, Sendable {
   public let segmentsMalformed = Counter()
   /// Segments for which there was no connection and no listener.
   public let segmentsWithoutSocket = Counter()
+  /// Segments that arrived in UDP (``TCPEncapsulation``).
+  public let encapsulatedReceived = Counter()
+  /// Segments sent in UDP.
+  public let encapsulatedSent = Counter()
+  /// Segments that came in UDP from no port, or were to go in UDP when there was no encapsulation any more.
+  public let encapsulatedDropped = Counter()
+  /// Segments with the 4-tuple of a connection, or of a half-open one, that came otherwise than its segments do: in UDP from
+  /// another port, in UDP and not, or the other way round.
+  public let encapsulationMismatches = Counter()
   /// Probes of how large a packet the path takes that were sent (RFC 4821).
   public let pathProbes = Counter()
   /// Of these, those that arrived (Linux's TCPMTUPSuccess).
@@ -170,6 +179,9 @@ public struct SocketCounters: ~Copyable, Sendable {
       ("segments_retransmitted", segmentsRetransmitted.value), ("resets_sent", resetsSent.value),
       ("checksum_errors", checksumErrors.value), ("segments_malformed", segmentsMalformed.value),
       ("segments_without_socket", segmentsWithoutSocket.value),
+      ("encapsulated_received", encapsulatedReceived.value), ("encapsulated_sent", encapsulatedSent.value),
+      ("encapsulated_dropped", encapsulatedDropped.value),
+      ("encapsulation_mismatches", encapsulationMismatches.value),
       ("path_probes", pathProbes.value), ("path_probes_delivered", pathProbesDelivered.value),
       ("path_probes_lost", pathProbesLost.value), ("path_black_holes", pathBlackHoles.value),
       ("segments_without_buffer", segmentsWithoutBuffer.value),

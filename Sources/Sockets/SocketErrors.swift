@@ -83,10 +83,27 @@ struct ReportedErrors: ~Copyable {
 
 enum SocketErrors {
   static func tcp(_ failure: DeliveryFailure, _ cx: inout SoftInterrupt) {
-    let sockets = SocketContextRef(cx)
     let key = FlowKey(
       localAddress: failure.local.address, localPort: failure.local.port,
       remoteAddress: failure.remote.address, remotePort: failure.remote.port)
+    report(failure, key, &cx)
+  }
+
+  /// A segment in UDP did not arrive: whose it was stands in what it quotes of the datagram, if that is enough.
+  private static func encapsulated(_ failure: DeliveryFailure, _ cx: inout SoftInterrupt) {
+    guard let segment = failure.carried else { return }
+    let key = FlowKey(
+      localAddress: failure.local.address, localPort: segment.sourcePort,
+      remoteAddress: failure.remote.address, remotePort: segment.destinationPort,
+      encapsulation: failure.remote.port)
+    var failure = failure
+    failure.sequence = segment.sequence
+    report(failure, key, &cx)
+  }
+
+  /// For the connection of `key`, if its segments travel as the one did that did not arrive.
+  private static func report(_ failure: DeliveryFailure, _ key: FlowKey, _ cx: inout SoftInterrupt) {
+    let sockets = SocketContextRef(cx)
     let hash = key.hash(sockets.hashKey)
     // Without the segment's sequence number anyone could have sent it (RFC 5927).
     guard failure.sequence != nil else { return }
@@ -96,6 +113,7 @@ enum SocketErrors {
       if home == cx.index { sockets.reportHalfOpen(failure, key, hash: hash, &cx) }
       return
     }
+    guard unsafe connection.shared.pointee.key.encapsulation == key.encapsulation else { return }
     #if Explore
       if Mutation.networkErrorStoredAfterPosting.isOn {
         _ = connection.gate.submit(events: .reported, &cx)
@@ -111,6 +129,9 @@ enum SocketErrors {
 
   static func udp(_ failure: DeliveryFailure, _ cx: inout SoftInterrupt) {
     let sockets = SocketContextRef(cx)
+    if sockets.withLayer({ $0.encapsulationWord.isPort(failure.local.port) }), failure.remote.port != 0 {
+      return encapsulated(failure, &cx)
+    }
     let key = BindingKey(address: failure.local.address, port: failure.local.port, protocol: .udp)
     guard let datagram = sockets.datagram(key, from: failure.remote) else { return }
     datagram.report(failure, &cx)

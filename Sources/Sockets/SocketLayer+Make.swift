@@ -193,9 +193,11 @@ extension SocketLayer {
   // MARK: Connections
 
   /// Begins a connection. The socket may still be connecting: wait at its ``StreamSocket/writePoint`` with
-  /// need 0, then look at its failure. `local` names the address, or the port, to connect from.
+  /// need 0, then look at its failure. `local` names the address, or the port, to connect from; `encapsulationPort` the
+  /// peer's port of UDP, as ``StreamOptions/encapsulationPort``: `.protocolNotSupported` without ``encapsulation``.
   public func connect(
-    to remote: SocketAddress, from local: SocketAddress? = nil, limits: BufferLimits = BufferLimits()
+    to remote: SocketAddress, from local: SocketAddress? = nil, limits: BufferLimits = BufferLimits(),
+    encapsulationPort: UInt16 = 0
   ) -> Answer<Result<StreamSocket, SocketError>> {
     let answer = Answer<Result<StreamSocket, SocketError>>(wakeAccount)
     let isPortChosen = local.map { $0.port != 0 } ?? false
@@ -203,7 +205,10 @@ extension SocketLayer {
     let context = isPortChosen ? 0 : nextContext()
     if configuration.entry == .drive, !isPortChosen,
       contexts.asBorrower(
-        of: context, { cx in answer.complete(beginConnection(remote, local, limits, &cx), &cx) })
+        of: context,
+        { cx in
+          answer.complete(beginConnection(remote, local, limits, encapsulationPort, &cx), &cx)
+        })
     {
       return answer
     }
@@ -211,7 +216,7 @@ extension SocketLayer {
       if isPortChosen, let local, !mayConnect(from: local) {
         return answer.complete(.failure(.addressInUse), &cx)
       }
-      answer.complete(beginConnection(remote, local, limits, &cx), &cx)
+      answer.complete(beginConnection(remote, local, limits, encapsulationPort, &cx), &cx)
     }
     return answer
   }
@@ -223,12 +228,13 @@ extension SocketLayer {
   }
 
   private func beginConnection(
-    _ remote: SocketAddress, _ local: SocketAddress?, _ limits: BufferLimits, _ cx: inout SoftInterrupt
+    _ remote: SocketAddress, _ local: SocketAddress?, _ limits: BufferLimits, _ encapsulation: UInt16,
+    _ cx: inout SoftInterrupt
   ) -> Result<StreamSocket, SocketError> {
     let sockets = SocketContextRef(cx)
     let now = cx.now
     let flow: Flow
-    switch chooseFlow(to: remote, from: local, at: cx.index, sockets) {
+    switch chooseFlow(to: remote, from: local, at: cx.index, encapsulation: encapsulation, sockets) {
     case .failure(let error): return .failure(error)
     case .success(let chosen): flow = chosen
     }
@@ -241,6 +247,7 @@ extension SocketLayer {
       return .failure(.noBufferSpace)
     }
     unsafe connection.owned.pointee.isPortFixed = flow.isPortFixed
+    if encapsulation != 0 { connection.settleAuthentication() }
     connection.recallPath(&cx)
     connection.recallDestination(&cx)
     // The answer to its SYN is likely what comes next.
@@ -260,11 +267,13 @@ extension SocketLayer {
   }
 
   /// Route, source and port of a new connection: if there is one, a port that makes the context `home` the flow's,
-  /// so that nothing of the connection is anywhere else.
+  /// so that nothing of the connection is anywhere else. `encapsulation`: the peer's port of UDP, or 0.
   func chooseFlow(
-    to remote: SocketAddress, from local: SocketAddress?, at home: Int, _ sockets: SocketContextRef
+    to remote: SocketAddress, from local: SocketAddress?, at home: Int, encapsulation port: UInt16,
+    _ sockets: SocketContextRef
   ) -> Result<Flow, SocketError> {
     if closing.load() != 0 { return .failure(.networkDown) }
+    if port != 0, encapsulation == nil { return .failure(.protocolNotSupported) }
     guard remote.port != 0, !remote.address.isMulticast, !remote.address.isUnspecified else {
       return .failure(.invalidAddress)
     }
@@ -277,7 +286,8 @@ extension SocketLayer {
       return .failure(hint == nil ? .networkUnreachable : .addressNotAvailable)
     }
     var key = FlowKey(
-      localAddress: route.source, localPort: 0, remoteAddress: remote.address, remotePort: remote.port)
+      localAddress: route.source, localPort: 0, remoteAddress: remote.address, remotePort: remote.port,
+      encapsulation: port)
     let wanted = local?.port ?? 0
     guard
       let port = freePort(&key, wanted: wanted, home: home, sockets)

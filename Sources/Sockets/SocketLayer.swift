@@ -34,6 +34,8 @@ public struct SocketConfiguration: Sendable {
   public var ephemeralPorts: ClosedRange<UInt16> = 32768...60999
   /// How connections behave.
   public var tcp = TCPConfiguration()
+  /// TCP in UDP; nil: there is none.
+  public var encapsulation: TCPEncapsulation?
   /// What the paths to peers are remembered by, from connection to connection.
   public var remembers: RememberedPaths = .roundTrip
   /// When connections with nothing to do come to rest.
@@ -91,6 +93,8 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
   private let synCaches: UnsafeMutablePointer<SynCache>
   private let turn = SharedCounter()
   let closing = AtomicWord(0)
+  /// (a)
+  let encapsulationWord: EncapsulationWord
   /// Who makes sockets of which family; inet and inet6 are there. Constant after assembly.
   public private(set) var protocols = ProtocolSwitch()
   /// Wake-ups of this stack.
@@ -126,6 +130,7 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
       return unsafe state
     }
     bindings = PortBindings(hashKey: hashKey, grace: contexts.grace)
+    encapsulationWord = EncapsulationWord(configuration.encapsulation)
     let (count, all) = (contexts.count, contexts.coreCount)
     let packets = (0..<all).reduce(configuration.applicationPackets) {
       $0 + contexts.pool($1).counters.limit
@@ -180,12 +185,13 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
           transparent: transparent))
       unsafe contexts.attach(UnsafeMutableRawPointer(records + index), .sockets, to: index)
     }
+    claimEncapsulation()
     Self.register(in: &contexts.handlers)
     protocols.register(InternetDomain(.inet, self))
     protocols.register(InternetDomain(.inet6, self))
     internet.setTransport(
       TransportHandler(
-        receive: { packet, cx in SocketInput.collect(packet, &cx) },
+        receive: { packet, cx in SocketInput.collect(packet, encapsulation: 0, &cx) },
         finish: { cx in SocketInput.finishRun(&cx) },
         fail: { failure, cx in SocketErrors.tcp(failure, &cx) }), for: .tcp)
     contexts.handlers.registerSteered { batch, cx in

@@ -27,6 +27,12 @@ extension InternetLayer {
     fail(failure, &cx)
   }
 
+  /// The start of what a quoted datagram carries, if that is quoted too (RFC 1812 section 4.3.2.3).
+  private func carried(_ datagram: RawSpan) -> QuotedTransport? {
+    guard datagram.byteCount >= 2 * UDPHeader.byteCount else { return nil }
+    return try? QuotedTransport.parse(datagram.extracting(UDPHeader.byteCount..<datagram.byteCount))
+  }
+
   /// What a quoted packet says about its sender, or nil if it cannot be told: truncated before the ports,
   /// not the first fragment, nonsense.
   private func quotedFailure(
@@ -57,6 +63,7 @@ extension InternetLayer {
       reason: reason, protocolNumber: number,
       local: SocketAddress(source, port: hasPorts ? ports.sourcePort : 0, zone: zone(source)),
       remote: SocketAddress(destination, port: hasPorts ? ports.destinationPort : 0, zone: zone(destination)),
-      sequence: number == .tcp ? ports.sequence : nil, reporter: reporter, interface: interface)
+      sequence: number == .tcp ? ports.sequence : nil, reporter: reporter, interface: interface,
+      carried: number == .udp ? carried(transportBytes) : nil)
   }
 }

@@ -25,11 +25,12 @@ public struct BlockingStack: Sendable {
     return stack.made(try block(&answer))
   }
 
-  /// Connects and blocks until the peer has answered; see ``Stack/connect(to:from:limits:)``.
+  /// Connects and blocks until the peer has answered; see ``Stack/connect(to:from:limits:encapsulationPort:)``.
   public func connect(
-    to remote: SocketAddress, from local: SocketAddress? = nil, limits: BufferLimits? = nil
+    to remote: SocketAddress, from local: SocketAddress? = nil, limits: BufferLimits? = nil,
+    encapsulationPort: UInt16 = 0
   ) throws(SocketError) -> TCPStream {
-    let socket = try begin(to: remote, from: local, limits)
+    let socket = try begin(to: remote, from: local, limits, encapsulationPort)
     do {
       var handshake = FinishConnecting(socket: socket)
       try block(&handshake)
@@ -41,13 +42,23 @@ public struct BlockingStack: Sendable {
   }
 
   private func begin(
-    to remote: SocketAddress, from local: SocketAddress?, _ limits: BufferLimits?
+    to remote: SocketAddress, from local: SocketAddress?, _ limits: BufferLimits?, _ encapsulation: UInt16
   ) throws(SocketError) -> StreamSocket {
     try stack.enter(remote, .stream)
     defer { stack.intake.leave() }
     var answer = TakeAnswer(
-      answer: stack.layer.connect(to: remote, from: local, limits: limits ?? stack.configuration.buffers))
+      answer: stack.layer.connect(
+        to: remote, from: local, limits: limits ?? stack.configuration.buffers,
+        encapsulationPort: encapsulation))
     return try block(&answer)
+  }
+
+  /// Another port of UDP for segments in UDP; see ``Stack/setEncapsulation(_:)``.
+  public func setEncapsulation(_ encapsulation: TCPEncapsulation?) throws(SocketError) {
+    try stack.enter()
+    defer { stack.intake.leave() }
+    var answer = TakeAnswer(answer: stack.layer.setEncapsulation(encapsulation))
+    try block(&answer)
   }
 
   /// Binds a UDP socket; see ``Stack/bind(to:peer:options:)``.

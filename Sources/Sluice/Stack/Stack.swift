@@ -180,12 +180,15 @@ public final class Stack: Sendable {
   ///   - remote: whom to connect to.
   ///   - local: the address, the port, or both to connect from; nil for the usual choice.
   ///   - limits: buffers of the connection; nil: those of the configuration.
+  ///   - encapsulationPort: the peer's port of UDP, and segments go in UDP, from the port that the stack has for it
+  ///     (`SocketConfiguration.encapsulation`); 0: they go in IP. Without such a port it throws `.protocolNotSupported`.
   /// - Throws: `.connectionRefused`, `.timedOut`, `.hostUnreachable`, `.networkUnreachable`, `.invalidAddress`,
   ///   `.addressNotAvailable`, `.addressInUse`, `.noBufferSpace`, `.cancelled`, `.networkDown` after a shutdown.
   public nonisolated(nonsending) func connect(
-    to remote: SocketAddress, from local: SocketAddress? = nil, limits: BufferLimits? = nil
+    to remote: SocketAddress, from local: SocketAddress? = nil, limits: BufferLimits? = nil,
+    encapsulationPort: UInt16 = 0
   ) async throws(SocketError) -> TCPStream {
-    let socket = try await begin(to: remote, from: local, limits)
+    let socket = try await begin(to: remote, from: local, limits, encapsulationPort)
     do {
       var handshake = FinishConnecting(socket: socket)
       try await suspend(&handshake)
@@ -197,13 +200,27 @@ public final class Stack: Sendable {
   }
 
   private nonisolated(nonsending) func begin(
-    to remote: SocketAddress, from local: SocketAddress?, _ limits: BufferLimits?
+    to remote: SocketAddress, from local: SocketAddress?, _ limits: BufferLimits?, _ encapsulation: UInt16
   ) async throws(SocketError) -> StreamSocket {
     try enter(remote, .stream)
     defer { intake.leave() }
     var answer = TakeAnswer(
-      answer: layer.connect(to: remote, from: local, limits: limits ?? configuration.buffers))
+      answer: layer.connect(
+        to: remote, from: local, limits: limits ?? configuration.buffers, encapsulationPort: encapsulation))
     return try await suspend(&answer)
+  }
+
+  /// Another port of UDP for segments in UDP from here on, or none: a change of `SocketConfiguration.encapsulation`.
+  /// Connections in UDP go on from the new port; without one nothing of theirs leaves or comes any more.
+  ///
+  /// - Throws: `.addressInUse` if a UDP socket has the port, and nothing changes; `.networkDown` after a shutdown.
+  public nonisolated(nonsending) func setEncapsulation(
+    _ encapsulation: TCPEncapsulation?
+  ) async throws(SocketError) {
+    try enter()
+    defer { intake.leave() }
+    var answer = TakeAnswer(answer: layer.setEncapsulation(encapsulation))
+    try await suspend(&answer)
   }
 
   /// Binds a UDP socket.

@@ -190,6 +190,7 @@ enum DropReasons {
   static let socketCounters: Set<String> = [
     "checksumErrors", "segmentsMalformed", "segmentsWithoutSocket", "segmentsWithoutBuffer",
     "segmentsUnroutable", "errorsOutOfWindow", "signaturesMissing", "signaturesUnexpected", "signaturesWrong",
+    "encapsulatedDropped", "encapsulationMismatches",
     "authenticationBad", "authenticationKeyNotFound", "authenticationRequired",
     "gateQueueFull", "steeringQueueFull", "receiveQueueFull", "listenOverflows", "acceptQueueFull",
     "segmentsBeyondWindow", "segmentsAtClosedWindow", "synCacheFull", "synCacheEvictions", "duplicateSyns",

@@ -37,7 +37,7 @@ public final class TCPSocket: Sendable {
   /// Connects from its name, or from the usual one, and waits for the peer's answer; a cancelled task gives up
   /// with a reset. Whatever the answer, the socket is spent.
   ///
-  /// - Throws: what ``Stack/connect(to:from:limits:)`` throws, `.alreadyInProgress`, `.alreadyConnected`,
+  /// - Throws: what ``Stack/connect(to:from:limits:encapsulationPort:)`` throws, `.alreadyInProgress`, `.alreadyConnected`,
   ///   `.closed`.
   public nonisolated(nonsending) func connect(to remote: SocketAddress) async throws(SocketError) -> TCPStream
   {

@@ -23,6 +23,8 @@ public final class TCPStream: Sendable {
   public var localAddress: SocketAddress { socket.localAddress }
   /// The address and port of the peer.
   public var remoteAddress: SocketAddress { socket.remoteAddress }
+  /// The peer's port of UDP, where segments go in UDP (`TCPEncapsulation`); 0: they go in IP.
+  public var encapsulationPort: UInt16 { socket.encapsulationPort }
   /// The same connection for threads that may block.
   public var blocking: BlockingTCPStream { BlockingTCPStream(stream: self) }
 

@@ -90,8 +90,9 @@ extension ConnectionRef {
     if authentication.isRequired, !authentication.keys.cover(remote: request.remote, localPort: 0) {
       return neverConnected(.keyRejected, &cx)
     }
+    let port = unsafe owned.pointee.shape.encapsulationPort
     let flow = sockets.withLayer {
-      $0.chooseFlow(to: request.remote, from: request.local, at: here, sockets)
+      $0.chooseFlow(to: request.remote, from: request.local, at: here, encapsulation: port, sockets)
     }
     switch flow {
     case .failure(let error): neverConnected(error, &cx)

@@ -14,7 +14,9 @@ extension ConnectionBlock: GatedBlock {
   public static func run(_ item: ItemRef, on block: GateRef<ConnectionBlock>, _ cx: inout SoftInterrupt) {
     let connection = ConnectionRef(block)
     connection.takeUp(cx)
-    if item.kind == SocketKind.chain {
+    if item.kind == SocketKind.segment {
+      connection.arrive(Packet(item: item), &cx)
+    } else if item.kind == SocketKind.chain {
       let code = item.code
       connection.enqueue(ByteChain(item: item), code, &cx)
     } else if item.kind == SocketKind.call {
@@ -22,7 +24,7 @@ extension ConnectionBlock: GatedBlock {
     } else if item.kind == SocketKind.connect {
       connection.beginConnecting(&cx)
     } else {
-      connection.arrive(Packet(item: item), &cx)
+      connection.arriveAstray(Packet(item: item), &cx)
     }
     connection.settleDown(&cx)
   }
@@ -204,6 +206,7 @@ extension ConnectionRef {
   private func transmit(_ packets: inout PacketQueue, _ cx: inout SoftInterrupt) {
     guard !packets.isEmpty else { return }
     let key = unsafe shared.pointee.key
+    if key.encapsulation != 0 { return transmitEncapsulated(&packets, key, &cx) }
     let marks = unsafe owned.pointee.shape.marks
     let sockets = SocketContextRef(cx)
     sockets.withInternet { internet in
@@ -230,7 +233,7 @@ extension ConnectionRef {
   }
 
   /// Looks the route up where it may have changed, and tells the engine what it takes.
-  @inline(__always) private func followRoute(_ internet: InternetLayer, _ sockets: SocketContextRef) {
+  @inline(__always) func followRoute(_ internet: InternetLayer, _ sockets: SocketContextRef) {
     if unsafe owned.pointee.route?.generation != internet.generation { lookForRoute(internet, sockets) }
   }
   private func lookForRoute(_ internet: InternetLayer, _ sockets: SocketContextRef) {
@@ -240,8 +243,8 @@ extension ConnectionRef {
     unsafe owned.pointee.route = route
     unsafe owned.pointee.offloads = route.map { internet.offloads(of: $0) } ?? []
     guard let route else { return }
-    let segment = unsafe StreamOptions.segment(
-      mtu: StreamOptions.packet(mtu: route.mtu, owned.pointee.offloads), isIPv4: key.remoteAddress.isIPv4)
+    let mtu = unsafe StreamOptions.packet(mtu: route.mtu, owned.pointee.offloads) - sockets.overhead(key)
+    let segment = StreamOptions.segment(mtu: mtu, isIPv4: key.remoteAddress.isIPv4)
     unsafe owned.pointee.engine.routeChanged(segment: Int(segment))
   }
 
@@ -315,6 +318,7 @@ extension ConnectionRef {
   func errorReported(_ cx: inout SoftInterrupt) {
     let isIPv4 = unsafe shared.pointee.key.remoteAddress.isIPv4
     let hearsRouters = unsafe owned.pointee.shape.marks.pathDiscovery == .routers
+    let overhead = unsafe SocketContextRef(cx).overhead(shared.pointee.key)
     let known = unsafe owned.pointee.engine.errorsOutOfWindow
     while let report = unsafe shared.pointee.reports.take() {
       if ignores(report, SocketContextRef(cx)) { continue }
@@ -325,7 +329,7 @@ extension ConnectionRef {
         case .tooBig where !hearsRouters: TCPEffects()
         case .tooBig:
           report.segment(isIPv4: isIPv4).map {
-            engine.pathSegment($0, sequence: report.sequence, now: now, sink: &sink)
+            engine.pathSegment($0 - overhead, sequence: report.sequence, now: now, sink: &sink)
           } ?? TCPEffects()
         case .host, .network, .port, .protocol, .prohibited, .timeExceeded, .other:
           engine.icmpError(

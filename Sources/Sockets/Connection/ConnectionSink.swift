@@ -18,9 +18,9 @@ struct ConnectionSink: TCPSink, ~Copyable {
   private var knownAllowance: Int?
   /// The same once super-segments are cut that the device does not take.
   private var used = 0
-  /// What the device does by which its segments leave; nothing for those whose bytes are authenticated.
+  /// What the device does by which its segments leave; nothing for those whose bytes are authenticated, or go in UDP.
   let offloads: DeviceOffloads
-  /// They are not.
+  /// They are not, and go in IP.
   let isPlain: Bool
   /// A segment may be larger than a packet's slot.
   private let hasLargeSegments: Bool
@@ -37,7 +37,9 @@ struct ConnectionSink: TCPSink, ~Copyable {
     self.connection = connection
     self.pool = pool
     self.sockets = sockets
-    isPlain = unsafe connection.owned.pointee.isPlain || connection.owned.pointee.authentication.isNone
+    isPlain =
+      unsafe connection.owned.pointee.isPlain
+      || connection.owned.pointee.authentication.isNone && connection.shared.pointee.key.encapsulation == 0
     offloads = isPlain ? unsafe connection.owned.pointee.offloads : []
     hasLargeSegments = unsafe connection.owned.pointee.engine.configuration.maximumSegment > Self.slotText
   }

@@ -87,7 +87,7 @@ struct ConnectionOwned: ~Copyable {
   var isPortFixed = true
   /// How its segments are authenticated, both ways.
   var authentication = SegmentAuthentication.none(refusesUnknown: false)
-  /// Not at all, as nearly everyone's: a look at `authentication` copies and counts what it holds.
+  /// Not at all, and they go in IP, as nearly everyone's: a look at `authentication` copies and counts what it holds.
   var isPlain = true
   /// The listener that it has a Fast Open place of, with a reference, until the handshake is complete or it ends.
   var fastOpenListener: ListenerRef?

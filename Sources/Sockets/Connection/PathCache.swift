@@ -68,17 +68,19 @@ extension ConnectionRef {
   func recallPath(_ cx: inout SoftInterrupt) {
     guard unsafe owned.pointee.shape.marks.pathDiscovery == .routers else { return }
     let (address, now) = unsafe (shared.pointee.key.remoteAddress, cx.now)
-    let known = SocketContextRef(cx).withLayer {
-      $0.paths.find(address, generation: $0.internet.generation, now: now)
-    }
-    if let known { unsafe owned.pointee.engine.pathKnown(segment: known) }
+    let sockets = SocketContextRef(cx)
+    let known = sockets.withLayer { $0.paths.find(address, generation: $0.internet.generation, now: now) }
+    let overhead = unsafe sockets.overhead(shared.pointee.key)
+    if let known { unsafe owned.pointee.engine.pathKnown(segment: known - overhead) }
   }
 
-  /// What a router said counts for others too.
+  /// What a router said counts for others too, whatever their segments travel in.
   func notePath(_ segment: Int, _ cx: inout SoftInterrupt) {
     let (address, now) = unsafe (shared.pointee.key.remoteAddress, cx.now)
-    SocketContextRef(cx).withLayer {
-      $0.paths.note(address, segment: segment, generation: $0.internet.generation, now: now)
+    let sockets = SocketContextRef(cx)
+    let plain = unsafe segment + sockets.overhead(shared.pointee.key)
+    sockets.withLayer {
+      $0.paths.note(address, segment: plain, generation: $0.internet.generation, now: now)
     }
   }
 }

@@ -36,9 +36,9 @@ extension SocketContextRef {
   func route(to destination: IPAddress, from source: IPAddress?) -> RouteDecision? {
     withInternet { unsafe pointer.pointee.routes.route(to: destination, from: source, $0) }
   }
-  /// The largest packet for `key`'s peer; nil: there is no way there.
+  /// The largest packet for `key`'s peer, less what its segments travel in; nil: there is no way there.
   func mtu(_ key: FlowKey) -> Int? {
     guard let route = route(to: key.remoteAddress, from: key.localAddress) else { return nil }
-    return withInternet { StreamOptions.packet(mtu: route.mtu, $0.offloads(of: route)) }
+    return withInternet { StreamOptions.packet(mtu: route.mtu, $0.offloads(of: route)) - overhead(key) }
   }
 }

@@ -221,7 +221,7 @@ extension ConnectionRef {
     unsafe owned.pointee.authentication = SegmentAuthentication(
       owned.pointee.shape.authentication, owned.pointee.shape.signatures, shared.pointee.key)
     if case .none = unsafe owned.pointee.authentication {
-      unsafe owned.pointee.isPlain = true
+      unsafe owned.pointee.isPlain = shared.pointee.key.encapsulation == 0
     } else {
       unsafe owned.pointee.isPlain = false
     }

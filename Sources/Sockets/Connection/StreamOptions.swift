@@ -46,6 +46,10 @@ public struct StreamOptions: Sendable {
   /// TCP_NOTSENT_LOWAT: bytes that may be submitted and not yet sent; nil: as many as ``limits`` allow.
   public var unsentLimit: Int?
 
+  /// TCP_REMOTE_UDP_ENCAPS_PORT: the peer's port of UDP for segments that go in UDP (``TCPEncapsulation``); 0: they go in IP.
+  /// It counts for a socket that connects from now on. Who listens takes both, and answers as it was asked.
+  public var encapsulationPort: UInt16 = 0
+
   /// Whose segments are signed (RFC 2385, TCP_MD5SIG): of the longest prefix that covers the peer. They count for
   /// connections that begin after they were set.
   public var signatures: [TCPSignatureKey] = []
@@ -77,6 +81,8 @@ struct StreamShape: Sendable {
   var segmentLimit: UInt16?
   /// What the scale of the window spans beyond the receive buffer.
   var windowSpan: UInt32 = 0
+  /// The peer's port of UDP, if the socket connects.
+  var encapsulationPort: UInt16 = 0
   /// Whose segments are signed.
   var signatures: [TCPSignatureKey] = []
   /// Whose are authenticated with keys.
@@ -114,6 +120,7 @@ extension StreamOptions {
   var shape: StreamShape {
     var shape = StreamShape(marks: marks, segmentLimit: segmentLimit)
     shape.windowSpan = UInt32(clamping: windowSpan)
+    shape.encapsulationPort = encapsulationPort
     shape.signatures = signatures
     shape.authentication = authentication
     if tcp.keepaliveIdle > .zero { shape.keepaliveIdle = tcp.keepaliveIdle }
@@ -134,7 +141,8 @@ extension SocketLayer {
   ) -> TCPConfiguration {
     var tcp = wanted
     let isIPv4 = key.remoteAddress.isIPv4
-    let segment = StreamOptions.segment(mtu: mtu ?? (isIPv4 ? 576 : 1280), isIPv4: isIPv4)
+    let least = (isIPv4 ? 576 : 1280) - (key.encapsulation == 0 ? 0 : Int(encapsulation?.overhead ?? 8))
+    let segment = StreamOptions.segment(mtu: mtu ?? least, isIPv4: isIPv4)
     tcp.segmentLimit = shape.segmentLimit ?? .max
     tcp.maximumSegment = min(segment, tcp.segmentLimit)
     tcp.peerSegmentDefault = isIPv4 ? 536 : 1220
@@ -188,6 +196,7 @@ extension ConnectionRef {
     guard unsafe !owned.pointee.isDropped else { return }
     adopt(options, now: cx.now)
     guard unsafe !owned.pointee.isUnconnected else { return }
+    if let limit = options.segmentLimit { unsafe owned.pointee.engine.lowerSegment(to: limit) }
     runEngine(&cx) { $0.reconfigure(options.tcp, now: $1, sink: &$2) }
     tellReceiveLimit(&cx)
   }

@@ -56,6 +56,8 @@ public final class StreamSocket: AnySocket {
     let key = unsafe connection.shared.pointee.key
     return key.remote
   }
+  /// The peer's port of UDP, where segments go in UDP (``TCPEncapsulation``); 0: they go in IP.
+  public var encapsulationPort: UInt16 { unsafe connection.shared.pointee.key.encapsulation }
   /// The handshake is complete.
   public var isConnected: Bool { connection.status.contains(.connected) }
   /// The pending error, which this takes away (SO_ERROR).

@@ -181,7 +181,8 @@ extension SocketContextRef {
   func reportHalfOpen(_ failure: DeliveryFailure, _ key: FlowKey, hash: UInt64, _ cx: inout SoftInterrupt) {
     guard let index = unsafe synCache.pointee.find(hash: hash, key) else { return }
     let entry = unsafe synCache.pointee.entry(index)
-    guard unsafe failure.sequence == entry.pointee.handshake.initialSend, unsafe entry.pointee.child == nil
+    let sequence = unsafe entry.pointee.handshake.initialSend
+    guard unsafe entry.pointee.key == key, failure.sequence == sequence, unsafe entry.pointee.child == nil
     else { return }
     let listener = unsafe entry.pointee.listener
     let isLinux = listener.withOptions { $0.value.tcp.personality == .linux }

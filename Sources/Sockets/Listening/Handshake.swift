@@ -13,7 +13,7 @@ import Wire
 /// backlog is full of them, or the context's table.
 public enum SynOverflow: Sendable {
   /// The peer keeps the connection for us, in a SYN cookie (RFC 4987 section 3.6): honest clients get through a
-  /// flood. Without timestamps they lose window scaling and selective acknowledgments.
+  /// flood. Without timestamps they lose window scaling.
   case cookies
   /// Beyond the backlog the SYN is dropped, and comes again. In a full table it takes the place of the oldest
   /// entry in the same bucket, so that a flood cannot hold places.
@@ -42,6 +42,9 @@ enum Handshake {
     let index = sockets.halfOpen(arrived)
     guard let authentication = authenticate(&packet, arrived, at: index, listener, sockets) else { return }
     if let index {
+      guard unsafe sockets.synCache.pointee.entry(index).pointee.key == arrived.key else {
+        return refuseAstray(arrived, listener, authentication, &cx)
+      }
       #if Explore
         let child = unsafe sockets.synCache.pointee.entry(index).pointee.child
         if Mutation.settledChildForgotten.isOn, child?.isSettled ?? false {
@@ -184,6 +187,10 @@ enum Handshake {
       if let syn = packet.take(), openFast(syn, arrived, answer, configuration, listener, &cx) {
         return listener.release()
       }
+    }
+    if configuration.answersWithCookies {
+      sendCookie(arrived, listener, configuration, &cx)
+      return listener.release()
     }
     guard makeRoom(arrived, listener, &cx) else {
       if sockets.sendsCookies { sendCookie(arrived, listener, configuration, &cx) }

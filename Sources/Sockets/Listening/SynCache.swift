@@ -104,11 +104,11 @@ struct SynCache: ~Copyable {
     unsafe buckets + (Int(truncatingIfNeeded: hash) & bucketMask)
   }
 
-  /// The entry of a 4-tuple.
+  /// The entry of a 4-tuple, whatever its segments travel in.
   func find(hash: UInt64, _ key: FlowKey) -> Int32? {
     var index = unsafe bucket(hash).pointee.last
     while index >= 0 {
-      if unsafe entries[Int(index)].key == key { return index }
+      if unsafe entries[Int(index)].key.hasEnds(of: key) { return index }
       index = unsafe inBucket[Int(index)].previous
     }
     return nil

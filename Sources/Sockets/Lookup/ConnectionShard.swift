@@ -70,10 +70,10 @@ struct ConnectionShardRef: @unchecked Sendable {  // the table behind it has one
     unsafe (gate.raw + Self.stateOffset).assumingMemoryBound(to: SegmentedTable.self)
   }
 
-  /// Any thread inside a grace section.
+  /// The connection of a 4-tuple, whatever its segments travel in. Any thread inside a grace section.
   func find(hash: UInt64, _ key: FlowKey) -> ConnectionRef? {
     unsafe state.pointee.find(hash: hash) { item in
-      unsafe ConnectionRef(item.raw).shared.pointee.key == key
+      unsafe ConnectionRef(item.raw).shared.pointee.key.hasEnds(of: key)
     }.map { unsafe ConnectionRef($0.raw) }
   }
 }

@@ -11,16 +11,19 @@ enum SocketInput {
 
   /// A TCP segment for this host, alone; the packet begins at the TCP header (RFC 9293 section 3.10.7).
   static func tcp(_ packet: consuming Packet, _ cx: inout SoftInterrupt) {
-    collect(packet, &cx)
+    collect(packet, encapsulation: 0, &cx)
     finishRun(&cx)
   }
 
-  /// The same for one of a batch: it may wait for those that come with it, until ``finishRun(_:)``.
-  static func collect(_ packet: consuming Packet, _ cx: inout SoftInterrupt) {
+  /// The same for one of a batch: it may wait for those that come with it, until ``finishRun(_:)``. `encapsulation`: the port
+  /// of UDP that it came from; 0: it came in IP.
+  @inline(__always)
+  static func collect(_ packet: consuming Packet, encapsulation: UInt16, _ cx: inout SoftInterrupt) {
     let sockets = SocketContextRef(cx)
     sockets.counters.segmentsReceived.increment(by: UInt64(max(1, packet.metadata.offload.segmentCount)))
     // No more than the flow is asked for here: whoever takes the segment reads the rest, once.
-    guard let key = flow(of: packet), key.localPort != 0, key.remotePort != 0 else {
+    guard let key = flow(of: packet, encapsulation: encapsulation), key.localPort != 0, key.remotePort != 0
+    else {
       sockets.counters.segmentsMalformed.increment()
       return
     }
@@ -36,11 +39,15 @@ enum SocketInput {
 
   /// The flow of a segment that has been found to have a whole header; nil: it has none. Options are not looked at.
   @inline(__always) static func flow(of packet: borrowing Packet) -> FlowKey? {
+    flow(of: packet, encapsulation: packet.encapsulation)
+  }
+  @inline(__always)
+  private static func flow(of packet: borrowing Packet, encapsulation: UInt16) -> FlowKey? {
     let bytes = packet.bytes
     guard let view = try? TCPView(bytes) else { return nil }
     return FlowKey(
       localAddress: packet.metadata.destination, localPort: view.destinationPort,
-      remoteAddress: packet.metadata.source, remotePort: view.sourcePort)
+      remoteAddress: packet.metadata.source, remotePort: view.sourcePort, encapsulation: encapsulation)
   }
 
   /// A segment on the context that works on it: its flow's home, unless packets are not steered.
@@ -57,6 +64,10 @@ enum SocketInput {
       packet.metadata.flowHash = UInt32(truncatingIfNeeded: hash >> 32)
       packet.metadata.flags.insert(.checksumVerified)
       return withoutConnection(packet, key, hash, &cx)
+    }
+    guard unsafe connection.shared.pointee.key.encapsulation == key.encapsulation else {
+      guard isWhole(packet, sockets) else { return }
+      return astray(packet, connection, key, hash, &cx)
     }
     unsafe sockets.pointer.pointee.run.begin(connection, key, hash)
     take(packet, key, sockets)
@@ -146,7 +157,7 @@ enum SocketInput {
 
   /// LISTEN and CLOSED (RFC 9293 sections 3.10.7.2 and 3.10.7.1). A handshake belongs to the home of its flow:
   /// elsewhere the segment is passed on, behind those before it.
-  private static func withoutConnection(
+  static func withoutConnection(
     _ packet: consuming Packet, _ key: FlowKey, _ hash: UInt64, _ cx: inout SoftInterrupt
   ) {
     let sockets = SocketContextRef(cx)
@@ -158,7 +169,7 @@ enum SocketInput {
       notification: TrafficClass(rawValue: packet.metadata.trafficClass).notification)
     let payloadCount = packet.totalCount - headerCount
     let listener = sockets.listener(key, hash: hash)
-    guard unsafe listener != nil || sockets.transparent != nil else {
+    guard listener != nil || sockets.carriesOn(key) else {
       return refuse(segment, payloadCount: payloadCount, key, &cx)
     }
     #if Explore
@@ -189,7 +200,7 @@ enum SocketInput {
     let sockets = SocketContextRef(cx)
     let hash = key.hash(sockets.hashKey)
     let listener = sockets.listener(key, hash: hash)
-    guard unsafe listener != nil || sockets.transparent != nil else {
+    guard listener != nil || sockets.carriesOn(key) else {
       return refuse(segment, payloadCount: 0, key, &cx)
     }
     let home = sockets.home(hash: hash)
@@ -207,6 +218,10 @@ enum SocketInput {
       packet.metadata.destination = key.localAddress
       packet.metadata.arrival = segment.arrival
       packet.metadata.trafficClass = segment.notification.rawValue
+      if key.encapsulation != 0 {
+        packet.metadata.sequence = UInt32(key.encapsulation)
+        packet.metadata.flags.insert(.encapsulated)
+      }
       packet.metadata.interface =
         sockets.withInternet { $0.route(to: key.remoteAddress, sourceHint: key.localAddress) }?.interface ?? 0
       packet.metadata.networkOffset = UInt16(packet.startOffset)
@@ -256,6 +271,10 @@ enum SocketInput {
         sockets.counters.checksumErrors.increment()
         return
       }
+    }
+    let isSegment = sockets.withLayer { $0.encapsulationWord.isPort(header.destinationPort) }
+    if isSegment, !sockets.isForeign(destination) {
+      return encapsulated(packet, header, hasChecksum: sum != 0, &cx)
     }
     let binding = BindingKey(address: destination, port: header.destinationPort, protocol: .udp)
     let from = SocketAddress(source, port: header.sourcePort)

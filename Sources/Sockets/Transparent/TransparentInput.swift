@@ -22,6 +22,10 @@ extension SocketContextRef {
   /// Nil: nothing here is transparent.
   var transparent: UnsafeMutablePointer<TransparentState>? { unsafe pointer.pointee.transparent }
 
+  /// Whether a flow without a listener of ours may be somebody's to carry on. What comes in UDP for TCP's port there is ours
+  /// alone.
+  func carriesOn(_ key: FlowKey) -> Bool { unsafe transparent != nil && key.encapsulation == 0 }
+
   /// Whether what is for `address` is for whoever carries it on, never for a socket that is bound to every address.
   @inline(__always) func isForeign(_ address: IPAddress) -> Bool {
     guard unsafe transparent != nil else { return false }

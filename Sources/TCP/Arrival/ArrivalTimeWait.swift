@@ -34,6 +34,12 @@ extension TCPConnection {
     transmitChallenge(now: now, sink: &sink)
   }
 
+  /// Whether a segment is a SYN that takes the place of this connection, which is in TIME-WAIT: `arrive` ends it then, and
+  /// its effects say `reopen`. For who asks before.
+  public func mayBeReplaced(by segment: TCPSegment) -> Bool {
+    state == .timeWait && segment.flags.intersection([.syn, .ack, .rst]) == .syn && mayReopen(segment)
+  }
+
   /// Whether a SYN is newer than everything of this connection: by its timestamp (RFC 6191), or by its sequence
   /// number (RFC 9293 section 3.6.1).
   ///

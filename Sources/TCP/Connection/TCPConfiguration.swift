@@ -121,6 +121,15 @@ import Timing
   /// An ICMP error that RFC 1122 section 4.2.3.9 calls hard ends a connection that is not yet open; with BSD's habits
   /// so do "forbidden" and "hop limit exceeded". False: nothing that ICMP says does (FreeBSD: net.inet.tcp.icmp_may_rst).
   public var hardErrorsEndHandshake = true
+  /// A listener keeps nothing of SYNs: each is answered with a cookie, whatever room there is (Linux:
+  /// net.ipv4.tcp_syncookies = 2; FreeBSD: net.inet.tcp.syncookies_only).
+  public var answersWithCookies = false
+  /// Not 0: out of a black hole FreeBSD's way, and no search: after a repetition that was not acknowledged segments of so
+  /// many bytes before options are tried, then of `blackHoleLeast`, then of what they were. FreeBSD:
+  /// net.inet.tcp.pmtud_blackhole_detection with pmtud_blackhole_mss and mssdflt, and v6pmtud_blackhole_mss and v6mssdflt.
+  public var blackHoleSegment: UInt16 = 0
+  /// The smaller one of the two sizes, at least `minimumSegment`.
+  public var blackHoleLeast: UInt16 = 536
   /// How long a connection may take to open; zero: its SYNs' number is the only limit (FreeBSD: TCP_KEEPINIT,
   /// net.inet.tcp.keepinit).
   public var connectTimeout: Nanoseconds = .zero

@@ -36,7 +36,8 @@ extension TCPConnection {
   /// Sends a segment of a size that has not been tried, RFC 4821 section 7.4, if there is one to try, and enough else to
   /// send behind it that its loss shows by that.
   mutating func probePath(now: Instant, sink: inout some TCPSink & ~Copyable) -> PathProbeOutcome {
-    guard var range = search.range, range.probe == 0, recovery.phase == .open,
+    guard configuration.blackHoleSegment == 0, var range = search.range, range.probe == 0,
+      recovery.phase == .open,
       window.segments >= Self.probeWindow, selective.isEmpty
     else { return .none }
     if range.middle > send.pathSegment { range.high = max(send.pathSegment, range.low) }
@@ -134,7 +135,8 @@ extension TCPConnection {
   /// somewhere (RFC 4821 section 7.6.4, RFC 2923 section 2.1; Linux's tcp_mtu_probing). The first time they become as
   /// small as the base, then half as large each time.
   mutating func suspectBlackHole(now: Instant) {
-    guard configuration.pathProbing != .never, attempts > 0, let first = recovery.firstRetransmission,
+    guard configuration.pathProbing != .never, configuration.blackHoleSegment == 0, attempts > 0,
+      let first = recovery.firstRetransmission,
       Int32(bitPattern: timestamps.clock(now) &- first) >= Self.blackHoleMilliseconds
     else { return }
     let before = send.segment

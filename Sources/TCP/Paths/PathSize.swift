@@ -61,6 +61,21 @@ extension TCPConnection {
     return TCPEffects()
   }
 
+  /// TCP_MAXSEG of a connection that is open, FreeBSD's way: from here on segments are no larger, and cannot be made larger
+  /// again. With Linux's habits it changes nothing.
+  ///
+  /// - Parameter segment: bytes before options; less than `minimumSegment` counts as that.
+  public mutating func lowerSegment(to segment: UInt16) {
+    guard configuration.personality == .bsd, state.isSynchronized, segment < send.segmentLimit else { return }
+    send.segmentLimit = max(segment, configuration.minimumSegment)
+    if var range = search.range {
+      range.high = min(range.high, send.segmentLimit)
+      range.low = min(range.low, range.high)
+      search.set(range)
+    }
+    settleSegment()
+  }
+
   /// Bytes of payload before options that the path is thought to take.
   public var pathSegment: Int { Int(send.pathSegment) }
 

@@ -225,6 +225,20 @@ import Wire
     if segment.marks.contains(.repeating) { repeating += 1 }
   }
 
+  /// Makes one of the segment at `index` and the one behind it, neither of which the peer holds. What the second had of
+  /// marks is gone.
+  mutating func joinNext(_ index: Int) {
+    let next = self[index + 1]
+    uncount(next.marks)
+    self[index].end = next.end
+    for place in index + 1..<count - 1 {
+      self[place] = self[place + 1]
+      self[snapshot: place] = self[snapshot: place + 1]
+    }
+    count -= 1
+    if repeatFrom > index + 1 { repeatFrom -= 1 }
+  }
+
   /// Sets marks.
   mutating func mark(_ index: Int, _ marks: SentSegment.Marks) {
     let new = marks.subtracting(self[index].marks)

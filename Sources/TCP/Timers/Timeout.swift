@@ -72,6 +72,7 @@ extension TCPConnection {
     }
     suspectOption()
     suspectBlackHole(now: now)
+    stepDown(now: now)
     enterLoss(now: now)
     if attempts < .max { attempts += 1 }
     // What is still in this host's own queues is not lost: it is not sent again.
