@@ -124,9 +124,18 @@ import Wire
     #expect(throws: PacketProblem.unsupported("packets inside of other headers")) {
       try built("< gre: udp (1)", Self.flow())
     }
-    #expect(throws: PacketProblem.unsupported("TCP in UDP")) {
-      try built("< . 1:1(0) ack 1 win 1/udp(1 > 2)", Self.flow())
-    }
+  }
+
+  /// A segment in UDP is one where the port says so, and a datagram where not. Its own checksum is 0, and UDP's counts.
+  @Test func segmentsInUDPAreKnownByThePort() throws {
+    let text = "< P. 1:11(10) ack 1 win 1/udp(7 > 9811)"
+    #expect(try built(text, Self.flow()).description.content == .udp(30))
+    var bytes = try PacketBuilder(flow: Self.flow()).build(description(text))
+    let read = try SentPacket(bytes, at: Instant.zero, encapsulation: 7)
+    #expect(read.transport == .tcp && read.description.segment?.sequence.length == 10)
+    #expect(read.description.encapsulation == PortPair(source: 7, destination: 9811))
+    bytes[bytes.count - 1] ^= 1
+    #expect(throws: PacketProblem.self) { try SentPacket(bytes, at: Instant.zero, encapsulation: 7) }
   }
 
   @Test func segmentsAreSignedWithTheSecretThatWasNamedLast() throws {

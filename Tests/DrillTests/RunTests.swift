@@ -191,7 +191,6 @@ import Wire
     ("+0 `frobnicate --all`", "line 8: command: frobnicate --all"),
     ("+0 %{ for x in y: pass }%", "line 8: code: the statement 'for'"),
     ("+0 %{ assert tcpi_nosuch == 1 }%", "line 8: code: tcpi_nosuch has no value"),
-    ("+0 > . 1:1(0) ack 1/udp(1 > 2)", "line 8: TCP in UDP"),
     ("+0 < gre: udp (1)", "line 8: packets inside of other headers"),
     ("+0 > . 1:1(0) ack NOBODY", "line 8: NOBODY is not defined; --define NOBODY=VALUE does"),
     ("+0 < icmp unreachable nonsense [1:1(0)]", "line 8: ICMP code nonsense"),

@@ -15,11 +15,12 @@ import Wire
 /// One thread.
 public final class DrillHost {
   /// How it behaves; what concerns sockets is read when a socket is made, but what Linux reads whenever it needs it (when
-  /// accurate ECN sends options) also concerns those that there are. Addresses, prefixes, MTU, TTL, personality
+  /// accurate ECN sends options) also concerns those that there are, and so does TCP in UDP. Addresses, prefixes, MTU, TTL, personality
   /// and seed are read when the host is made.
   public var settings: HostSettings {
     didSet {
       if settings.fastOpenKeys != oldValue.fastOpenKeys { setFastOpenKeys() }
+      if settings.encapsulation != oldValue.encapsulation { followEncapsulation() }
       let (new, old) = (settings.transport, oldValue.transport)
       if (new.accurateOption, new.accurateOptionBeacon) != (old.accurateOption, old.accurateOptionBeacon) {
         followAccurateOption()
@@ -54,6 +55,7 @@ public final class DrillHost {
     configuration.synOverflow = settings.synCookies ? .cookies : .drop
     configuration.tcp = settings.configuration()
     configuration.remembers = settings.remembers
+    configuration.encapsulation = settings.encapsulation
     sockets = SocketLayer(contexts: contexts, internet: internet, configuration: configuration)
     link = ScriptLink(mtu: min(max(settings.mtu, 68), 65535), clock: clock)
     let loopback = try internet.addInterface(
@@ -101,6 +103,15 @@ public final class DrillHost {
   /// some of its own.
   func setFastOpenKeys(_ own: TCPFastOpenCookies? = nil) {
     if let keys = own ?? settings.fastOpenKeys { sockets.setFastOpenKeys(keys) }
+  }
+
+  /// As FreeBSD has it, a port that a socket has leaves the host without encapsulation.
+  private func followEncapsulation() {
+    guard let outcome = wait(sockets.setEncapsulation(settings.encapsulation)) else { return }
+    if case .failure = outcome {
+      _ = wait(sockets.setEncapsulation(nil))
+      settings.encapsulationPort = 0
+    }
   }
 
   private func followAccurateOption() {

@@ -28,6 +28,12 @@ struct EndpointOptions {
   var cork = false
   /// 0: nobody set it.
   var maximumSegment: Int32 = 0
+  /// BSD's IPV6_USE_MIN_MTU: packets of no more than 1280 bytes.
+  var usesLeastMTU = false
+  /// BSD's TCP_FUNCTION_BLK asked for the usual making of TCP, which has no RACK, and probes no tails.
+  var recoversByNumber = false
+  /// BSD's TCP_REMOTE_UDP_ENCAPS_PORT; 0: segments go in IP.
+  var encapsulationPort: UInt16 = 0
   /// Seconds.
   var keepIdle: Int32
   var keepInterval: Int32
@@ -94,7 +100,8 @@ struct EndpointOptions {
     options.tcp.noDelay = noDelay
     options.tcp.corked = cork
     options.tcp.congestionControl = CongestionNames.algorithm(congestion) ?? .cubic
-    options.tcp.keepaliveIdle = keepAlive ? .seconds(Int64(keepIdle)) : .zero
+    options.tcp.keepaliveIdle =
+      keepAlive || settings.alwaysKeepsAlive ? .seconds(Int64(keepIdle)) : .zero
     options.tcp.keepaliveInterval = .seconds(Int64(keepInterval))
     options.tcp.keepaliveProbes = UInt8(clamping: keepCount)
     options.tcp.userTimeout = .milliseconds(Int64(userTimeout))
@@ -112,6 +119,16 @@ struct EndpointOptions {
     options.tcp.countsMemory = settings.personality == .linux
     options.tcp.receiveSpace = UInt32(clamping: windowClamp > 0 ? min(space, Int(windowClamp)) : space)
     if maximumSegment > 0 { options.segmentLimit = UInt16(clamping: maximumSegment) }
+    options.encapsulationPort = encapsulationPort
+    if recoversByNumber { (options.tcp.recentAcknowledgment, options.tcp.tailLossProbe) = (false, false) }
+    if isIPv4 ? settings.stepsDown.ipv4 : settings.stepsDown.ipv6 {
+      let steps = isIPv4 ? settings.steps.ipv4 : settings.steps.ipv6
+      (options.tcp.blackHoleSegment, options.tcp.blackHoleLeast) = steps
+    }
+    if usesLeastMTU, !isIPv4 {
+      let overhead = encapsulationPort == 0 ? 0 : settings.encapsulationOverhead
+      options.segmentLimit = min(options.segmentLimit ?? .max, 1220 - min(overhead, 1024))
+    }
     switch isIPv4 ? pathDiscovery : pathDiscovery6 {
     case 0, 4, 5: options.pathDiscovery = .route
     case 3: options.pathDiscovery = .probes

@@ -6,7 +6,7 @@ extension HostSettings {
   /// what is of the stack as a whole. Settings named before stay as they are.
   ///
   /// - Parameters:
-  ///   - name: of Linux, `net.ipv4.tcp_…`; slashes do for dots.
+  ///   - name: of Linux, `net.ipv4.tcp_…`, or of FreeBSD, `net.inet.tcp.udp_tunneling_…`; slashes do for dots.
   ///   - value: as it is written there.
   ///   - sockets: what the stack's sockets are to be.
   ///   - keys: the keys of Fast Open's cookies, where the name is theirs: for `SocketLayer.setFastOpenKeys`.
@@ -14,8 +14,13 @@ extension HostSettings {
     sysctl name: String, value: String, to sockets: inout SocketConfiguration, keys: inout TCPFastOpenCookies?
   ) -> SettingOutcome {
     let dotted = String(name.map { $0 == "/" ? "." : $0 })
-    guard dotted.hasPrefix("net.ipv4.tcp_"), !ofSingleSockets.contains(dotted) else {
+    guard dotted.hasPrefix("net.ipv4.tcp_") || ofEncapsulation.contains(dotted),
+      !ofSingleSockets.contains(dotted)
+    else {
       return .unsupported("\(dotted) is not a setting of the whole stack")
+    }
+    if dotted == "net.inet.tcp.udp_tunneling_overhead", sockets.encapsulation == nil {
+      return .unsupported("net.inet.tcp.udp_tunneling_port comes first")
     }
     var settings = HostSettings(describing: sockets)
     let outcome = settings.apply(sysctl: dotted, value: value)
@@ -24,6 +29,11 @@ extension HostSettings {
     if let given = settings.fastOpenKeys { keys = given }
     return .applied
   }
+
+  /// What FreeBSD has and Linux has not.
+  private static let ofEncapsulation: Set<String> = [
+    "net.inet.tcp.udp_tunneling_port", "net.inet.tcp.udp_tunneling_overhead",
+  ]
 
   /// What programs set for each socket of a stack, or give when they make one.
   private static let ofSingleSockets: Set<String> = [
@@ -48,6 +58,9 @@ extension HostSettings {
     congestionControl = CongestionNames.name(tcp.congestionControl)
     synCookies = sockets.synOverflow == .cookies
     remembers = sockets.remembers
+    if let encapsulation = sockets.encapsulation {
+      (encapsulationPort, encapsulationOverhead) = (encapsulation.port, encapsulation.overhead)
+    }
   }
 
   /// The other way round.
@@ -57,10 +70,18 @@ extension HostSettings {
     sockets.tcp.congestionControl = CongestionNames.algorithm(congestionControl) ?? before.congestionControl
     sockets.synOverflow = synCookies ? .cookies : .drop
     sockets.remembers = remembers
+    sockets.encapsulation = encapsulation
     // Whose habits the stack has no setting says.
     sockets.tcp.personality = before.personality
     sockets.tcp.probesWithData = before.probesWithData
     if leavesSlowStartEarly { sockets.tcp.slowStartExit = before.slowStartExit }
+  }
+}
+
+extension HostSettings {
+  /// What the two settings make together.
+  var encapsulation: TCPEncapsulation? {
+    TCPEncapsulation(port: encapsulationPort, overhead: encapsulationOverhead)
   }
 }
 

@@ -1,5 +1,6 @@
 // Settings by the names that scripts give them.
 
+import Sockets
 import TCP
 
 /// What became of a named setting.
@@ -80,9 +81,10 @@ extension HostSettings {
     case "net.inet.tcp.rfc1323": (timestamps, windowScaling) = (number & 1 != 0, number & 1 != 0)
     case "net.ipv4.tcp_sack", "net.inet.tcp.sack.enable": selectiveAcknowledgments = number != 0
     case "net.ipv4.tcp_syncookies", "net.inet.tcp.syncookies":
-      // 2 sends them always, which the stack cannot.
-      guard number < 2 else { return .unsupported("\(name) = \(number)") }
+      guard (0...2).contains(number) else { return .unsupported("\(name) can only be 0, 1 or 2") }
       synCookies = number != 0
+      if name.hasPrefix("net.ipv4.") { transport.answersWithCookies = number == 2 }
+    case "net.inet.tcp.syncookies_only": transport.answersWithCookies = number != 0
     case "net.ipv4.tcp_syn_retries": synRetries = UInt8(clamping: number)
     case "net.ipv4.tcp_syn_linear_timeouts": transport.synLinearTimeouts = UInt8(clamping: number)
     case "net.ipv4.tcp_synack_retries": synAckRetries = UInt8(clamping: number)
@@ -99,6 +101,7 @@ extension HostSettings {
       remembers = number == 0 ? remembers.union(.threshold) : remembers.subtracting(.threshold)
     case "net.ipv4.tcp_keepalive_time": keepAliveTime = Int32(clamping: number)
     case "net.ipv4.tcp_keepalive_intvl": keepAliveInterval = Int32(clamping: number)
+    case "net.inet.tcp.always_keepalive": alwaysKeepsAlive = number != 0
     case "net.inet.tcp.keepidle": keepAliveTime = Int32(clamping: number / 1000)
     case "net.inet.tcp.keepintvl": keepAliveInterval = Int32(clamping: number / 1000)
     case "net.inet.tcp.keepinit": keepAliveInitial = Int32(clamping: number / 1000)
@@ -162,6 +165,23 @@ extension HostSettings {
       transport.accurateOption = use
     case "net.ipv4.tcp_ecn_option_beacon": transport.accurateOptionBeacon = UInt8(clamping: number)
     case "net.ipv4.tcp_ecn_fallback": transport.notificationFallback = number != 0
+    case "net.inet.tcp.udp_tunneling_port":
+      guard let port = UInt16(exactly: number) else {
+        return .unsupported("\(name) can only be 0 to 65535")
+      }
+      encapsulationPort = port
+    case "net.inet.tcp.udp_tunneling_overhead":
+      guard let overhead = UInt16(exactly: number), TCPEncapsulation.overheads.contains(overhead) else {
+        return .unsupported("\(name) can only be 8 to 1024")
+      }
+      encapsulationOverhead = overhead
+    case "net.inet.tcp.pmtud_blackhole_detection":
+      guard (0...3).contains(number) else { return .unsupported("\(name) can only be 0 to 3") }
+      stepsDown = (ipv4: number == 1 || number == 2, ipv6: number == 1 || number == 3)
+    case "net.inet.tcp.pmtud_blackhole_mss": steps.ipv4.0 = UInt16(clamping: number)
+    case "net.inet.tcp.mssdflt": steps.ipv4.1 = UInt16(clamping: number)
+    case "net.inet.tcp.v6pmtud_blackhole_mss": steps.ipv6.0 = UInt16(clamping: number)
+    case "net.inet.tcp.v6mssdflt": steps.ipv6.1 = UInt16(clamping: number)
     case "net.inet.tcp.drop_synfin": transport.dropsSynFin = number != 0
     case "net.inet.tcp.insecure_rst": transport.strictResets = number == 0
     case "net.inet.tcp.insecure_syn": transport.strictSyns = number == 0
@@ -187,9 +207,7 @@ extension HostSettings {
     "net.ipv4.tcp_thin_linear_timeouts": [0], "net.ipv4.tcp_autocorking": [1], "net.ipv4.tcp_retries1": [3],
     "net.ipv4.tcp_adv_win_scale": [1], "net.ipv4.tcp_app_win": [31],
     "net.inet.tcp.blackhole": [0],
-    "net.inet.tcp.syncookies_only": [0],
-    "net.inet.tcp.path_mtu_discovery": [1], "net.inet.tcp.pmtud_blackhole_detection": [0],
-    "net.inet.tcp.udp_tunneling_port": [0],
+    "net.inet.tcp.path_mtu_discovery": [1],
     "net.ipv4.tcp_fastopen_blackhole_timeout_sec": [0],
     "net.inet.tcp.rfc3042": [1], "net.inet.tcp.rfc3465": [1],
   ]
@@ -199,7 +217,7 @@ extension HostSettings {
     "net.ipv4.tcp_pacing_ss_ratio", "net.ipv4.tcp_pacing_ca_ratio", "net.ipv4.tcp_limit_output_bytes",
     "net.ipv4.tcp_max_syn_backlog", "net.core.somaxconn",
     "net.inet.tcp.hostcache.purgenow", "net.inet.tcp.hostcache.enable",
-    "net.inet.tcp.udp_tunneling_overhead", "vm.old_mlock", "net.ipv4.route.flush",
+    "vm.old_mlock", "net.ipv4.route.flush",
     "net.core.optmem_max", "net.ipv4.tcp_mem", "net.inet.tcp.hostcache.purge",
   ]
 }

@@ -38,6 +38,13 @@ public struct HostSettings: Sendable {
   /// Seeds hashes, sequence numbers and ports.
   public var seed: UInt64 = 1
 
+  /// BSD: out of black holes of IPv4 and of IPv6, and the sizes of segments that are tried for each, the smaller one last.
+  var stepsDown = (ipv4: false, ipv6: false)
+  var steps = (ipv4: (UInt16(1200), UInt16(536)), ipv6: (UInt16(1220), UInt16(1220)))
+  /// The port of UDP where segments in UDP come to, and from where they go; 0: none do. Read whenever it is needed.
+  public var encapsulationPort: UInt16 = 0
+  /// Bytes that such segments are smaller, 8...1024.
+  public var encapsulationOverhead: UInt16 = 8
   /// What the stack remembers of paths from connection to connection. As the kernel of Linux comes; BSD's scripts have
   /// theirs empty.
   public var remembers: RememberedPaths
@@ -82,6 +89,8 @@ public struct HostSettings: Sendable {
   public var keepAliveInterval: Int32 = 75
   /// Probes without answer.
   public var keepAliveProbes: Int32
+  /// Silence is probed without having been asked for (BSD).
+  var alwaysKeepsAlive: Bool
   /// BSD: seconds that a connection may take to open.
   public var keepAliveInitial: Int32 = 75
   /// Seconds that a closed socket stays in FIN-WAIT-2.
@@ -100,6 +109,7 @@ public struct HostSettings: Sendable {
     transport.pathProbing = .never
     transport.probeFloor = 48
     requiresTimestamps = personality == .bsd
+    alwaysKeepsAlive = personality == .bsd
     remembers = personality == .linux ? .roundTrip : []
     switch personality {
     case .linux:

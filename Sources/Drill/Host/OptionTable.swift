@@ -93,7 +93,7 @@ extension DrillHost {
     case 40, 41: return authentication(endpoint, name)
     case 0x10001: return flag(options.noOptions)
     case 0x10002: return number(options.keepInit)
-    case 0x10004: return number(0)
+    case 0x10004: return number(endpoint.stream?.encapsulationPort ?? options.encapsulationPort)
     default: return .unsupported("TCP option \(name)")
     }
   }
@@ -135,6 +135,7 @@ extension DrillHost {
     case 25: return flag(options.receivesErrors6)
     case 26: return flag(options.isIPv6Only)
     case 67: return number(options.trafficClass)
+    case 0x10008: return flag(options.usesLeastMTU)
     default: return .unsupported("IPv6 option \(name)")
     }
   }
@@ -245,6 +246,14 @@ extension DrillHost {
       return nil
     }
     if name == 33 { return setFastOpenKeys(endpoint, value, size) }
+    if name == 0x10003, !isLinux {
+      // One of TCP's makings in the kernel; the others are not here.
+      guard case .string(let text) = value else { return .refused(.EINVAL) }
+      guard text == "freebsd" else { return .refused(.ENOENT) }
+      endpoint.options.recoversByNumber = true
+      apply(endpoint)
+      return nil
+    }
     if name == 14 || name == 32 { return setSignature(endpoint, name, value) }
     if (38...41).contains(name) { return setAuthentication(endpoint, name, value) }
     guard let number = value.number, size >= 4 else { return .refused(.EINVAL) }
@@ -298,6 +307,15 @@ extension DrillHost {
       guard number > 0 else { return .refused(.EINVAL) }
       endpoint.options.keepInit = number
       apply(endpoint)
+    case 0x10004:
+      // Before there is a connection, and only where the host has a port itself.
+      guard let port = UInt16(exactly: number), case .fresh = endpoint.phase,
+        port == 0 || sockets.encapsulation != nil
+      else { return .refused(.EINVAL) }
+      endpoint.options.encapsulationPort = port
+      apply(endpoint)
+    // The other making's, RACK's: FreeBSD's usual one knows nothing of them.
+    case 0x10005...0x10007 where !isLinux: return .refused(.ENOPROTOOPT)
     default: return .unsupported("TCP option \(name)")
     }
     settle()
@@ -392,6 +410,11 @@ extension DrillHost {
     case 67:
       guard (-1...255).contains(number) else { return .refused(.EINVAL) }
       endpoint.options.trafficClass = number < 0 ? 0 : UInt8(number) & 0xFC
+      apply(endpoint)
+    case 0x10008:
+      // -1: with multicast alone, which TCP has none of.
+      guard (-1...1).contains(number) else { return .refused(.EINVAL) }
+      endpoint.options.usesLeastMTU = number == 1
       apply(endpoint)
     default: return .unsupported("IPv6 option \(name)")
     }

@@ -15,9 +15,12 @@ struct PacketBuilder {
   /// The packet from its IP header on, checksums filled.
   func build(_ packet: PacketDescription) throws(PacketProblem) -> [UInt8] {
     guard packet.carriers.isEmpty else { throw .unsupported("packets inside of other headers") }
-    guard packet.encapsulation == nil else { throw .unsupported("TCP in UDP") }
     switch packet.content {
-    case .tcp(let segment): return try ip(packet, .tcp, try tcp(segment, ports: packet.ports))
+    case .tcp(let segment):
+      let bytes = try tcp(segment, ports: packet.ports)
+      guard let ports = packet.encapsulation else { return try ip(packet, .tcp, bytes) }
+      // The segment's own checksum stays 0: the datagram's covers it.
+      return try ip(packet, .udp, udpHeader(bytes.count, ports) + bytes)
     case .udp(let size): return try ip(packet, .udp, udp(size, ports: packet.ports))
     case .icmp(let message):
       let number: IPProtocol = flow.remote.address.isIPv4 ? .icmpv4 : .icmpv6
@@ -153,10 +156,15 @@ struct PacketBuilder {
   }
 
   private func udp(_ size: Int, ports: PortPair?) -> [UInt8] {
-    var bytes = [UInt8](repeating: 0, count: 8 + size)
-    bytes.replace(at: 0, with: ports?.source ?? flow.remote.port)
-    bytes.replace(at: 2, with: ports?.destination ?? flow.local.port)
-    bytes.replace(at: 4, with: UInt16(truncatingIfNeeded: 8 + size))
+    let usual = PortPair(source: flow.remote.port, destination: flow.local.port)
+    return udpHeader(size, ports ?? usual) + [UInt8](repeating: 0, count: size)
+  }
+
+  private func udpHeader(_ size: Int, _ ports: PortPair) -> [UInt8] {
+    var bytes = [UInt8](repeating: 0, count: UDPHeader.byteCount)
+    bytes.replace(at: 0, with: ports.source)
+    bytes.replace(at: 2, with: ports.destination)
+    bytes.replace(at: 4, with: UInt16(truncatingIfNeeded: UDPHeader.byteCount + size))
     return bytes
   }
 
@@ -179,19 +187,22 @@ struct PacketBuilder {
     }
     if let identifier = message.identifier { bytes.replace(at: 4, with: identifier) }
     if let quote = message.quote ?? names.defaultQuote(ofType: type, flow.transport) {
-      bytes += try quoted(quote)
+      bytes += try quoted(quote, in: message.quotedEncapsulation)
     }
     if names == .ipv4 { bytes.replace(at: 2, with: unsafe InternetChecksum.of(bytes.span.bytes)) }
     return bytes
   }
 
-  /// The start of a packet of the stack, as routers quote it: its IP header and eight bytes.
-  private func quoted(_ quote: MessageDescription.Quote) throws(PacketProblem) -> [UInt8] {
+  /// The start of a packet of the stack, as routers quote it: its IP header and eight bytes; of a segment in UDP as many of
+  /// the segment too.
+  private func quoted(
+    _ quote: MessageDescription.Quote, in encapsulation: PortPair?
+  ) throws(PacketProblem) -> [UInt8] {
     var bytes = [UInt8](repeating: 0, count: 8)
     bytes.replace(at: 0, with: flow.local.port)
     bytes.replace(at: 2, with: flow.remote.port)
-    let number: IPProtocol
-    let size: Int
+    var number: IPProtocol
+    var size: Int
     switch quote {
     case .tcp(let range):
       number = .tcp
@@ -204,6 +215,11 @@ struct PacketBuilder {
     case .raw(let length):
       number = IPProtocol(rawValue: 255)
       size = length
+    }
+    if let encapsulation {
+      bytes = udpHeader(size, encapsulation) + bytes
+      number = .udp
+      size += UDPHeader.byteCount
     }
     return try Self.header(
       from: flow.local.address, to: flow.remote.address, number, byteCount: size, service: 0,

@@ -17,6 +17,9 @@ struct PacketMatch {
     }
     if after.sequence.start != before.sequence.end { return "the next segment is not adjacent" }
     if after.acknowledgment != before.acknowledgment { return "the parts acknowledge different data" }
+    if last.description.encapsulation != next.description.encapsulation {
+      return "the parts travel in different datagrams"
+    }
     if before.flags.subtracting(.psh) != after.flags.subtracting([.psh, .fin]) {
       return "the parts of the segment have different flags"
     }
@@ -111,6 +114,7 @@ struct PacketMatch {
         "ports: expected \(expected.source) > \(expected.destination), sent \(sent.source) > \(sent.destination)"
       )
     }
+    note("in UDP", script.encapsulation?.text ?? "no", actual.encapsulation?.text ?? "no")
     switch (script.content, actual.content) {
     case (.tcp(let expected), .tcp(let sent)): found += differences(expected, sent)
     case (.udp(let expected), .udp(let sent)): note("payload", expected, sent)
@@ -164,4 +168,8 @@ struct PacketMatch {
     let off = Int64(Int32(bitPattern: sent &- value)).magnitude
     return echo == sentEcho && Int64(off) * Int64(stampTick) <= stampTolerance
   }
+}
+
+extension PortPair {
+  fileprivate var text: String { "\(source) > \(destination)" }
 }

@@ -13,11 +13,12 @@ struct SentPacket: Equatable {
   /// Whether the payload is nothing but zeros, as what scripts write is.
   var isPayloadZero: Bool
 
-  /// Reads a packet from its IP header on. Checksums must be right.
-  init(_ bytes: [UInt8], at time: Instant) throws(PacketProblem) {
+  /// Reads a packet from its IP header on. Checksums must be right. `encapsulation`: the port of UDP from which segments
+  /// leave; 0: there is none.
+  init(_ bytes: [UInt8], at time: Instant, encapsulation: UInt16 = 0) throws(PacketProblem) {
     self.time = time
     do throws(WireError) {
-      self = unsafe try Self.read(bytes.span.bytes, at: time)
+      self = unsafe try Self.read(bytes.span.bytes, at: time, encapsulation)
     } catch {
       throw .malformed("\(error)")
     }
@@ -35,19 +36,23 @@ struct SentPacket: Equatable {
     self.isPayloadZero = isPayloadZero
   }
 
-  private static func read(_ packet: RawSpan, at time: Instant) throws(WireError) -> SentPacket {
+  private static func read(
+    _ packet: RawSpan, at time: Instant, _ encapsulation: UInt16
+  ) throws(WireError) -> SentPacket {
     guard packet.byteCount > 0 else { throw .truncated(needed: 1, available: 0) }
     let read: SentPacket
     if packet.uint8(at: 0) >> 4 == 4 {
       let view = try IPv4View(packet)
       guard view.isChecksumValid else { throw .badChecksum }
       read = try content(
-        view.payload, view.protocol, from: IPAddress(view.source), to: IPAddress(view.destination), at: time)
+        view.payload, view.protocol, from: IPAddress(view.source), to: IPAddress(view.destination), at: time,
+        encapsulation)
       return read.with(service: view.trafficClass.rawValue, timeToLive: view.timeToLive, label: nil)
     }
     let view = try IPv6View(packet)
     read = try content(
-      view.payload, view.nextHeader, from: IPAddress(view.source), to: IPAddress(view.destination), at: time)
+      view.payload, view.nextHeader, from: IPAddress(view.source), to: IPAddress(view.destination), at: time,
+      encapsulation)
     return read.with(service: view.trafficClass.rawValue, timeToLive: view.hopLimit, label: view.flowLabel)
   }
 
@@ -61,7 +66,7 @@ struct SentPacket: Equatable {
 
   private static func content(
     _ payload: RawSpan, _ transport: IPProtocol, from source: IPAddress, to destination: IPAddress,
-    at time: Instant
+    at time: Instant, _ encapsulation: UInt16
   ) throws(WireError) -> SentPacket {
     switch transport {
     case .tcp:
@@ -75,6 +80,11 @@ struct SentPacket: Equatable {
       let checksum = payload.uint16(at: 6)
       let sum = InternetChecksum.of(payload, source: source, destination: destination, protocol: .udp)
       guard sum == 0 || checksum == 0 && source.isIPv4 else { throw .badChecksum }
+      if encapsulation != 0, payload.uint16(at: 0) == encapsulation {
+        // The segment has no checksum but that.
+        guard checksum != 0 else { throw .badChecksum }
+        return try encapsulated(payload, from: source, to: destination, at: time)
+      }
       return SentPacket(
         time, SocketAddress(source, port: payload.uint16(at: 0)),
         SocketAddress(destination, port: payload.uint16(at: 2)), .udp,
@@ -93,6 +103,20 @@ struct SentPacket: Equatable {
         time, SocketAddress(source, port: 0), SocketAddress(destination, port: 0), transport,
         PacketDescription(.outbound, .icmp(MessageDescription(type: "protocol_\(transport.rawValue)"))))
     }
+  }
+
+  /// A segment in a datagram.
+  private static func encapsulated(
+    _ datagram: RawSpan, from source: IPAddress, to destination: IPAddress, at time: Instant
+  ) throws(WireError) -> SentPacket {
+    let view = try TCPView(datagram.extracting(UDPHeader.byteCount..<datagram.byteCount))
+    guard datagram.uint16(at: UDPHeader.byteCount + TCPHeader.checksumOffset) == 0 else { throw .badChecksum }
+    var description = PacketDescription(.outbound, .tcp(try segment(view)))
+    description.encapsulation = PortPair(source: datagram.uint16(at: 0), destination: datagram.uint16(at: 2))
+    return SentPacket(
+      time, SocketAddress(source, port: view.sourcePort),
+      SocketAddress(destination, port: view.destinationPort), .tcp, description,
+      isPayloadZero: isZero(view.payload))
   }
 
   private static func segment(_ view: borrowing TCPView) throws(WireError) -> SegmentDescription {
@@ -162,7 +186,8 @@ extension SentPacket {
   /// Says `valid` of authentication codes that are right, given the packet's bytes from the IP header on.
   mutating func judge(_ bytes: [UInt8], _ keys: ScriptKeys, _ flow: Flow) {
     guard var segment = description.segment, !keys.isEmpty, let options = segment.options else { return }
-    let start = source.address.isIPv4 ? Int(bytes[0] & 15) * 4 : IPv6Header.byteCount
+    let internet = source.address.isIPv4 ? Int(bytes[0] & 15) * 4 : IPv6Header.byteCount
+    let start = internet + (description.encapsulation == nil ? 0 : UDPHeader.byteCount)
     segment.options = options.map { keys.judged($0, segment: Array(bytes[start...]), flow) }
     description.content = .tcp(segment)
   }

@@ -152,8 +152,6 @@ extension PacketDescription {
   var obstacle: String? {
     if carriers.contains(.psp) { return "PSP encryption" }
     if !carriers.isEmpty { return "packets inside of other headers" }
-    if encapsulation != nil { return "TCP in UDP" }
-    if case .icmp(let message) = content, message.quotedEncapsulation != nil { return "TCP in UDP" }
     return nil
   }
 }

@@ -153,7 +153,9 @@ public struct DrillOptions: Sendable {
     case "init_scripts", "speed", "debug", "send_omit_free", "code_command", "code_format", "code_sockopt",
       "persistent_tun_dev", "tun_dev", "so_filename", "so_flags", "dry_run":
       return .harmless
-    case "udp_encapsulation", "psp_udp_port", "wire_client", "wire_server", "wire_server_ip",
+    // What goes in UDP each packet says; SCTP in UDP there is none.
+    case "udp_encapsulation": return text == "tcp" ? .applied : text == "sctp" ? .unsupported : .invalid
+    case "psp_udp_port", "wire_client", "wire_server", "wire_server_ip",
       "wire_server_at",
       "wire_server_port", "wire_client_dev", "wire_server_dev", "is_anyip":
       return .unsupported

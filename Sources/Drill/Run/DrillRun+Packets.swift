@@ -145,7 +145,8 @@ extension DrillRun {
         let emission = sent.removeFirst()
         var packet: SentPacket
         do throws(PacketProblem) {
-          packet = try SentPacket(emission.bytes, at: emission.time)
+          packet = try SentPacket(
+            emission.bytes, at: emission.time, encapsulation: host.settings.encapsulationPort)
         } catch {
           throw .failed(failure(line, "what the stack sent is no packet: \(error)"))
         }

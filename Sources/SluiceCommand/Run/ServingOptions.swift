@@ -58,7 +58,8 @@ struct ServingOptions: ParsableArguments {
 
   @Option(
     help: ArgumentHelp(
-      "Set the stack's TCP, by Linux's names: net.ipv4.tcp_ecn=1; may be repeated.", valueName: "name=value"))
+      "Set the stack's TCP, by Linux's names: net.ipv4.tcp_ecn=1; net.inet.tcp.udp_tunneling_port=9899 takes TCP in UDP; may be repeated.",
+      valueName: "name=value"))
   var sysctl: [String] = []
 
   mutating func validate() throws {
