@@ -31,6 +31,39 @@ struct ProfileTests {
     }
   }
 
+  @Test(
+    "segments in UDP: every byte arrives through losses, narrow paths, crashes and attacks",
+    arguments: [
+      "delay-20", "loss-3", "reorder-strong", "duplicate", "corrupt", "mtu-change", "mtu-blackhole",
+      "crash-restart", "chaos", "fuzz",
+    ])
+  func encapsulated(_ name: String) throws {
+    let profile = try #require(Profile.named(name))
+    var options = RunOptions()
+    options.bytes = Self.bytes
+    options.encapsulates = true
+    options.traceLimit = 200
+    for seed in 1...2 as ClosedRange<UInt64> {
+      let result = Simulation.run(profile, seed: seed, options)
+      #expect(result.failure == nil, "\(name) seed \(seed): \(result.states)")
+      #expect(result.bytes > 0 && result.trace.contains { $0.isEncapsulated }, "\(name) seed \(seed)")
+    }
+  }
+
+  @Test("segments in UDP: every workload")
+  func everyEncapsulatedWorkload() throws {
+    let profile = try #require(Profile.named("loss-3"))
+    for workload in Workload.allCases {
+      var options = RunOptions()
+      options.bytes = Self.bytes
+      options.workload = workload
+      options.encapsulates = true
+      let result = Simulation.run(profile, seed: 6, options)
+      #expect(result.failure == nil, "\(workload): \(result.states)")
+      #expect(result.workload == workload && result.bytes > 0)
+    }
+  }
+
   @Test("the same seed is the same run, another one is not", arguments: ["chaos", "wifi", "fuzz", "lan"])
   func determinism(_ name: String) throws {
     let profile = try #require(Profile.named(name))

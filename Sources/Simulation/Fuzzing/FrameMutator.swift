@@ -64,7 +64,11 @@ struct FrameMutator {
     case .headerLength:
       set(&packet, UInt8(random.below(16)) << 4 | packet.bytes.uint8(at: start + 12) & 15, at: start + 12)
     case .urgent: set(&packet, UInt16(random.below(65536)), at: start + 18)
-    case .ports: set(&packet, UInt16(random.below(65536)), at: start + 2 * random.below(2))
+    case .ports:
+      // Of a segment in UDP those of UDP lie in front.
+      let first = layout.datagram ?? start
+      let place = layout.datagram == nil ? random.below(2) : [0, 1, 4, 5][random.below(4)]
+      set(&packet, UInt16(random.below(65536)), at: first + 2 * place)
     case .payload: if layout.end > start + header { flip(&packet, start + header..<layout.end) }
     case .truncate:
       if layout.end > start + header {
@@ -159,9 +163,10 @@ extension Packet {
     case .ipv4: bytes.set(UInt16(clamping: whole - start), at: start + 2)
     case .ipv6: bytes.set(UInt16(clamping: whole - start - 40), at: start + 4)
     }
+    if let datagram = layout.datagram { bytes.set(UInt16(clamping: whole - datagram), at: datagram + 4) }
   }
 
-  /// Makes the checksums of IPv4 and TCP right, whatever the packet says.
+  /// Makes the checksums of IPv4 and TCP right, or of UDP where the segment is in that, whatever the packet says.
   mutating func repairChecksums() {
     let start = FrameLayout.linkBytes
     guard let layout = FrameLayout(bytes), layout.protocolNumber == .tcp else { return }
@@ -170,6 +175,13 @@ extension Packet {
     if layout.family == .ipv4 {
       span.set(0 as UInt16, at: start + 10)
       span.set(InternetChecksum.of(span.bytes.extracting(start..<layout.transport)), at: start + 10)
+    }
+    if let datagram = layout.datagram {
+      span.set(0 as UInt16, at: datagram + 6)
+      let checksum = InternetChecksum.of(
+        span.bytes.extracting(datagram..<layout.end), source: source, destination: destination,
+        protocol: .udp)
+      return span.set(checksum == 0 ? 0xFFFF : checksum, at: datagram + 6)
     }
     guard layout.end - layout.transport >= 20 else { return }
     span.set(0 as UInt16, at: layout.transport + 16)

@@ -13,6 +13,7 @@ extension Simulation {
     var options = RunOptions()
     options.workload = workloads[Int(first >> 1) % workloads.count]
     options.comparesReference = false
+    options.encapsulates = first & 1 != 0
     let run = Run(profile, seed: UInt64(first), options)
     let rest = (1..<input.byteCount).map { input.uint8(at: $0) }
     let half = rest.count / 2

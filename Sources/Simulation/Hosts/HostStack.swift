@@ -15,6 +15,8 @@ struct StackParameters {
   var tcp = TCPConfiguration()
   /// Packets of the context's pool, at most.
   var packetLimit = 16384
+  /// Segments go in UDP.
+  var encapsulates = false
   /// Bytes of socket memory, at most; nil: what the pools hold.
   var memory: Int?
 }
@@ -44,6 +46,9 @@ final class HostStack {
       configuration.connectionLimit = 4096
       configuration.synCacheLimit = 256
       configuration.tcp = parameters.tcp
+      if parameters.encapsulates {
+        configuration.encapsulation = TCPEncapsulation(port: FrameLayout.encapsulationPort)
+      }
       configuration.memory = parameters.memory.map { MemoryLimits(hard: $0) }
       sockets = SocketLayer(contexts: contexts, internet: internet, configuration: configuration)
       let link = try internet.addInterface(InterfaceDescription(device: card))

@@ -9,9 +9,13 @@ struct FrameLayout {
   var family: Family
   /// One past the IP packet's last byte, from the frame's first.
   var end: Int
-  /// Where the transport header begins.
+  /// Where the transport header begins; of a segment in UDP its own.
   var transport: Int
   var protocolNumber: IPProtocol
+  /// Where the UDP header begins that a segment is behind; nil: it is in IP.
+  var datagram: Int?
+  /// Where hosts take segments in UDP, if they do.
+  static let encapsulationPort: UInt16 = 9899
 
   /// Nil for what is no whole IP packet; extension headers count as payload of their own protocol.
   init?(_ frame: RawSpan) {
@@ -34,6 +38,14 @@ struct FrameLayout {
       guard end <= frame.byteCount else { return nil }
     default: return nil
     }
+    let isFirst = family == .ipv6 || frame.uint16(at: start + 6) & 0x1FFF == 0
+    guard protocolNumber == .udp, isFirst, transport + UDPHeader.byteCount <= end,
+      frame.uint16(at: transport) == Self.encapsulationPort
+        || frame.uint16(at: transport + 2) == Self.encapsulationPort
+    else { return }
+    datagram = transport
+    transport += UDPHeader.byteCount
+    protocolNumber = .tcp
   }
 
   /// Whether there is a whole TCP header.

@@ -38,6 +38,8 @@ public struct TraceEntry: Sendable {
   public var bytes: Int
   /// The transport's number; nil for what is no IP packet.
   public var protocolNumber: IPProtocol?
+  /// A segment in UDP.
+  public var isEncapsulated = false
   /// TCP's: ports, numbers, flags, window as on the wire and bytes of payload.
   public var tcp: Segment?
 
@@ -63,6 +65,7 @@ public struct TraceEntry: Sendable {
     let frame = packet.bytes
     guard let layout = FrameLayout(frame) else { return }
     protocolNumber = layout.protocolNumber
+    isEncapsulated = layout.datagram != nil
     guard layout.isTCP(frame) else { return }
     let header = Int(frame.uint8(at: layout.transport + 12) >> 4) * 4
     tcp = Segment(
@@ -81,6 +84,7 @@ public struct TraceEntry: Sendable {
     if let tcp {
       line += ": \(tcp.ports.source) > \(tcp.ports.destination) \(tcp.flags) seq \(tcp.sequence)"
       line += " ack \(tcp.acknowledgment) win \(tcp.window) len \(tcp.payload)"
+      if isEncapsulated { line += " in UDP" }
     } else if let protocolNumber {
       line += ": protocol \(protocolNumber.rawValue)"
     } else {

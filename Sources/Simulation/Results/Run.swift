@@ -31,6 +31,8 @@ public struct RunOptions: Sendable {
   public var traceLimit = 0
   /// Who rules the congestion window of all hosts.
   public var control = SimulatedControl.cubic
+  /// Segments go in UDP (`TCPEncapsulation`).
+  public var encapsulates = false
   /// Reference senders are run in the same link.
   public var comparesReference = true
 
@@ -65,6 +67,7 @@ final class Run {
     var random = SeededGenerator(seed: SeededGenerator.mixed(Self.number(profile.name)) ^ seed)
     workload = options.workload ?? profile.workloads[random.below(profile.workloads.count)]
     var stack = StackParameters()
+    stack.encapsulates = options.encapsulates
     stack.tcp.congestionControl = options.control.algorithm
     if profile.isFuzzing { stack.memory = 8 << 20 }
     stack.tcp.congestionNotification = profile.notification

@@ -67,7 +67,9 @@ final class Session {
   private func beginConnection() {
     guard let stack = traffic.network.hosts[plan.client].stack else { return }
     begun += 1
-    pendingConnects.append(stack.sockets.connect(to: address, limits: plan.limits))
+    let port = stack.sockets.encapsulation?.port ?? 0
+    pendingConnects.append(
+      stack.sockets.connect(to: address, limits: plan.limits, encapsulationPort: port))
   }
 
   /// Looks at the answers of the control plane. True: there was one.

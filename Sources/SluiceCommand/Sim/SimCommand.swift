@@ -42,6 +42,8 @@ struct SimCommand: ParsableCommand {
     help: ArgumentHelp("Who rules the congestion window: \(SimulatedControl.names). cubic", valueName: "NAME")
   )
   var control: SimulatedControl = .cubic
+  @Flag(help: "Segments go in UDP.")
+  var encapsulate = false
   @Option(help: ArgumentHelp("Print so many of the last events of each run.", valueName: "number"))
   var trace: Int = 0
   @Option(help: ArgumentHelp("Draw the transfer of one seed of one profile, as SVG.", valueName: "FILE.svg"))
@@ -57,6 +59,9 @@ struct SimCommand: ParsableCommand {
     for name in profiles where name != "all" && Profile.named(name) == nil {
       let names = Profile.all.map(\.name).joined(separator: ", ")
       throw ValidationError("there is no profile \"\(name)\"; there are: \(names).")
+    }
+    guard !relay || !encapsulate else {
+      throw ValidationError("--relay has no hosts of its own that could encapsulate.")
     }
     guard relay == !taps.isEmpty else { throw ValidationError("--relay and --tap go together.") }
     if relay {
@@ -90,6 +95,7 @@ struct SimCommand: ParsableCommand {
     options.bytes = bytes
     options.workload = workload
     options.control = control
+    options.encapsulates = encapsulate
     options.traceLimit = trace
     var failures: [RunResult] = []
     if !json { print(Tally.heading) }
@@ -134,6 +140,7 @@ struct SimCommand: ParsableCommand {
     if let bytes { command += " --bytes \(bytes)" }
     if let workload { command += " --workload \(workload.rawValue)" }
     if control != .cubic { command += " --control \(control.rawValue)" }
+    if encapsulate { command += " --encapsulate" }
     return command
   }
 }
