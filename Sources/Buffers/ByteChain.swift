@@ -121,6 +121,9 @@ public import Exclusion
 
   /// Copies `count` bytes from `offset` to `destination`. Traps when the chain does not have them.
   public func copy(offset: Int, count wanted: Int, into destination: UnsafeMutableRawPointer) {
+    if offset == 0, wanted > 0, head != 0, wanted <= ChainNode(address: head).count {
+      return unsafe destination.copyMemory(from: firstPlace, byteCount: wanted)
+    }
     var target = unsafe destination
     forEachRange(offset: offset, count: wanted) { node, at, length in
       unsafe target.copyMemory(from: node.data + at, byteCount: length)

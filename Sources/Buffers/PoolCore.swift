@@ -76,8 +76,10 @@ import Exclusion
 
   /// Less than an eighth is left. (a)
   var isLow: Bool {
-    let bound = slots.ref.limit - reserve
-    return inUse > bound - bound / 8
+    let bound = slots.ref.limit &- reserve
+    let enough = bound &- bound &>> 3
+    // Those that others gave back are looked at only if they make a difference.
+    return slots.ref.inUseAtMost &- Int(truncatingIfNeeded: asideCount.value) > enough && inUse > enough
   }
   /// A slot, or nil at the limit, or short of it by the reserve. (h)
   mutating func allocate(fromReserve: Bool) -> ItemRef? {

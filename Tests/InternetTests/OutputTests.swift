@@ -41,6 +41,53 @@ import Wire
     #expect(host.packetsInUse == 0)
   }
 
+  /// The shorter output of connections writes what the general one does, and refuses what that refuses.
+  @Test func theShortOutputIsTheGeneralOne() throws {
+    let host = Host()
+    host.introducePeer()
+    let layer = host.layer
+    for destination in [Host.peer4, Host.peer6] {
+      let route = try #require(layer.route(to: destination))
+      let source = destination.isIPv4 ? Host.ipv4 : Host.ipv6
+      let cases: [(Int, Bool, UInt8?)] = [
+        (8, false, nil), (21, true, 7), (1400, false, 255), (1500, false, 1),
+      ]
+      for (count, mayFragment, limit) in cases {
+        host.perform { cx in
+          for isShort in [false, true] {
+            guard var packet = cx.pool.allocate() else { return }
+            fill(&packet, [UInt8](repeating: 0xAB, count: count))
+            packet.metadata.trafficClass = 0xB8
+            if isShort {
+              layer.send(
+                packet, by: route, from: source, to: destination, protocol: .tcp, hopLimit: limit,
+                mayFragment: mayFragment, &cx)
+            } else {
+              layer.send(
+                packet, from: source, to: destination, protocol: .tcp, hopLimit: limit,
+                trafficClass: TrafficClass(rawValue: 0xB8), mayFragment: mayFragment, route: route, &cx)
+            }
+          }
+        }
+        var sent = host.wire.takeSent()
+        #expect(sent.count == (count < 1500 ? 2 : 0))
+        guard sent.count == 2 else { continue }
+        if mayFragment, destination.isIPv4 {
+          // The next number, and the checksum that goes with it.
+          #expect(Frame.ipv4(sent[1])?.header.identification != Frame.ipv4(sent[0])?.header.identification)
+          let second = sent[1]
+          let header = second.span
+          let sum = unsafe InternetChecksum.of(header.bytes.extracting(14..<34))
+          #expect(sum == 0)
+          for at in [18, 19, 24, 25] { sent[1][at] = sent[0][at] }
+        }
+        #expect(sent[0] == sent[1])
+      }
+    }
+    #expect(host.count(.sendTooBig) == 4)
+    #expect(host.packetsInUse == 0)
+  }
+
   // Rules: RFC 1122 3.2.1.3-3; RFC 9293 MUST-44
   @Test func anUnspecifiedSourceIsChosenUnlessTheRouteIsGiven() throws {
     let host = Host()

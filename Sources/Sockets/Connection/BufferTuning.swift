@@ -31,7 +31,7 @@ extension ConnectionRef {
     let shared = unsafe shared
     var known = unsafe shared.pointee.sendLimit.loadRelaxed()
     let limit = Int(known)
-    let (most, state) = unsafe (shared.pointee.limits.sendMaximum, shared.pointee.memory.state)
+    let (most, state) = unsafe (shared.pointee.sendMaximum, shared.pointee.memory.state)
     guard limit < most, state == .normal, sendRoom < limit / 3, !options.contains(.sendLimitSet) else {
       return 0
     }

@@ -137,6 +137,8 @@ struct ConnectionShared: ~Copyable {
     get { claimed?.use }
     set { claimed = newValue.map { PortClaim($0) } }
   }
+  /// How far the send limit grows by itself, in bytes.
+  var sendMaximum: Int { Int(began.sendMaximum) }
   var limits: BufferLimits {
     BufferLimits(
       send: Int(began.send), upTo: Int(began.sendMaximum), receive: Int(began.receive),

@@ -86,19 +86,27 @@ extension ConnectionRef {
 
   /// What a run of the engine, or several in a row, left to do. `isDropped`: what was acknowledged is off the send
   /// chain already.
-  func apply(
+  @inline(__always) func apply(
     _ effects: TCPEffects, _ sink: inout ConnectionSink, isDropped: Bool = false,
     _ cx: inout SoftInterrupt
   ) {
-    let shared = unsafe shared
-    let owned = unsafe owned
     // A segment or a write of an open connection: nothing more than text and room can have come of it.
     let isPlain = effects.events.isEmpty && effects.error == nil
     if isPlain, unsafe owned.pointee.wasConnected, unsafe owned.pointee.engine.state == .established,
       unsafe shared.pointee.publishedState.loadRelaxed() == UInt64(TCPState.established.rawValue)
     {
-      return applyPlain(effects, &sink, isDropped: isDropped, &cx)
+      applyPlain(effects, &sink, isDropped: isDropped, &cx)
+    } else {
+      applyAll(effects, &sink, isDropped: isDropped, &cx)
     }
+  }
+
+  /// Whatever came of it.
+  private func applyAll(
+    _ effects: TCPEffects, _ sink: inout ConnectionSink, isDropped: Bool, _ cx: inout SoftInterrupt
+  ) {
+    let shared = unsafe shared
+    let owned = unsafe owned
     // Once: where it enters TIME-WAIT, or ends without.
     if effects.enteredTimeWait || effects.closed && effects.error == nil && !isWaiting {
       noteDestination(&cx)
@@ -211,13 +219,11 @@ extension ConnectionRef {
     let sockets = SocketContextRef(cx)
     sockets.withInternet { internet in
       followRoute(internet, sockets)
-      if let route = unsafe owned.pointee.route,
-        let path = internet.path(
-          route, from: key.localAddress, to: key.remoteAddress, protocol: .tcp, hopLimit: marks.hopLimit,
-          mayFragment: marks.mayFragment)
-      {
+      if let route = unsafe owned.pointee.route {
         while let packet = packets.popFirst() {
-          let outcome = internet.send(packet, along: path, &cx)
+          let outcome = internet.send(
+            packet, by: route, from: key.localAddress, to: key.remoteAddress, protocol: .tcp,
+            hopLimit: marks.hopLimit, mayFragment: marks.mayFragment, &cx)
           if outcome != .sent { sockets.counters.segmentsUnroutable.increment() }
         }
         return

@@ -97,12 +97,8 @@ struct ConnectionSink: TCPSink, ~Copyable {
       sockets.counters.segmentsWithoutBuffer.increment()
       return
     }
-    if count > 0 {
-      copy(from: payloadOffset, count: count, to: &packet)
-      packet.credit = connection.credit
-      charge += Packet.occupied
-      used += Packet.occupied
-    }
+    // On no account: while it is out nothing else of the connection's is sent that is new.
+    if count > 0 { copy(from: payloadOffset, count: count, to: &packet) }
     let key = unsafe connection.shared.pointee.key
     SegmentBuilder.finish(header, key, leavesChecksum: offloads.contains(.checksum), into: &packet)
     sockets.counters.segmentsSent.increment()

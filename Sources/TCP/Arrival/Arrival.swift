@@ -66,6 +66,7 @@ extension TCPConnection {
   }
 
   /// An acknowledgment waits for company. One that has waited long already does not wait for more of it.
+  @inline(__always)
   private mutating func delayAcknowledgment(now: Instant, sink: inout some TCPSink & ~Copyable) {
     let delay = policy.delay(smoothed: roundTrip.smoothed, configuration)
     let armed = deadlines.acknowledgment

@@ -15,7 +15,7 @@ extension TCPConnection {
   }
 
   /// Nobody beside the common rules has a say in what leaves, in what is learned when that arrives, and in what is offered.
-  var sendsPlainly: Bool {
+  @inline(__always) var sendsPlainly: Bool {
     ecn.feedback == .none && !control.hasModel && !pacer.isOn && marks == nil && urgentEnd == nil
       && fastOpen == nil && !search.isOn && window.validation == nil && !configuration.countsMemory
   }

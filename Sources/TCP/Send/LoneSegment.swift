@@ -7,7 +7,7 @@ import Wire
 extension TCPConnection {
   /// Whether so many bytes that are about to be queued, pushed, leave as one segment with no other options than time
   /// stamps.
-  func leavesAlone(_ bytes: Int) -> Bool {
+  @inline(__always) func leavesAlone(_ bytes: Int) -> Bool {
     isQuiet && bytes <= fullSegment && bytes <= Int(send.window) && sendsPlainly && !configuration.corked
       && recovery.phase == .open && selective.isEmpty
       && !(isUserTimeoutUntold && configuration.userTimeoutOption.isEnabled)

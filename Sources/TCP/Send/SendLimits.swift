@@ -23,8 +23,10 @@ struct SendLimits {
   private var buffer = Nanoseconds.zero
 
   /// From `now` on this is the reason.
-  mutating func become(_ new: Reason, now: Instant) {
-    guard new != reason else { return }
+  @inline(__always) mutating func become(_ new: Reason, now: Instant) {
+    if new != reason { change(to: new, now: now) }
+  }
+  private mutating func change(to new: Reason, now: Instant) {
     let span = now - since
     switch reason {
     case .idle: break

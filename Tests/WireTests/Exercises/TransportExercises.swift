@@ -107,6 +107,7 @@ extension Exercise {
         header.options == plain, glance.hasTimestamps == (plain.timestamps != nil),
         glance.timestamps == plain.timestamps ?? TCPTimestamps(value: 0, echo: 0)
       else { return .wrong("a glance sees \(glance)") }
+      guard sumsAsWritten(glance, header) else { return .wrong("the words of \(glance)") }
     }
     guard count == view.headerByteCount, count + view.payload.byteCount == bytes.byteCount else {
       return .wrong("lengths")
@@ -130,4 +131,21 @@ extension Exercise {
     if second.byteCount > 40, next(second) == second { return .understood }
     return compare(header, second)
   }
+}
+
+/// Whether a header of these fields, written with the checksum that its words add up to, is right as bytes.
+private func sumsAsWritten(_ glance: TCPGlance, _ header: TCPHeader) -> Bool {
+  let (source, destination) = (IPAddress(exerciseSource), IPAddress(exerciseDestination))
+  var sum = InternetChecksum()
+  sum.addPseudoHeader(
+    source: source, destination: destination, protocol: .tcp, byteCount: glance.headerByteCount)
+  sum.add(words: glance.sum(sourcePort: header.sourcePort, destinationPort: header.destinationPort))
+  let checksum = sum.finish()
+  let written = emitting(glance.headerByteCount) {
+    glance.emit(
+      into: &$0, sourcePort: header.sourcePort, destinationPort: header.destinationPort, checksum: checksum)
+  }
+  let left = unsafe InternetChecksum.of(
+    written.span.bytes, source: source, destination: destination, protocol: .tcp)
+  return left == 0
 }
