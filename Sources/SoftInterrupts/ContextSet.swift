@@ -157,7 +157,8 @@ public final class ContextSet: @unchecked Sendable {  // assembly is single-thre
       let home = queue % count
       let transmit = TransmitQueueRef.make(
         device: device, queue: queue, kind: Handlers.Kind.transmitQueue, notice: Handlers.Kind.transmitNotice,
-        timer: Handlers.Timer.transmitWatchdog, home: port(home), configuration)
+        timer: Handlers.Timer.transmitWatchdog, isPrivate: device.queueCount >= count, home: port(home),
+        configuration)
       let number = unsafe states[home].sources.count
       let signal = ReceiveSignalRef.make(
         kind: Handlers.Kind.receiveSignal, source: UInt32(number), port: port(home))

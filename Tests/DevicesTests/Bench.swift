@@ -23,7 +23,7 @@ final class Bench {
   init(
     _ kind: TransmitSerialization = .gate, completion: TransmitCompletion = .later, slots: Int,
     contexts count: Int = 1, guests: Int = 0, offloads: DeviceOffloads = [],
-    _ configuration: TransmitConfiguration = TransmitConfiguration()
+    isPrivate: Bool = false, _ configuration: TransmitConfiguration = TransmitConfiguration()
   ) throws {
     let contexts = count + guests
     let made = try (0..<contexts).map {
@@ -38,8 +38,8 @@ final class Bench {
       unsafe made[index].attach(UnsafeMutableRawPointer(batches + index), .devices)
     }
     queue = TransmitQueueRef.make(
-      device: device, queue: 0, kind: Self.queueKind, notice: Self.noticeKind, home: made[0].port,
-      configuration)
+      device: device, queue: 0, kind: Self.queueKind, notice: Self.noticeKind,
+      isPrivate: isPrivate, home: made[0].port, configuration)
     signal = ReceiveSignalRef.make(kind: WorkKind(rawValue: 2), source: 0, port: made[0].port)
     device.attach(queue: 0, receive: signal, transmit: queue)
   }

@@ -44,6 +44,46 @@ import Wire
     #expect(device.wire == [1, 2])
   }
 
+  /// A queue that one context sends by is entered once a pass. What others leave meanwhile goes when it is left, and what
+  /// its own context sends after that goes behind, since it may be younger.
+  @Test func X8_aPrivateQueueIsLeftAtTheEndOfThePass() throws {
+    let bench = try Bench(completion: .atOnce, slots: 16, guests: 1, isPrivate: true)
+    bench.send([1, 2])
+    #expect(bench.device.inRing == 2, "at once")
+    #expect(!bench.queue.gate.isFree && bench.cores[0].gates.entries.value == 1)
+    bench.run { cx in
+      let isAtRest = bench.queue.isAtRest(cx)
+      #expect(isAtRest)
+    }
+    bench.send([3], on: 1)
+    bench.run { cx in
+      let isAtRest = bench.queue.isAtRest(cx)
+      #expect(!isAtRest)
+    }
+    bench.send([4, 5])
+    #expect(bench.device.inRing == 2)
+    bench.run { $0.finishTransmission() }
+    #expect(bench.device.inRing == 5 && bench.queue.gate.isFree)
+    #expect(bench.cores[0].gates.entries.value == 2, "and for the flush of what was left there meanwhile")
+    bench.drain()
+    #expect(bench.device.wire == [1, 2, 3, 4, 5])
+    #expect(bench.pool.counters.inUse == 0, "TX-OWN")
+  }
+
+  /// The driver has no room while a context is inside: what it restarts is run when that leaves.
+  @Test func X1_aPrivateQueueThatStopsRestarts() throws {
+    let bench = try Bench(completion: .atOnce, slots: 2, isPrivate: true)
+    bench.send([1, 2, 3, 4])
+    #expect(bench.queue.isStopped && bench.device.inRing == 2)
+    bench.device.completes(1)
+    #expect(bench.device.inRing == 1, "whoever is inside has it to do")
+    bench.run { $0.finishTransmission() }
+    #expect(bench.device.inRing == 2)
+    bench.drain()
+    #expect(bench.device.wire == [1, 2, 3, 4] && !bench.queue.isStopped && bench.queue.gate.isFree)
+    #expect(bench.pool.counters.inUse == 0, "TX-OWN")
+  }
+
   /// X9, TX-STRAND: whoever stops has a path that restarts: the completion alone suffices.
   @Test func X9_TX_RECLAIM_completionRestartsWithoutAnotherSend() throws {
     let bench = try Bench(completion: .atOnce, slots: 1)

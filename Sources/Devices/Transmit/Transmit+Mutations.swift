@@ -27,6 +27,8 @@
     static let driverLockLetGoUnheard = Mutation("driverLockLetGoUnheard")
     /// TX-BUSY: a context goes past the gate when the list is empty, though the owner may hold a packet of its.
     static let transmitListTestedEmpty = Mutation("transmitListTestedEmpty")
+    /// TX-BUSY: who stays inside a queue does not look whether others have left something there.
+    static let transmitInsideOvertakes = Mutation("transmitInsideOvertakes")
     /// R5: what was raised during a drain is forgotten at its end.
     static let drainEndedWithoutRecheck = Mutation("drainEndedWithoutRecheck")
   }

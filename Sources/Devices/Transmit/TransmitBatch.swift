@@ -13,6 +13,8 @@ public struct TransmitBatch: ~Copyable {
   public var pool: PacketPoolRef?
   private var dirty = InlineArray<64, TransmitQueueRef?>(repeating: nil)
   private var dirtyCount = 0
+  /// The queue that the context is inside of since its first frame of this pass: one at the most.
+  fileprivate(set) var inside: TransmitQueueRef?
   private var finished = PacketQueue()
   private var credit = CreditRun()
 
@@ -40,6 +42,17 @@ public struct TransmitBatch: ~Copyable {
   /// A driver has taken a packet for good.
   mutating func give(_ owner: PacketCreditRef, _ charge: Int) { credit.add(owner, charge) }
 
+  /// Takes the queue that is to be left; its flush comes with that.
+  fileprivate mutating func takeInside() -> TransmitQueueRef? {
+    guard let queue = inside.take() else { return nil }
+    for index in 0..<dirtyCount where dirty[index] == queue {
+      dirtyCount -= 1
+      dirty[index] = dirty[dirtyCount]
+      break
+    }
+    return queue
+  }
+
   fileprivate mutating func nextDirty() -> TransmitQueueRef? {
     guard dirtyCount > 0 else { return nil }
     dirtyCount -= 1
@@ -59,6 +72,7 @@ extension SoftInterrupt {
   /// done with, and then the packets and the credit that this gives back.
   public mutating func finishTransmission() {
     let batch = transmitBatch
+    if let queue = unsafe batch.pointer.pointee.takeInside() { queue.leave(&self) }
     while let queue = unsafe batch.pointer.pointee.nextDirty() { queue.flush(&self) }
     unsafe batch.pointer.pointee.finish()
   }
@@ -73,6 +87,9 @@ struct TransmitBatchRef {
   }
   var now: Instant { unsafe pointer.pointee.now }
   var pool: PacketPoolRef? { unsafe pointer.pointee.pool }
+  func isInside(_ queue: TransmitQueueRef) -> Bool { unsafe pointer.pointee.inside == queue }
+  var mayEnter: Bool { unsafe pointer.pointee.inside == nil }
+  func enter(_ queue: TransmitQueueRef) { unsafe pointer.pointee.inside = queue }
   func note(_ queue: TransmitQueueRef) { unsafe pointer.pointee.note(queue) }
   func release(_ packets: inout PacketQueue) { unsafe pointer.pointee.release(&packets) }
   func give(_ owner: PacketCreditRef, _ charge: Int) { unsafe pointer.pointee.give(owner, charge) }

@@ -33,10 +33,11 @@ public struct TransmitQueueRef: Hashable, @unchecked Sendable {
   public init(_ raw: UnsafeMutableRawPointer) { unsafe gate = GateRef(raw) }
 
   /// Makes the queue. `kind` is what the home's run queue knows transmit queues by, `notice` what it knows the
-  /// notice by that one of them stands; `timer` is the watchdog's kind.
+  /// notice by that one of them stands; `timer` is the watchdog's kind. `isPrivate`: no context but the home's sends by it,
+  /// and always says when its pass ends (``SoftInterrupt/finishTransmission()``).
   public static func make(
     device: any Device, queue: Int, kind: WorkKind, notice: WorkKind = WorkKind(rawValue: 0),
-    timer: UInt8 = 0,
+    timer: UInt8 = 0, isPrivate: Bool = false,
     home: ContextPortRef, _ configuration: TransmitConfiguration = TransmitConfiguration()
   ) -> TransmitQueueRef {
     let bytes = byteCount
@@ -47,7 +48,8 @@ public struct TransmitQueueRef: Hashable, @unchecked Sendable {
     unsafe (raw + noticeOffset).storeBytes(of: WorkItem(kind: notice), as: WorkItem.self)
     _ = unsafe TimerRef.initialize(at: raw + timerOffset, kind: timer, owner: UInt(bitPattern: raw))
     unsafe (raw + stateOffset).initializeMemory(
-      as: TransmitQueueState.self, to: TransmitQueueState(device: device, queue: queue, configuration))
+      as: TransmitQueueState.self,
+      to: TransmitQueueState(device: device, queue: queue, isPrivate: isPrivate, configuration))
     return unsafe TransmitQueueRef(raw)
   }
 
@@ -100,7 +102,36 @@ public struct TransmitQueueRef: Hashable, @unchecked Sendable {
   }
   func submit(_ packet: consuming Packet, _ cx: inout SoftInterrupt) {
     if let sources = unsafe state.pointee.sources { return sendPastGate(packet, sources, &cx) }
+    if isEntered(&cx) { return admit(packet, &cx) }
     _ = gate.submit(packet.intoItem(), isSegment: false, &cx)
+  }
+  /// Whether the context is inside and nobody waits. It stays to the end of its pass: it enters and leaves once for all its
+  /// frames, and for their flush. Who comes meanwhile leaves what it has, as ever.
+  @inline(__always) func isEntered(_ cx: inout SoftInterrupt) -> Bool {
+    guard unsafe state.pointee.isPrivate else { return false }
+    let batch = cx.transmitBatch
+    // Behind what others have left: it may be older, and of the same flow.
+    if batch.isInside(self) {
+      #if Explore
+        if Mutation.transmitInsideOvertakes.isOn { return true }
+      #endif
+      return gate.hasNothingWaiting
+    }
+    guard batch.mayEnter, gate.enterToStay(&cx) else { return false }
+    batch.enter(self)
+    return true
+  }
+  /// The end of a pass of a context that is inside.
+  func leave(_ cx: inout SoftInterrupt) {
+    TransmitQueue.run(events: unsafe state.pointee.isDirty ? .flush : [], on: gate, &cx)
+    gate.resume(budget: TransmitQueue.budget, &cx)
+  }
+  /// Whether nothing of the running context waits here, or is being sent by another one.
+  public func isAtRest(_ cx: borrowing SoftInterrupt) -> Bool {
+    if isStopped { return false }
+    // Who is inside knows; others are told when it leaves.
+    if cx.transmitBatch.isInside(self) { return unsafe state.pointee.waiting == 0 && gate.hasNothingWaiting }
+    return !isWaiting && gate.isFree
   }
 
   // MARK: Drivers

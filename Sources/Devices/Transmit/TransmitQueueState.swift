@@ -47,16 +47,19 @@ struct TransmitQueueState: ~Copyable {
   /// (c)
   let queue: Int
   let completesLater: Bool
+  /// (c) One context alone sends by it: who enters stays until the end of its pass.
+  let isPrivate: Bool
   /// (c) What the driver does for its senders.
   let offloads: DeviceOffloads
   let watchdog: Nanoseconds
   let discipline: DisciplineChoice
   let counters = TransmitQueueCounters()
 
-  init(device: any Device, queue: Int, _ configuration: TransmitConfiguration) {
+  init(device: any Device, queue: Int, isPrivate: Bool, _ configuration: TransmitConfiguration) {
     owner = TransmitDriver(device)
     unsafe driver = .passUnretained(owner)
     self.queue = queue
+    self.isPrivate = isPrivate && device.transmitSerialization != .lockless
     completesLater = device.transmitCompletion == .later
     offloads = device.offloads
     watchdog = configuration.watchdog

@@ -47,6 +47,10 @@ extension TransmitQueueRef {
   /// Frames in a row, of one sender: one entry for all, if the queue is free.
   func submitAll(_ frames: inout PacketQueue, _ cx: inout SoftInterrupt) {
     if unsafe frames.count > 1 && state.pointee.sources == nil {
+      if isEntered(&cx) {
+        while let frame = frames.popFirst() { admit(frame, &cx) }
+        return
+      }
       let isTaken = gate.enterIfFree(&cx) { cx in
         while let frame = frames.popFirst() { admit(frame, &cx) }
         settle(&cx)
@@ -60,7 +64,7 @@ extension TransmitQueueRef {
 
   /// A packet that was submitted. With nothing before it, and a driver that may take it, it need not see the
   /// discipline.
-  fileprivate func admit(_ packet: consuming Packet, _ cx: inout SoftInterrupt) {
+  func admit(_ packet: consuming Packet, _ cx: inout SoftInterrupt) {
     let state = unsafe state
     if unsafe state.pointee.waiting == 0, !isStopped, mayGive {
       // Nothing was behind it; it may have come back.

@@ -103,6 +103,17 @@ public protocol GatedBlock: ~Copyable {
     return true
   }
 
+  /// Enters if the gate is free, and stays inside: the caller is its owner until ``resume(budget:_:)``, which it owes in the
+  /// same pass, and has to do with what the gate guards as if it ran an item. False: it is not free, or closed.
+  @inlinable @inline(__always) public func enterToStay(_ cx: inout SoftInterrupt) -> Bool {
+    var free: UInt64 = 0
+    guard unsafe atomicWord(raw, GateHeader.word).pointee.compareExchange(&free, GateWord.owned) else {
+      return false
+    }
+    cx.core.gates.entries.increment()
+    return true
+  }
+
   /// Enters and runs `events` if the gate is free, else leaves them to the owner.
   @inlinable public func submit(events: GateEvents, _ cx: inout SoftInterrupt) -> Outcome {
     let word = unsafe atomicWord(raw, GateHeader.word)
@@ -126,7 +137,7 @@ public protocol GatedBlock: ~Copyable {
     }
   }
 
-  /// Home only: the block was popped from the run queue, so its gate is owned already. Runs what waits, and
+  /// Home, where the block was popped from the run queue, so its gate is owned already; or who has stayed inside. Runs what waits, and
   /// leaves or queues it again. `budget` is at least 1, or the block would go round for ever.
   @inlinable public func resume(budget: Int, _ cx: inout SoftInterrupt) {
     precondition(budget > 0)
@@ -227,6 +238,10 @@ public protocol GatedBlock: ~Copyable {
   /// Whether nobody is inside and nothing waits. A hint.
   @inlinable public var isFree: Bool {
     unsafe atomicWord(raw, GateHeader.word).pointee.load() & ~GateWord.closed == 0
+  }
+  /// Whether nothing waits, whoever is inside. Exact for the owner, a hint for others.
+  @inlinable public var hasNothingWaiting: Bool {
+    unsafe atomicWord(raw, GateHeader.word).pointee.load() & ~(GateWord.closed | GateWord.owned) == 0
   }
   /// The block as an item, as home finds it in its run queue.
   @inlinable public var item: ItemRef { unsafe ItemRef(raw) }

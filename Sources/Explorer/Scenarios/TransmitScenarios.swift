@@ -16,6 +16,11 @@
     static func retire(_ block: GateRef<BellTower>, _ cx: inout SoftInterrupt) {}
   }
 
+  /// A word that two threads share.
+  private final class Turned: Sendable {
+    let word = AtomicWord(0)
+  }
+
   extension Catalogue {
     static let transmit: [Scenario] = [
       Scenario(
@@ -63,6 +68,13 @@
         TransmitWorld.explore(run, .lockless, slots: 1, each: 3, completions: 5)
       },
       Scenario(
+        id: "TX-BUSY/private",
+        title: "a flow comes over to a context that stays inside its queue, where a packet of it waits",
+        mutations: ["transmitInsideOvertakes"]
+      ) { run in
+        comesOver(run)
+      },
+      Scenario(
         id: "TX-OWN",
         title: "the hardware is done with a packet, and home frees it, before its sender goes on",
         mutations: ["packetReadAfterGiven"]
@@ -95,6 +107,41 @@
         drain(run)
       },
     ]
+
+    /// The second context sends the first packet of its flow, and the first context the other one.
+    private static func comesOver(_ run: Run) {
+      let world = TransmitWorld(run, .gate, slots: 4, sources: 2, each: 2, isPrivate: true)
+      let isOver = Turned()
+      run.concurrently([
+        (
+          "inside",
+          {
+            var isSent = false
+            world.pass(0) { send in
+              send(0, 0)
+              guard isOver.word.load() == 1 else { return }
+              send(1, 1)
+              isSent = true
+            }
+            run.wait(until: { isOver.word.load() == 1 })
+            world.pass(0) { send in
+              if !isSent { send(1, 1) }
+              send(0, 1)
+            }
+          }
+        ),
+        (
+          "comes over",
+          {
+            world.pass(1) { send in
+              send(1, 0)
+              isOver.word.store(1)
+            }
+          }
+        ),
+      ])
+      world.finish()
+    }
 
     /// Home keeps what it frees to the end, so that credit comes back from the source's own passes alone.
     private static func freedInside(_ run: Run) {

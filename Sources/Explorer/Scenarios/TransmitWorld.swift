@@ -29,7 +29,7 @@
 
     init(
       _ run: Run, _ kind: TransmitSerialization, completion: TransmitCompletion = .later, slots: Int,
-      sources count: Int, each: Int
+      sources count: Int, each: Int, isPrivate: Bool = false
     ) {
       self.run = run
       self.slots = slots
@@ -52,8 +52,8 @@
         unsafe core.attach(UnsafeMutableRawPointer(batches + index), .devices)
       }
       queue = TransmitQueueRef.make(
-        device: device, queue: 0, kind: Self.queueKind, notice: Self.noticeKind, home: home.core.port,
-        TransmitConfiguration(byteLimit: ByteLimitParameters(maximum: 0)))
+        device: device, queue: 0, kind: Self.queueKind, notice: Self.noticeKind, isPrivate: isPrivate,
+        home: home.core.port, TransmitConfiguration(byteLimit: ByteLimitParameters(maximum: 0)))
       signal = ReceiveSignalRef.make(kind: WorkKind(rawValue: 2), source: 0, port: home.core.port)
       device.attach(queue: 0, receive: signal, transmit: queue)
       packets = SlotPool(slotBytes: Packet.occupied, slotsPerSlab: count * each, limit: count * each)
@@ -113,6 +113,14 @@
           }
         }
       )
+    }
+
+    /// One pass of a source's context; `body` gets what sends its packet of that number, or another source's.
+    func pass(_ number: Int, _ body: (_ send: (_ source: Int, _ packet: Int) -> Void) -> Void) {
+      asContext(sources[number]) { cx in
+        body { source, packet in queue.send(Packet(item: ready[source][packet]), &cx) }
+        cx.finishTransmission()
+      }
     }
 
     /// Completes a frame at a time, as long as there are some, but does not wait for any.

@@ -7,7 +7,7 @@ extension InternetLayer {
   /// nor occupied. The answer may be old at once; what was sent before it is not.
   public func isTransmitAtRest(_ route: RouteDecision, _ cx: borrowing SoftInterrupt) -> Bool {
     guard let queue = interface(route.interface)?.queue(of: cx.index) else { return true }
-    return !queue.isWaiting && !queue.isStopped && queue.gate.isFree
+    return queue.isAtRest(cx)
   }
 
   /// What the device of a route does for those who send by it.
