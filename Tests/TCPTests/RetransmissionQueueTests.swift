@@ -103,4 +103,51 @@ import Wire
     #expect(queue.repeating == count(.repeating))
     #expect(queue.nextToRepeat() == (0..<queue.count).first { queue[$0].marks.wantsRepetition })
   }
+
+  /// Rows that join at once, and leave at once, are segments that do so one by one.
+  @Test(arguments: 1...20 as ClosedRange<UInt64>) func aRowIsItsSegments(seed: UInt64) {
+    var random = SeededGenerator(seed: seed)
+    var queue = RetransmissionQueue()
+    var single = RetransmissionQueue()
+    var next = SequenceNumber(UInt32(truncatingIfNeeded: random.next()))
+    var rows = 0
+    for round in 0..<600 {
+      let sent = Instant(milliseconds: UInt64(round))
+      switch random.below(5) {
+      case 0...1:
+        let number = 1 + random.below(round % 100 == 0 ? 200 : 12)
+        queue.append(number, from: next, size: 100, sent: sent, delivered: UInt32(round))
+        for index in 0..<number {
+          let start = next + index * 100
+          single.append(
+            SentSegment(start: start, end: start + 100, sent: sent, delivered: UInt32(round), marks: .joined))
+        }
+        next += number * 100
+      case 2 where !queue.isEmpty:
+        let index = random.below(queue.count)
+        let mark: SentSegment.Marks = [.lost, .sacked, .repeated][random.below(3)]
+        queue.mark(index, mark)
+        single.mark(index, mark)
+      default:
+        guard !queue.isEmpty else { continue }
+        // Somewhere, in the middle of a segment too.
+        let end = queue[0].start + random.below(2000)
+        let number = queue.plainCount(upTo: end)
+        let plain = (0..<queue.count).prefix { queue[$0].end <= end && queue[$0].marks.isSubset(of: .joined) }
+        #expect(number == plain.count)
+        queue.removePlain(number)
+        for _ in 0..<number { single.removeFirst() }
+        if number > 1 { rows += 1 }
+        if number == 0 {
+          queue.removeFirst()
+          single.removeFirst()
+        }
+      }
+      #expect(queue.count == single.count && queue.inFlight == single.inFlight)
+      #expect(queue.room == RetransmissionQueue.limit - queue.count)
+      #expect((0..<queue.count).allSatisfy { "\(queue[$0])" == "\(single[$0])" })
+      #expect(queue.nextToRepeat() == single.nextToRepeat())
+    }
+    #expect(rows > 20)
+  }
 }

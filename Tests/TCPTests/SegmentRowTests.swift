@@ -1,5 +1,7 @@
+import Chance
 import TCP
 import Testing
+import Timing
 import Wire
 
 /// Segments that leave as one, where the environment takes super-segments: to the engine they stay segments.
@@ -83,5 +85,74 @@ import Wire
     let script = script()
     script.enqueue(2500, urgent: true)
     #expect(script.take().map(\.size) == [0, 0, 0])
+  }
+
+  /// What leaves as one, and what leaves one by one, are the same segments, whatever is written, acknowledged, reported and
+  /// lost: only how many are put together differs.
+  @Test(arguments: [true, false], [TCPPersonality.linux, .bsd])
+  func rowsAreTheirSegments(isSelective: Bool, personality: TCPPersonality) {
+    var joined = 0
+    for seed in 1...6 as ClosedRange<UInt64> { joined += compare(isSelective, personality, seed) }
+    #expect(joined > 1000, "there were rows")
+  }
+
+  /// Returns how many segments had company.
+  private func compare(_ isSelective: Bool, _ personality: TCPPersonality, _ seed: UInt64) -> Int {
+    var random = SeededGenerator(seed: seed)
+    var options = TCPOptions()
+    options.mss = 1000
+    options.sackPermitted = isSelective
+    options.windowScale = 7
+    let pair = (0..<2).map { _ in
+      script(options) {
+        $0.personality = personality
+        $0.windowScaling = true
+      }
+    }
+    pair[1].joinedTextLimit = 0
+    var (una, end, joined) = (1, 1, 0)
+    for _ in 0..<300 {
+      let what = random.below(12)
+      let (count, isPushed) = ([10, 1000, 30_000, 64_000][random.below(4)], random.chance(percent: 70))
+      // Mostly whole segments of it, now and then a part of one.
+      var acknowledged = una + random.below(max(1, (end - una) / 1000 + 1)) * 1000
+      if what == 4 { acknowledged = una + random.below(end - una + 1) }
+      let window = UInt16(random.chance(percent: 10) ? random.below(60) : 2000)
+      var blocks = TCPOptions()
+      if isSelective, what < 3, end - acknowledged > 4000 {
+        let left = acknowledged + 1000 * (1 + random.below(2))
+        _ = blocks.sack.append(
+          SACKBlock(left: pair[0].iss + left, right: pair[0].iss + (left + 1000 * (1 + random.below(2)))))
+      }
+      for script in pair {
+        switch what {
+        case 5...7 where end - una < 1 << 20: script.enqueue(count, push: isPushed)
+        case 8: script.wait(.milliseconds(Int64([1, 40, 1500][count % 3])))
+        default:
+          script.now = script.now.adding(milliseconds: 3)
+          script.inject(.ack, 1, ack: acknowledged, window: window, options: blocks)
+        }
+      }
+      if what != 8, !(5...7).contains(what) { una = acknowledged }
+      let (rows, segments) = (pair[0].take(), pair[1].take())
+      #expect(rows.flatMap(pieces).map { "\($0)" } == segments.map { "\($0)" })
+      joined += rows.filter { $0.size > 0 }.count
+      end = segments.reduce(end) { max($0, $1.sequence + $1.count) }
+      #expect(pair[0].nextDeadline == pair[1].nextDeadline)
+      #expect("\(pair[0].info)" == "\(pair[1].info)")
+    }
+    return joined
+  }
+  /// The segments of a row, as whoever cuts it makes them.
+  private func pieces(of sent: Sent) -> [Sent] {
+    guard sent.size > 0 else { return [sent] }
+    return stride(from: 0, to: sent.count, by: sent.size).map { at in
+      var piece = sent
+      piece.sequence += at
+      piece.count = min(sent.size, sent.count - at)
+      piece.size = 0
+      if at + piece.count < sent.count { piece.flags.subtract([.psh, .fin]) }
+      return piece
+    }
   }
 }

@@ -61,6 +61,14 @@ struct ConnectionSink: TCPSink, ~Copyable {
     isHeld = true
     return false
   }
+  mutating func mayTransmitText(_ number: Int, beside segments: Int) -> Int {
+    if segments > 0, takesJoined { return number }
+    let left = allowance()
+    if left == .max { return number }
+    // Those for which less is out, with the ones before them, than may be.
+    let most = (left - used - 1) / Packet.occupied + 1 - segments
+    return left > used ? max(0, min(number, most)) : 0
+  }
   private var takesJoined: Bool {
     unsafe offloads.contains(connection.shared.pointee.key.remoteAddress.isIPv4 ? .tcp4 : .tcp6)
   }

@@ -136,6 +136,8 @@ extension TCPConnection {
     let acknowledgment = send.unacknowledged
     var firstSent: Instant?
     var lastSent = Instant.zero
+    let plain = removePlain(upTo: acknowledgment, now: now, &report)
+    if let plain { (firstSent, lastSent) = plain }
     while !outstanding.isEmpty {
       let segment = outstanding[0]
       if segment.end > acknowledgment {
@@ -173,6 +175,27 @@ extension TCPConnection {
     } else if let lowest = report.lowestReordered, lowest < report.priorHighest {
       noteReordering(from: lowest, highest: report.priorHighest)
     }
+  }
+
+  /// Takes a row off the front of the retransmission queue that was sent once and not reported: what each of its segments
+  /// teaches is what the first and the last do, as they were sent in the order of their numbers. Returns when those two
+  /// were sent; nil: there is no such row, or each of its segments is asked for.
+  private mutating func removePlain(
+    upTo acknowledgment: SequenceNumber, now: Instant, _ report: inout AcknowledgmentReport
+  ) -> (first: Instant, last: Instant)? {
+    guard isSelective, !search.isOn, !control.hasModel else { return nil }
+    let number = outstanding.plainCount(upTo: acknowledgment)
+    guard number > 0 else { return nil }
+    let (first, last) = (outstanding[0], outstanding[number - 1])
+    if first.end <= recovery.end { report.deliveredOriginal = true }
+    if report.lowestReordered.map({ first.start < $0 }) ?? true { report.lowestReordered = first.start }
+    recent.delivered(last, minimumRoundTrip: roundTrip.minimum, now: now)
+    count.delivered &+= UInt32(number)
+    report.newestPriorDelivered = last.delivered
+    report.acknowledged += number
+    report.acknowledgedText = true
+    outstanding.removePlain(number)
+    return (first.sent, last.sent)
   }
 
   /// The segment at `index` has arrived, whether in order or not.

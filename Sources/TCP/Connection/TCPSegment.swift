@@ -139,6 +139,8 @@ public protocol TCPSink: ~Copyable {
   mutating func mayTransmitText() -> Bool
   /// The same for one that is to join `segments` others, which were not sent yet. Zero: it begins anew.
   mutating func mayTransmitText(beside segments: Int) -> Bool
+  /// Of `number` that are to join them one after the other, how many may.
+  mutating func mayTransmitText(_ number: Int, beside segments: Int) -> Int
   /// Bytes of text that it takes as one super-segment (``TCPOutgoing/segmentSize``); 0: segments one by one.
   var joinedTextLimit: Int { get }
   /// Sends a segment. What cannot be sent now is lost, as on a network: the engine will repeat it.
@@ -174,6 +176,12 @@ extension TCPSink where Self: ~Copyable {
   public mutating func mayTransmitText() -> Bool { true }
   /// What has begun goes whole.
   public mutating func mayTransmitText(beside segments: Int) -> Bool { segments > 0 || mayTransmitText() }
+  /// Each is asked for.
+  public mutating func mayTransmitText(_ number: Int, beside segments: Int) -> Int {
+    var allowed = 0
+    while allowed < number, mayTransmitText(beside: segments + allowed) { allowed += 1 }
+    return allowed
+  }
   /// One by one.
   public var joinedTextLimit: Int { 0 }
   /// As any other.

@@ -73,8 +73,16 @@ extension TCPConnection {
       } else {
         join(segment, isPushed: isPushed, endsBurst: endsBurst, to: &row, now: now, sink: &sink)
       }
-      if endsBurst { burst = 0 }
       sent += 1
+      guard !endsBurst else {
+        burst = 0
+        continue
+      }
+      // What follows is mostly more of the same.
+      let more = extend(&row, limit: (knownBurstLimit ?? 0) - burst - 1, now: now, sink: &sink)
+      guard more > 0 else { continue }
+      (burst, sent) = (burst + more, sent + more)
+      next = nextSegment(from: send.next, partial)
     }
     transmit(&row, now: now, sink: &sink)
     if sent > 0 { _ = armLossProbe(isProgress: false, now: now) }

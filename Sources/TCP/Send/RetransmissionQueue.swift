@@ -51,6 +51,8 @@ import Wire
 
   var isEmpty: Bool { count == 0 }
   var isFull: Bool { count >= Self.limit }
+  /// Segments that it takes.
+  var room: Int { Self.limit - count }
   /// Segments that have left the network without being acknowledged in order.
   var left: Int { sacked + lost + presumed }
   /// Segments on their way: the pipe of RFC 6675 section 4.
@@ -79,6 +81,23 @@ import Wire
     self[snapshot: count - 1] = DeliverySnapshot()
   }
 
+  /// Takes a row of so many segments, as many as there is ``room`` for, of `size` bytes each from `start` on, which are
+  /// sent for the first time, in one burst with what follows. Not where snapshots are kept.
+  mutating func append(
+    _ number: Int, from start: SequenceNumber, size: Int, sent: Instant, delivered: UInt32
+  ) {
+    assert(!keepsSnapshots && number <= room)
+    if count + number > capacity { grow(for: count + number) }
+    var segment = SentSegment(
+      start: start, end: start + size, sent: sent, delivered: delivered, marks: .joined)
+    let first = count
+    count += number
+    for index in first..<count {
+      self[index] = segment
+      (segment.start, segment.end) = (segment.end, segment.end + size)
+    }
+  }
+
   /// Begins, or ceases, to keep snapshots. What is out has none.
   mutating func keepSnapshots(_ keeps: Bool) {
     guard keeps != keepsSnapshots else { return }
@@ -104,27 +123,48 @@ import Wire
     }
   }
 
-  private mutating func grow() {
-    let larger = UnsafeMutablePointer<SentSegment>.allocate(capacity: max(16, capacity * 2))
+  private mutating func grow(for number: Int = 0) {
+    var places = max(16, capacity * 2)
+    while places < number { places *= 2 }
+    let larger = UnsafeMutablePointer<SentSegment>.allocate(capacity: places)
     for index in 0..<count { unsafe (larger + index).initialize(to: self[index]) }
     if keepsSnapshots {
-      let more = UnsafeMutablePointer<DeliverySnapshot>.allocate(capacity: max(16, capacity * 2))
+      let more = UnsafeMutablePointer<DeliverySnapshot>.allocate(capacity: places)
       for index in 0..<count { unsafe (more + index).initialize(to: self[snapshot: index]) }
       unsafe snapshots?.deallocate()
       unsafe snapshots = more
     }
     unsafe memory?.deallocate()
     unsafe memory = larger
-    capacity = max(16, capacity * 2)
+    capacity = places
     head = 0
   }
 
   /// The first one is acknowledged.
   mutating func removeFirst() {
     uncount(self[0].marks)
-    head = (head + 1) & (capacity - 1)
-    count -= 1
-    repeatFrom = max(0, repeatFrom - 1)
+    dropFirst(1)
+  }
+
+  /// How many at the front end before or at `sequence`, were sent once, and were not reported in any way.
+  func plainCount(upTo sequence: SequenceNumber) -> Int {
+    var number = 0
+    while number < count {
+      let segment = self[number]
+      guard segment.end <= sequence, segment.marks.isSubset(of: .joined) else { break }
+      number += 1
+    }
+    return number
+  }
+  /// So many of them are acknowledged.
+  mutating func removePlain(_ number: Int) {
+    assert(number <= count)
+    dropFirst(number)
+  }
+  private mutating func dropFirst(_ number: Int) {
+    head = (head + number) & (capacity - 1)
+    count -= number
+    repeatFrom = max(0, repeatFrom - number)
     if count == 0 { reset() }
   }
 

@@ -30,6 +30,11 @@ struct SegmentRow {
     count += text
     segments += 1
   }
+  /// So many segments follow that are as large as the first, which is there.
+  mutating func add(full segments: Int) {
+    count += segments * size
+    self.segments += segments
+  }
   mutating func clear() { self = SegmentRow(limit: limit) }
 }
 
@@ -58,6 +63,34 @@ extension TCPConnection {
     row.isPushed = isPushed || pushes(from: start, to: start + piece.text)
     watchNew(isFirst: isFirst, now: now)
     if endsBurst || row.isComplete { transmit(&row, now: now, sink: &sink) }
+  }
+
+  /// Full segments go on with a row that has begun, at most `limit`, while nothing is to be decided between them: each is
+  /// followed by another full one of the same burst, and nothing but its number tells it from the one before. What
+  /// ``output(_:now:sink:)`` asks of each is asked of all at once. Returns how many joined; none of them ends the row.
+  mutating func extend(
+    _ row: inout SegmentRow, limit: Int, now: Instant, sink: inout some TCPSink & ~Copyable
+  ) -> Int {
+    let size = fullTextSegment
+    guard limit > 0, !row.isEmpty, row.size == size, marks == nil, fastOpen == nil, !control.hasModel,
+      !ecn.reductionIsQueued, send.next >= send.maximum
+    else { return 0 }
+    // The last one must not be what ends the queue, the peer's window, the congestion window or the row.
+    let unsent = (send.queueEnd - send.next - 1) / size
+    let offered = (send.dataStart + Int(send.window) - send.next) / size
+    let taken = (row.limit - row.count) / size
+    var number = min(limit, min(unsent, offered, taken) - 1)
+    number = min(number, window.segments - outstanding.inFlight - 1, outstanding.room)
+    // And none has the end of what was pushed.
+    if send.next < send.pushed { number = min(number, (send.pushed - send.next - 1) / size) }
+    guard number > 0 else { return 0 }
+    number = sink.mayTransmitText(number, beside: row.segments)
+    guard number > 0 else { return 0 }
+    outstanding.append(number, from: send.next, size: size, sent: now, delivered: count.delivered)
+    send.next += number * size
+    if recovery.isReducing { recovery.out += number }
+    row.add(full: number)
+    return number
   }
 
   /// Sends what is in the row.
