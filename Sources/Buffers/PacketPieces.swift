@@ -1,3 +1,5 @@
+public import Wire
+
 /// A range of a shared chunk, as a packet keeps it: in its slot's last bytes, piece *i* at 16 × (*i* + 1)
 /// from the end.
 @safe @frozen @usableFromInline struct PacketPiece {
@@ -82,6 +84,25 @@ extension Packet {
     _ wanted: Int, from cursor: inout PacketCursor, into destination: UnsafeMutableRawPointer
   ) {
     var target = unsafe destination
+    unsafe forEachNext(wanted, from: &cursor) { address, length in
+      unsafe target.copyMemory(from: address, byteCount: length)
+      unsafe target += length
+    }
+  }
+  /// The same, and adds the bytes to `sum`.
+  public func copyNext(
+    _ wanted: Int, from cursor: inout PacketCursor, into destination: UnsafeMutableRawPointer,
+    addingTo sum: inout InternetChecksum
+  ) {
+    var target = unsafe destination
+    unsafe forEachNext(wanted, from: &cursor) { address, length in
+      unsafe sum.add(copying: address, to: target, count: length)
+      unsafe target += length
+    }
+  }
+  @inline(__always) private func forEachNext(
+    _ wanted: Int, from cursor: inout PacketCursor, _ body: (UnsafeRawPointer, Int) -> Void
+  ) {
     var left = wanted
     while left > 0 {
       precondition(cursor.piece < pieceCount, "RX-TOTAL: a look beyond the packet's end")
@@ -95,8 +116,7 @@ extension Packet {
         (cursor.piece, cursor.offset) = (cursor.piece &+ 1, 0)
         continue
       }
-      unsafe target.copyMemory(from: address + cursor.offset, byteCount: taken)
-      unsafe target += taken
+      unsafe body(UnsafeRawPointer(address + cursor.offset), taken)
       cursor.offset &+= taken
       left &-= taken
     }

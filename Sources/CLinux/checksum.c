@@ -47,7 +47,50 @@ __attribute__((target("avx2"))) uint64_t sluice_checksum_wide(const void *start,
   return sum;
 }
 
+// The same sums. What is loaded to be added is stored at once: one way over the bytes instead of two.
+__attribute__((target("avx2"))) uint64_t sluice_checksum_copy_wide(void *target, const void *start, size_t count) {
+  const uint8_t *at = start;
+  uint8_t *to = target;
+  __m256i all = _mm256_setzero_si256(), high = all, all_too = all, high_too = all;
+  for (; count >= 64; at += 64, to += 64, count -= 64) {
+    __m256i first = _mm256_loadu_si256((const __m256i *)at);
+    __m256i second = _mm256_loadu_si256((const __m256i *)(at + 32));
+    _mm256_storeu_si256((__m256i *)to, first);
+    _mm256_storeu_si256((__m256i *)(to + 32), second);
+    all = _mm256_add_epi64(all, first);
+    all_too = _mm256_add_epi64(all_too, second);
+    high = _mm256_add_epi64(high, _mm256_srli_epi64(first, 32));
+    high_too = _mm256_add_epi64(high_too, _mm256_srli_epi64(second, 32));
+  }
+  all = _mm256_add_epi64(all, all_too);
+  high = _mm256_add_epi64(high, high_too);
+  __m256i low = _mm256_sub_epi64(all, _mm256_slli_epi64(high, 32));
+  uint64_t lanes[4];
+  _mm256_storeu_si256((__m256i *)lanes, _mm256_add_epi64(low, high));
+  uint64_t sum = lanes[0] + lanes[1] + lanes[2] + lanes[3];
+  for (; count >= 4; at += 4, to += 4, count -= 4) {
+    uint32_t word;
+    memcpy(&word, at, 4);
+    memcpy(to, &word, 4);
+    sum += word;
+  }
+  if (count > 0) {
+    uint32_t word = 0;
+    memcpy(&word, at, count);
+    memcpy(to, at, count);
+    sum += word;
+  }
+  return sum;
+}
+
 #else
+
+uint64_t sluice_checksum_copy_wide(void *target, const void *start, size_t count) {
+  (void)target;
+  (void)start;
+  (void)count;
+  return 0;
+}
 
 uint64_t sluice_checksum_wide(const void *start, size_t count) {
   (void)start;

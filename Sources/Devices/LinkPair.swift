@@ -4,7 +4,7 @@ public import Timing
 import Wire
 
 /// Two devices joined back to back in memory: what one sends the other receives. Each frame is copied
-/// into the receiver's own pool, as a wire would, so the two sides may belong to different stacks.
+/// into the receiver's own pool, as a wire would, so the two sides may belong to different stacks; or it passes itself.
 ///
 /// The ring of a direction is bounded; a sender that finds it full stops its queue until the receiver
 /// makes room (TX-STOP).
@@ -16,20 +16,23 @@ public final class LinkPair: Sendable {
 
   /// `mtu` in bytes without the link header; `ringSlots` frames fit into each direction of each queue.
   ///
-  /// - Parameter offloads: what passes as it is. Super-segments do without checksums, and their payload is shared
-  ///   instead of copied: then neither of two stacks may go while the other one holds what it received.
+  /// - Parameters:
+  ///   - offloads: what passes as it is. Super-segments do without checksums, and their payload is shared
+  ///     instead of copied: then neither of two stacks may go while the other one holds what it received.
+  ///   - passesFrames: the receiver gets the sender's packets instead of copies, which is as much of the sender's pool that a
+  ///     slow reader may hold, and binds the two stacks in the same way.
   public init(
     left leftLink: LinkLayer, right rightLink: LinkLayer, mtu: Int = 1500, queues: Int = 1,
-    ringSlots: Int = 256, offloads: DeviceOffloads = []
+    ringSlots: Int = 256, offloads: DeviceOffloads = [], passesFrames: Bool = false
   ) {
     let rightward = (0..<queues).map { _ in PacketRing(slots: ringSlots) }
     let leftward = (0..<queues).map { _ in PacketRing(slots: ringSlots) }
     left = LinkEnd(
-      name: "left0", linkLayer: leftLink, mtu: mtu, offloads: offloads, outgoing: rightward,
-      incoming: leftward)
+      name: "left0", linkLayer: leftLink, mtu: mtu, offloads: offloads, passesFrames: passesFrames,
+      outgoing: rightward, incoming: leftward)
     right = LinkEnd(
-      name: "right0", linkLayer: rightLink, mtu: mtu, offloads: offloads, outgoing: leftward,
-      incoming: rightward)
+      name: "right0", linkLayer: rightLink, mtu: mtu, offloads: offloads, passesFrames: passesFrames,
+      outgoing: leftward, incoming: rightward)
   }
 
   /// Loses the frames that are on their way, as a wire does that is cut: they go back to their senders' pools.
@@ -49,6 +52,8 @@ public final class LinkPair: Sendable {
   public let mtu: Int
   /// What passes to the other end as it is.
   public let offloads: DeviceOffloads
+  /// What the other end sends is received itself, not a copy.
+  public let passesFrames: Bool
   private let outgoing: [PacketRing]
   private let incoming: [PacketRing]
   private let queueCounters: [DeviceCounters]
@@ -61,13 +66,14 @@ public final class LinkPair: Sendable {
   }
 
   init(
-    name: String, linkLayer: LinkLayer, mtu: Int, offloads: DeviceOffloads, outgoing: [PacketRing],
-    incoming: [PacketRing]
+    name: String, linkLayer: LinkLayer, mtu: Int, offloads: DeviceOffloads, passesFrames: Bool,
+    outgoing: [PacketRing], incoming: [PacketRing]
   ) {
     self.name = name
     self.linkLayer = linkLayer
     self.mtu = mtu
     self.offloads = offloads
+    self.passesFrames = passesFrames
     self.outgoing = outgoing
     self.incoming = incoming
     queueCounters = outgoing.map { _ in DeviceCounters() }
@@ -100,7 +106,9 @@ public final class LinkPair: Sendable {
     let lane = lane(queue)
     return unsafe lane.incoming._withUnsafeGuaranteedRef { ring in
       unsafe lane.counters._withUnsafeGuaranteedRef { counters in
-        receive(from: ring, counters, limit: limit, pool: pool, now: now, into: &batch)
+        passesFrames
+          ? pass(from: ring, counters, limit: limit, now: now, into: &batch)
+          : receive(from: ring, counters, limit: limit, pool: pool, now: now, into: &batch)
       }
     }
   }
@@ -127,6 +135,16 @@ public final class LinkPair: Sendable {
       batch.append(copy)
     }
     return .more
+  }
+
+  @inline(__always) private func pass(
+    from ring: PacketRing, _ counters: DeviceCounters, limit: Int, now: Instant, into batch: inout PacketQueue
+  ) -> ReceiveOutcome {
+    let (frames, bytes) = (batch.count, batch.byteCount)
+    let outcome = ring.take(limit: limit, now: now, into: &batch)
+    counters.framesReceived.increment(by: UInt64(batch.count - frames))
+    counters.bytesReceived.increment(by: UInt64(batch.byteCount - bytes))
+    return outcome
   }
 
   fileprivate func loseFrames() {

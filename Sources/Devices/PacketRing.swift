@@ -55,15 +55,18 @@ final class PacketRing: Sendable {
 
   /// Consumer that keeps the sender's packets: loopback.
   func take(limit: Int, now: Instant, into batch: inout PacketQueue) -> ReceiveOutcome {
-    var hasTaken = false
-    defer { if hasTaken { madeRoom() } }
+    let (frames, bytes) = (batch.count, batch.byteCount)
+    defer {
+      if batch.count > frames {
+        counters.framesReceived.increment(by: UInt64(batch.count - frames))
+        counters.bytesReceived.increment(by: UInt64(batch.byteCount - bytes))
+        madeRoom()
+      }
+    }
     for _ in 0..<limit {
       guard var packet = takeOne() else { return .drained }
-      hasTaken = true
       packet.arriveAsSent()
       packet.metadata.arrival = now
-      counters.framesReceived.increment()
-      counters.bytesReceived.increment(by: UInt64(packet.totalCount))
       batch.append(packet)
     }
     return .more

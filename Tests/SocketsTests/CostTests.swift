@@ -76,6 +76,29 @@ import Testing
     network.expectNothingLeft()
   }
 
+  /// Where frames pass themselves, what waits to be read lies in the sender's packets, and goes back to their pool.
+  @Test func aFrameThatPassesIsNotCopied() throws {
+    let network = try Network(passesFrames: true)
+    let (listener, client, server) = try network.connect()
+    let (near, far) = (network.left.contexts.pool(0), network.right.contexts.pool(0))
+    let data = (0..<20_000).map { UInt8(truncatingIfNeeded: $0 * 7) }
+    #expect(client.writeAll(data) == .bytes(data.count))
+    try #require(network.scheduler.run { server.isReadable(need: 20_000) })
+    network.scheduler.settle()
+    #expect(near.inUse >= 14 && far.inUse == 0)
+    let counters = network.link.right.counters(queue: 0)
+    #expect(counters.framesReceived.value == network.link.left.counters(queue: 0).framesSent.value)
+    #expect(counters.bytesReceived.value == network.link.left.counters(queue: 0).bytesSent.value)
+    #expect(server.readSome(data.count).1 == data)
+    #expect(near.inUse == 0)
+    // Both ways, and more than the window at once.
+    try network.exchange(server, client, 300_000 / 8)
+    client.close()
+    server.close()
+    listener.close()
+    network.expectNothingLeft()
+  }
+
   /// How often the receiver's gates were entered for a megabyte, and how many frames it was.
   private func entries(_ network: Network) throws -> (entries: UInt64, posts: UInt64, frames: UInt64) {
     let (listener, client, server) = try network.connect()

@@ -68,12 +68,12 @@ final class Network {
 
   init(
     contexts: Int = 1, ringSlots: Int = 256, budgets: LevelBudgets = LevelBudgets(),
-    steering: ReceiveSteering = .none, offloads: DeviceOffloads = [], mtu: Int = 1500,
-    rightIsGateway: Bool = false, _ adjust: (inout SocketConfiguration) -> Void = { _ in }
+    steering: ReceiveSteering = .none, offloads: DeviceOffloads = [], passesFrames: Bool = false,
+    mtu: Int = 1500, rightIsGateway: Bool = false, _ adjust: (inout SocketConfiguration) -> Void = { _ in }
   ) throws {
     link = LinkPair(
       left: .ethernet(MACAddress(0x02_00_00_00_00_01)), right: .ethernet(MACAddress(0x02_00_00_00_00_02)),
-      mtu: mtu, queues: contexts, ringSlots: ringSlots, offloads: offloads)
+      mtu: mtu, queues: contexts, ringSlots: ringSlots, offloads: offloads, passesFrames: passesFrames)
     left = try Host(
       1, device: link.left, clock: clock, contexts: contexts, budgets: budgets, steering: steering, adjust)
     right = try Host(

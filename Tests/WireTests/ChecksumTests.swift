@@ -28,6 +28,32 @@ struct ChecksumTests {
     }
   }
 
+  /// Copied and summed at once, at any place, of any length, and nothing beside it is touched.
+  @Test func whatIsCopiedIsSummed() throws {
+    var random = SeededGenerator(seed: 10)
+    let data = random.bytes(2000)
+    reading(data) { bytes in
+      for count in [0, 1, 2, 3, 4, 31, 64, 255, 256, 257, 300, 383, 384, 385, 511, 1023, 1448, 1500, 1951] {
+        for (from, to) in [(0, 0), (1, 0), (0, 3), (7, 32), (48, 17)] {
+          var target = [UInt8](repeating: 0xA5, count: 2100)
+          var sum = InternetChecksum()
+          // Behind an odd piece, too.
+          sum.add(bytes.extracting(0..<from))
+          unsafe target.withUnsafeMutableBytes { target in
+            unsafe bytes.withUnsafeBytes { source in
+              guard let start = source.baseAddress, let place = target.baseAddress else { return }
+              unsafe sum.add(copying: start + from, to: place + to, count: count)
+            }
+          }
+          #expect(sum.finish() == naiveChecksum(bytes.extracting(0..<from + count)))
+          #expect(target[to..<to + count].elementsEqual(data[from..<from + count]))
+          let beside = target[..<to] + target[(to + count)...]
+          #expect(beside.allSatisfy { $0 == 0xA5 })
+        }
+      }
+    }
+  }
+
   @Test(arguments: [0, 0xFF, 0x80] as [UInt8])
   func carriesAreNeverLost(byte: UInt8) throws {
     for count in [1, 2, 3, 255, 256, 257, 1_500, 65_535, 1_000_001] {

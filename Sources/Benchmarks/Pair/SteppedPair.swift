@@ -24,7 +24,7 @@ struct SteppedPair: Settling {
   init(_ options: BenchmarkOptions, offloads: DeviceOffloads = []) throws {
     isCounted = options.count != nil
     clock = VirtualClock(start: isCounted ? Instant(nanoseconds: 1_000_000_000) : real.now())
-    link = LinkPair(left: .ip, right: .ip, offloads: offloads)
+    link = LinkPair(left: .ip, right: .ip, offloads: offloads, passesFrames: true)
     scheduler = ManualScheduler(clock: clock)
     near = try Self.stack(link.left, "10.8.0.2/24", seed: 1, clock)
     far = try Self.stack(link.right, "\(Self.farAddress)/24", seed: 2, clock)

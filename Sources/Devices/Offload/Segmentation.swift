@@ -31,13 +31,14 @@ enum Segmentation {
       guard var piece = pool.allocate(headroom: packet.headroom) else { return false }
       piece.append(layout.payload + count)
       unsafe piece.dataAddress.copyMemory(from: packet.dataAddress, byteCount: layout.payload)
-      unsafe packet.copyNext(count, from: &cursor, into: piece.dataAddress + layout.payload)
+      let text = unsafe copy(
+        count, of: packet, from: &cursor, into: piece.dataAddress + layout.payload, isVerified: isVerified)
       piece.metadata = packet.metadata
       piece.metadata.offload = PacketOffload()
       if isVerified { piece.metadata.flags.insert(.checksumVerified) }
       var bytes = piece.mutableBytes
       finish(
-        &bytes, layout, common, at: at, index: index, isLast: at + count == payload, isVerified: isVerified)
+        &bytes, layout, common, text, at: at, index: index, isLast: at + count == payload)
       queue.append(piece)
       at += count
       index &+= 1
@@ -62,15 +63,30 @@ enum Segmentation {
     repeat {
       let count = min(size, payload - at)
       unsafe start.copyMemory(from: packet.dataAddress, byteCount: layout.payload)
-      unsafe packet.copyNext(count, from: &cursor, into: start + layout.payload)
+      let text = unsafe copy(
+        count, of: packet, from: &cursor, into: start + layout.payload, isVerified: false)
       var bytes = unsafe MutableRawSpan(_unsafeStart: start, byteCount: layout.payload + count)
       finish(
-        &bytes, layout, common, at: at, index: index, isLast: at + count == payload, isVerified: false)
+        &bytes, layout, common, text, at: at, index: index, isLast: at + count == payload)
       guard body(layout.payload + count) else { return false }
       at += count
       index &+= 1
     } while at < payload
     return true
+  }
+
+  /// The payload of the next segment, and its sum; nil: nobody asks for that.
+  @inline(__always) private static func copy(
+    _ count: Int, of packet: borrowing Packet, from cursor: inout PacketCursor,
+    into place: UnsafeMutableRawPointer, isVerified: Bool
+  ) -> InternetChecksum? {
+    guard !isVerified else {
+      unsafe packet.copyNext(count, from: &cursor, into: place)
+      return nil
+    }
+    var sum = InternetChecksum()
+    unsafe packet.copyNext(count, from: &cursor, into: place, addingTo: &sum)
+    return sum
   }
 
   /// What is read, and summed, once for all segments: their headers differ in little.
@@ -83,8 +99,8 @@ enum Segmentation {
     var control: UInt16 = 0
     /// Of IPv4's header, without its length, identification and checksum.
     var network = InternetChecksum()
-    /// Of the pseudo header, without the length.
-    var pseudo = InternetChecksum()
+    /// Of the pseudo header, without the length, and of the transport's, without what differs.
+    var transport = InternetChecksum()
 
     init(_ bytes: RawSpan, _ layout: TransportLayout) {
       let start = layout.network
@@ -94,21 +110,26 @@ enum Segmentation {
         network.add(bytes.uint16(at: start))
         network.add(bytes.extracting(start + 6..<start + 10))
         network.add(bytes.extracting(start + 12..<layout.transport))
-        pseudo.add(bytes.extracting(start + 12..<start + 20))
+        transport.add(bytes.extracting(start + 12..<start + 20))
       } else {
-        pseudo.add(bytes.extracting(start + 8..<start + IPv6Header.byteCount))
+        transport.add(bytes.extracting(start + 8..<start + IPv6Header.byteCount))
       }
-      pseudo.add(UInt16(layout.isTCP ? IPProtocol.tcp.rawValue : IPProtocol.udp.rawValue))
+      transport.add(UInt16(layout.isTCP ? IPProtocol.tcp.rawValue : IPProtocol.udp.rawValue))
+      let header = layout.transport
+      transport.add(bytes.extracting(header..<header + 4))
       guard layout.isTCP else { return }
-      sequence = bytes.uint32(at: layout.transport + 4)
-      control = bytes.uint16(at: layout.transport + 12)
+      sequence = bytes.uint32(at: header + 4)
+      control = bytes.uint16(at: header + 12)
+      transport.add(bytes.extracting(header + 8..<header + 12))
+      transport.add(bytes.uint16(at: header + 14))
+      transport.add(bytes.extracting(header + 18..<layout.payload))
     }
   }
 
-  /// Makes a segment's headers of the super-segment's.
+  /// Makes a segment's headers of the super-segment's. `text`: the sum of its payload; nil: it needs no checksum.
   @inline(__always) private static func finish(
-    _ bytes: inout MutableRawSpan, _ layout: TransportLayout, _ common: CommonHeader, at: Int, index: UInt16,
-    isLast: Bool, isVerified: Bool
+    _ bytes: inout MutableRawSpan, _ layout: TransportLayout, _ common: CommonHeader,
+    _ text: InternetChecksum?, at: Int, index: UInt16, isLast: Bool
   ) {
     let (network, transport) = (layout.network, layout.transport)
     let length = UInt16(bytes.byteCount - network)
@@ -124,20 +145,25 @@ enum Segmentation {
       bytes.set(length - UInt16(IPv6Header.byteCount), at: network + 4)
     }
     let segment = UInt16(bytes.byteCount - transport)
+    var sum = common.transport
+    sum.add(segment)
     if layout.isTCP {
-      bytes.set(common.sequence &+ UInt32(at), at: transport + 4)
+      let sequence = common.sequence &+ UInt32(at)
       var flags = TCPFlags(rawValue: common.control & 0x0FFF)
       if !isLast { flags.subtract([.psh, .fin]) }
       if index > 0 { flags.remove(.cwr) }
-      bytes.set(common.control & 0xF000 | flags.rawValue, at: transport + 12)
+      let control = common.control & 0xF000 | flags.rawValue
+      bytes.set(sequence, at: transport + 4)
+      bytes.set(control, at: transport + 12)
+      sum.add(UInt16(truncatingIfNeeded: sequence &>> 16))
+      sum.add(UInt16(truncatingIfNeeded: sequence))
+      sum.add(control)
     } else {
       bytes.set(segment, at: transport + 4)
+      sum.add(segment)
     }
-    bytes.set(0 as UInt16, at: layout.checksum)
-    if isVerified { return }
-    var sum = common.pseudo
-    sum.add(segment)
-    sum.add(bytes.bytes.extracting(transport..<bytes.byteCount))
+    guard let text else { return bytes.set(0 as UInt16, at: layout.checksum) }
+    sum.add(text)
     let checksum = sum.finish()
     bytes.set(checksum == 0 && !layout.isTCP ? 0xFFFF : checksum, at: layout.checksum)
   }

@@ -22,6 +22,24 @@
     isOdd = isOdd != (bytes.byteCount & 1 != 0)
   }
 
+  /// Adds `count` bytes from `start` on and copies them to `target`, which they do not overlap: one way over bytes that are
+  /// to be copied anyway.
+  public mutating func add(
+    copying start: UnsafeRawPointer, to target: UnsafeMutableRawPointer, count: Int
+  ) {
+    let piece = unsafe onesComplementCopy(start, to: target, count: count, widely: sumsWidely)
+    sum &+= UInt64(isOdd ? piece.byteSwapped : piece)
+    isOdd = isOdd != (count & 1 != 0)
+  }
+
+  /// Adds what was summed up elsewhere of the bytes that follow; only at an even place.
+  @inlinable
+  public mutating func add(_ following: InternetChecksum) {
+    assert(!isOdd, "a sum is added at an odd place")
+    sum &+= following.sum
+    isOdd = following.isOdd
+  }
+
   /// Adds one 16-bit word in host byte order; only at an even place.
   @inlinable
   public mutating func add(_ word: UInt16) {

@@ -7,7 +7,7 @@ private let wideThreshold = 256
 /// with zero, folded to 16 bits (RFC 1071). 0 only for bytes that are all zero.
 @inline(__always)
 func onesComplementSum(_ bytes: RawSpan) -> UInt16 {
-  onesComplementSum(bytes, widely: sluice_checksum_is_wide())
+  onesComplementSum(bytes, widely: sumsWidely)
 }
 
 /// The same; `widely` false keeps to portable code, and the tests compare the two.
@@ -56,6 +56,20 @@ private func sumOfShort(_ start: UnsafeRawPointer, _ count: Int) -> UInt64 {
   // Both halves, so that the rest has room.
   return (sum & 0xFFFF_FFFF) &+ (sum &>> 32) &+ rest
 }
+
+/// The same of `count` bytes from `start` on, which are copied to `target`, where none of them lies.
+@inline(never)
+func onesComplementCopy(
+  _ start: UnsafeRawPointer, to target: UnsafeMutableRawPointer, count: Int, widely: Bool
+) -> UInt16 {
+  guard widely, count >= wideThreshold else {
+    unsafe target.copyMemory(from: start, byteCount: count)
+    return onesComplementSum(unsafe RawSpan(_unsafeStart: start, byteCount: count), widely: widely)
+  }
+  return UInt16(bigEndian: folded(unsafe sluice_checksum_copy_wide(target, start, count)))
+}
+/// Whether this processor sums widely.
+@inline(__always) var sumsWidely: Bool { sluice_checksum_is_wide() }
 
 /// Sums in the machine's byte order. Each half of a 64-bit word is added to a 64-bit lane, so that lanes
 /// cannot overflow before 2³² iterations.
