@@ -119,6 +119,19 @@ extension Packet {
   }
 }
 
+extension PacketQueue {
+  /// Puts all packets on an account, or takes them off theirs; gives and takes no credit.
+  public mutating func setCredit(_ credit: PacketCreditRef?) {
+    var next = items.first
+    while let item = next {
+      next = item.next
+      var packet = Packet(item: item)
+      packet.credit = credit
+      _ = packet.intoItem()
+    }
+  }
+}
+
 /// Credit that is to be given back, collected while it is one source's: packets come in runs of one source, which
 /// then cost one change of its word. Private to whoever holds it.
 @frozen public struct CreditRun: ~Copyable, Sendable {

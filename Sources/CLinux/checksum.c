@@ -52,15 +52,26 @@ __attribute__((target("avx2"))) uint64_t sluice_checksum_copy_wide(void *target,
   const uint8_t *at = start;
   uint8_t *to = target;
   __m256i all = _mm256_setzero_si256(), high = all, all_too = all, high_too = all;
-  for (; count >= 64; at += 64, to += 64, count -= 64) {
+  for (; count >= 128; at += 128, to += 128, count -= 128) {
     __m256i first = _mm256_loadu_si256((const __m256i *)at);
     __m256i second = _mm256_loadu_si256((const __m256i *)(at + 32));
+    __m256i third = _mm256_loadu_si256((const __m256i *)(at + 64));
+    __m256i fourth = _mm256_loadu_si256((const __m256i *)(at + 96));
     _mm256_storeu_si256((__m256i *)to, first);
     _mm256_storeu_si256((__m256i *)(to + 32), second);
-    all = _mm256_add_epi64(all, first);
-    all_too = _mm256_add_epi64(all_too, second);
-    high = _mm256_add_epi64(high, _mm256_srli_epi64(first, 32));
-    high_too = _mm256_add_epi64(high_too, _mm256_srli_epi64(second, 32));
+    _mm256_storeu_si256((__m256i *)(to + 64), third);
+    _mm256_storeu_si256((__m256i *)(to + 96), fourth);
+    all = _mm256_add_epi64(_mm256_add_epi64(all, first), third);
+    all_too = _mm256_add_epi64(_mm256_add_epi64(all_too, second), fourth);
+    high = _mm256_add_epi64(_mm256_add_epi64(high, _mm256_srli_epi64(first, 32)), _mm256_srli_epi64(third, 32));
+    high_too =
+        _mm256_add_epi64(_mm256_add_epi64(high_too, _mm256_srli_epi64(second, 32)), _mm256_srli_epi64(fourth, 32));
+  }
+  for (; count >= 32; at += 32, to += 32, count -= 32) {
+    __m256i word = _mm256_loadu_si256((const __m256i *)at);
+    _mm256_storeu_si256((__m256i *)to, word);
+    all = _mm256_add_epi64(all, word);
+    high = _mm256_add_epi64(high, _mm256_srli_epi64(word, 32));
   }
   all = _mm256_add_epi64(all, all_too);
   high = _mm256_add_epi64(high, high_too);

@@ -127,6 +127,9 @@ public protocol Device: AnyObject, Sendable {
   /// (``TransmitQueueRef/stop(hasRoom:)``) or met its own lock taken (``DriverLock``). Coming back from a running
   /// queue is a bug of the driver's, which is counted (TX-BUSY).
   func send(_ packet: consuming Packet, queue: Int) -> Packet?
+  /// The same for frames in a row, all or none. True: the device has them, and `frames` is empty. False: they are as they
+  /// were, and go one by one. Only to a queue that is not lockless.
+  func sendAll(_ frames: inout PacketQueue, queue: Int) -> Bool
   /// Ends a batch of sends: system calls that were put off happen now.
   func flush(queue: Int)
   /// Moves packets that the device is done with to `completed`; restarts the queue if that made room.
@@ -146,6 +149,8 @@ extension Device {
   public var transmitCompletion: TransmitCompletion { .atOnce }
   /// Nothing.
   public var offloads: DeviceOffloads { [] }
+  /// One by one.
+  public func sendAll(_ frames: inout PacketQueue, queue: Int) -> Bool { false }
   /// Nothing that this driver could do about it.
   public func transmitTimedOut(queue: Int) {}
 }

@@ -175,6 +175,17 @@ public final class LinkPair: Sendable {
     }
     return nil
   }
+  /// Puts them into the ring, if there is room for all.
+  public func sendAll(_ frames: inout PacketQueue, queue: Int) -> Bool {
+    let lane = lane(queue)
+    let (count, bytes) = (frames.count, frames.byteCount)
+    guard unsafe lane.outgoing._withUnsafeGuaranteedRef({ $0.putAll(&frames) }) else { return false }
+    unsafe lane.counters._withUnsafeGuaranteedRef { counters in
+      counters.framesSent.increment(by: UInt64(count))
+      counters.bytesSent.increment(by: UInt64(bytes))
+    }
+    return true
+  }
   /// Tells the receiver, once for the batch.
   public func flush(queue: Int) {
     let lane = lane(queue)

@@ -42,6 +42,8 @@ public final class LoopbackDevice: Device {
   }
   /// Puts the packet into the ring, or gives it back with the queue stopped (TX-BUSY).
   public func send(_ packet: consuming Packet, queue: Int) -> Packet? { rings[queue].put(packet) }
+  /// Puts them into the ring, if there is room for all.
+  public func sendAll(_ frames: inout PacketQueue, queue: Int) -> Bool { rings[queue].putAll(&frames) }
   /// Tells the receiver, once for the batch.
   public func flush(queue: Int) { rings[queue].signal() }
   /// Nothing comes back: a sent packet is the receiver's to free.

@@ -45,6 +45,19 @@ final class PacketRing: Sendable {
     }
   }
 
+  /// Producer: the ring has all of them. False: there is no room for all, and they are where they were.
+  func putAll(_ frames: inout PacketQueue) -> Bool {
+    let (count, bytes) = (frames.count, frames.byteCount)
+    let isPut = ring.push(count) {
+      guard let frame = frames.popFirst() else { preconditionFailure("TX-OWN: fewer than were counted") }
+      return frame
+    }
+    guard isPut else { return false }
+    counters.framesSent.increment(by: UInt64(count))
+    counters.bytesSent.increment(by: UInt64(bytes))
+    return true
+  }
+
   /// Producer, at the end of a batch.
   func signal() { if ring.count > 0 { ends.receiver?.raise() } }
 

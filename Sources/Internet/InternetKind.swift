@@ -40,7 +40,7 @@ extension InternetLayer {
       // All contexts share it: counting references here would be what they contend for.
       let layer = unsafe Unmanaged<InternetLayer>.fromOpaque(cx.core.attachment(.internet))
       unsafe layer._withUnsafeGuaranteedRef { layer in
-        while let packet = batch.popFirst() { layer.receive(packet, interface: UInt16(interface), &cx) }
+        layer.receive(&batch, interface: UInt16(interface), &cx)
         layer.finishBatch(&cx)
       }
     }

@@ -246,8 +246,8 @@ public final class InternetLayer: @unchecked Sendable {
 
   // MARK: Counting
 
-  func count(_ event: InternetEvent, _ cx: borrowing SoftInterrupt) {
-    unsafe records[cx.index].count(event)
+  func count(_ event: InternetEvent, by amount: Int = 1, _ cx: borrowing SoftInterrupt) {
+    unsafe records[cx.index].count(event, by: UInt64(amount))
   }
   func count(_ event: InterfaceEvent, _ interface: UInt16, by amount: Int = 1, _ cx: borrowing SoftInterrupt)
   {

@@ -52,7 +52,7 @@ extension TransmitQueueRef {
         return
       }
       let isTaken = gate.enterIfFree(&cx) { cx in
-        while let frame = frames.popFirst() { admit(frame, &cx) }
+        if !offerAll(&frames, &cx) { while let frame = frames.popFirst() { admit(frame, &cx) } }
         settle(&cx)
       }
       if isTaken { return }
@@ -61,6 +61,26 @@ extension TransmitQueueRef {
   }
 
   // MARK: Owner
+
+  /// Frames in a row, of one sender and with nothing attached, for a driver that takes all of them at once and is done with
+  /// them: with nothing before them they need not see the discipline. False: they are where they were.
+  private func offerAll(_ frames: inout PacketQueue, _ cx: inout SoftInterrupt) -> Bool {
+    let state = unsafe state
+    guard unsafe state.pointee.waiting == 0 && !state.pointee.completesLater, !isStopped else { return false }
+    let (count, queue) = (frames.count, unsafe state.pointee.queue)
+    // As for one: they may be with another stack when they are freed.
+    let credit = frames.withFirst { $0.credit } ?? nil
+    if credit != nil { frames.setCredit(nil) }
+    guard unsafe state.pointee.driver._withUnsafeGuaranteedRef({ $0.device.sendAll(&frames, queue: queue) })
+    else {
+      if let credit { frames.setCredit(credit) }
+      return false
+    }
+    noteDirty(&cx)
+    unsafe state.pointee.counters.sent.increment(by: UInt64(count))
+    if let credit { cx.transmitBatch.give(credit, count * Packet.occupied) }
+    return true
+  }
 
   /// A packet that was submitted. With nothing before it, and a driver that may take it, it need not see the
   /// discipline.

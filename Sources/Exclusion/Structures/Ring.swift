@@ -51,6 +51,30 @@
     return nil
   }
 
+  /// Adds so many elements, which `next` gives one after the other, with one look and one word for all. False: there is no
+  /// room for all, and `next` was not called. The producer.
+  @inlinable @inline(__always) public func push(_ count: Int, _ next: () -> Element) -> Bool {
+    let tail = unsafe atomicWord(lines, Self.tail).pointee.loadRelaxed()
+    let room = UInt64(capacity) &- UInt64(count)
+    guard count <= capacity else { return false }
+    if unsafe tail &- lines.load(fromByteOffset: Self.knownHead, as: UInt64.self) > room {
+      let head = unsafe atomicWord(lines, Self.head).pointee.load()
+      unsafe lines.storeBytes(of: head, toByteOffset: Self.knownHead, as: UInt64.self)
+      if tail &- head > room { return false }
+    }
+    #if Explore
+      if Mutation.ringPublishedEarly.isOn {
+        unsafe atomicWord(lines, Self.tail).pointee.store(tail &+ UInt64(count))
+      }
+    #endif
+    for index in 0..<UInt64(count) {
+      unsafe willWrite(place(tail &+ index))
+      unsafe place(tail &+ index).initialize(to: next())
+    }
+    unsafe atomicWord(lines, Self.tail).pointee.store(tail &+ UInt64(count))
+    return true
+  }
+
   /// Removes the oldest element. The consumer.
   @inlinable public func pop() -> Element? {
     let head = unsafe atomicWord(lines, Self.head).pointee.loadRelaxed()

@@ -9,16 +9,24 @@ extension InternetLayer {
   /// Takes one frame, or one bare packet where the link has no frames, that came in by `interface`. Every
   /// frame is delivered, or dropped and counted; its buffer goes back either way (R7, R8).
   public func receive(_ packet: consuming Packet, interface index: UInt16, _ cx: inout SoftInterrupt) {
-    guard let interface = interface(index) else { return }
-    count(.framesReceived, cx)
-    count(.packetsReceived, index, cx)
-    count(.bytesReceived, index, by: packet.totalCount, cx)
-    packet.metadata.interface = index
-    packet.metadata.flags = packet.metadata.flags.intersection(.checksumVerified)
-    if let station = interface.station {
-      receiveFrame(packet, interface, station, &cx)
-    } else {
-      receiveBare(packet, interface, &cx)
+    var batch = PacketQueue()
+    batch.append(packet)
+    receive(&batch, interface: index, &cx)
+  }
+  /// The same for all frames of a batch, which then is empty.
+  func receive(_ batch: inout PacketQueue, interface index: UInt16, _ cx: inout SoftInterrupt) {
+    guard let interface = interface(index) else { return batch.removeAll() }
+    count(.framesReceived, by: batch.count, cx)
+    count(.packetsReceived, index, by: batch.count, cx)
+    count(.bytesReceived, index, by: batch.byteCount, cx)
+    while var packet = batch.popFirst() {
+      packet.metadata.interface = index
+      packet.metadata.flags = packet.metadata.flags.intersection(.checksumVerified)
+      if let station = interface.station {
+        receiveFrame(packet, interface, station, &cx)
+      } else {
+        receiveBare(packet, interface, &cx)
+      }
     }
   }
 

@@ -106,7 +106,8 @@
     var checksum = InternetChecksum()
     checksum.addPseudoHeader(
       source: source, destination: destination, protocol: number, byteCount: segment.byteCount)
-    checksum.add(segment)
+    // Nothing follows that could be at an odd place.
+    checksum.sum &+= UInt64(onesComplementSum(segment))
     return checksum.finish()
   }
 }
