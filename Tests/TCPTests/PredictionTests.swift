@@ -71,6 +71,40 @@ import Wire
     #expect(pair[0].delivered == pair[1].delivered)
   }
 
+  /// Segments in a row that were predicted leave a connection as the one does that GRO would have made of them.
+  @Test(arguments: [true, false], [TCPPersonality.linux, .bsd])
+  func aPredictedRowIsAsOneSegment(hasTimestamps: Bool, personality: TCPPersonality) {
+    var random = SeededGenerator(seed: 11)
+    var configuration = Script.plain
+    configuration.timestamps = hasTimestamps
+    configuration.personality = personality
+    configuration.receiveBufferMaximum = 1 << 20
+    var options = TCPOptions()
+    options.mss = 1000
+    if hasTimestamps { options.timestamps = TCPTimestamps(value: 5, echo: 0) }
+    let (row, one) = (
+      Script.established(configuration, syn: options), Script.established(configuration, syn: options)
+    )
+    var next = 1
+    for round in 0..<300 {
+      let (count, rest) = (1 + random.below(7), [200, 200, 199, 1][random.below(4)])
+      let isPushed = random.below(3) == 0
+      let bytes = count * 200 + rest
+      row.injectRow(count, of: 200, rest: rest, next, isPushed: isPushed, ack: 1)
+      one.inject(isPushed ? [.ack, .psh] : .ack, next, stream(bytes, from: next), ack: 1, size: 200)
+      next += bytes
+      let pause = Int64([0, 0, 3, 50][random.below(4)])
+      for script in [row, one] {
+        script.wait(milliseconds: pause)
+        if round % 4 == 3 { script.space(script.info.receiveBuffer) }
+      }
+      #expect(row.take() == one.take())
+      #expect(row.nextDeadline == one.nextDeadline)
+      #expect("\(row.info)" == "\(one.info)")
+    }
+    #expect(row.delivered == one.delivered && row.delivered.count == next - 1)
+  }
+
   /// What is written while nothing is out leaves as it would with others around it. A connection that has once had a mark in
   /// its text looks for more, and so sends everything in the general way.
   @Test(arguments: [true, false], [TCPPersonality.linux, .bsd])

@@ -29,6 +29,24 @@
     }
   }
 
+  /// Adds all items of `row` at once, in their order, unless more than `limit` would count. Anything but `.posted` leaves them
+  /// in it.
+  @inlinable public func post(_ row: inout PostedRow, limit: Int = Mailbox.maximumCount) -> Outcome {
+    let limit = min(limit, Mailbox.maximumCount)
+    guard let oldest = ItemRef(address: row.oldest) else { return .posted }
+    var seen = word.loadRelaxed()
+    while true {
+      if seen & Self.closed != 0 { return .closed }  // keeps AQ-CLOSE
+      if Self.count(seen) + row.count > limit { return .dropped }
+      oldest.nextAddress = Self.head(seen)
+      let counted = (seen & 0x3F_FFFF) &+ UInt64(row.count) &* 2
+      if word.compareExchange(&seen, UInt64(row.newest) &<< 16 | counted) {
+        row = PostedRow()
+        return .posted
+      }
+    }
+  }
+
   /// Everything that was posted, oldest first. With `stillCounted` the items stay counted against the limit
   /// until `discount`, so that a consumer that keeps them for later does not double the bound (AQ-BOUND).
   @inlinable public func takeAll(stillCounted: Bool = false) -> ItemList {
@@ -71,4 +89,24 @@
   @inlinable public var count: Int { Self.count(word.load()) }
   /// Whether posts are refused for ever.
   @inlinable public var isClosed: Bool { word.load() & Self.closed != 0 }
+}
+
+/// Items that are to be posted at once, linked as the list that they go to. Private to whoever holds it; one that is dropped
+/// drops no slot.
+@frozen public struct PostedRow: ~Copyable, Sendable {
+  @usableFromInline var newest: UInt = 0
+  @usableFromInline var oldest: UInt = 0
+  /// How many.
+  public private(set) var count = 0
+
+  /// None.
+  @inlinable public init() {}
+
+  /// Adds the newest.
+  @inline(__always) public mutating func append(_ item: ItemRef) {
+    item.nextAddress = newest
+    newest = item.address
+    if oldest == 0 { oldest = newest }
+    count &+= 1
+  }
 }

@@ -8,12 +8,13 @@
     let run: Run
     let pool: UnsafeMutablePointer<PacketPool>
     let queue: ExploredReceiveQueue
-    /// What the owner appends, by length.
-    let sizes: [Int]
+    /// What the owner appends, by length: packets one by one, and several in a row.
+    let sizes: [[Int]]
+    private var total: Int { sizes.joined().reduce(0, +) }
     /// Memory that was posted, less what either side freed.
     let charged = AtomicWord(0)
 
-    init(_ run: Run, sizes: [Int]) {
+    init(_ run: Run, sizes: [[Int]]) {
       self.run = run
       self.sizes = sizes
       unsafe pool = .allocate(capacity: 1)
@@ -23,21 +24,32 @@
 
     func own() {
       var at = 0
-      for size in sizes {
-        guard var packet = unsafe pool.pointee.ref.allocate(headroom: 0) else {
-          return run.require(false, "the pool is empty")
+      for row in sizes {
+        var packets = PacketQueue()
+        for size in row {
+          guard let packet = packet(size, from: at) else { return run.require(false, "the pool is empty") }
+          packets.append(packet)
+          at += size
         }
-        packet.append(size)
-        unsafe packet.withUnsafeMutableBytes { bytes in
-          for index in 0..<size { unsafe bytes[index] = UInt8(truncatingIfNeeded: at + index) }
+        let grown: Int
+        if packets.count == 1, let packet = packets.popFirst() {
+          grown = queue.append(packet)
+        } else {
+          grown = queue.append(full: &packets)
         }
-        at += size
-        charged.add(UInt64(bitPattern: Int64(queue.append(packet))))
+        charged.add(UInt64(bitPattern: Int64(grown)))
       }
+    }
+    private func packet(_ size: Int, from start: Int) -> Packet? {
+      guard var packet = unsafe pool.pointee.ref.allocate(headroom: 0) else { return nil }
+      packet.append(size)
+      unsafe packet.withUnsafeMutableBytes { bytes in
+        for index in 0..<size { unsafe bytes[index] = UInt8(truncatingIfNeeded: start + index) }
+      }
+      return packet
     }
 
     func read() {
-      let total = sizes.reduce(0, +)
       var got = 0
       var buffer = [UInt8](repeating: 0, count: 1024)
       while got < total {
@@ -124,7 +136,16 @@
           "receiveLengthNotInSlot",
         ]
       ) { run in
-        let world = ReceiveWorld(run, sizes: [3, 2, 900, 1100, 4, 1])
+        let world = ReceiveWorld(run, sizes: [[3], [2], [900], [1100], [4], [1]])
+        run.concurrently([("owner", { world.own() }), ("reader", { world.read() })])
+        world.finish()
+      },
+      Scenario(
+        id: "SB-SPACE/row",
+        title: "an owner adds full packets in a row behind one that its reader reads to the end, then others",
+        mutations: ["receiveRowToldEarly", "receiveLengthNotInSlot"]
+      ) { run in
+        let world = ReceiveWorld(run, sizes: [[3], [2], [1500, 1450], [4], [1600, 1601, 1602], [1]])
         run.concurrently([("owner", { world.own() }), ("reader", { world.read() })])
         world.finish()
       },

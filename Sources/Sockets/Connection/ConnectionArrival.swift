@@ -109,7 +109,7 @@ extension ConnectionRef {
   }
 
   /// Segments that came in a row. The engine takes one after the other, and what that leaves to do is done once; what
-  /// Linux would have made one segment of (its GRO) is acknowledged as one.
+  /// Linux would have made one segment of (its GRO) is acknowledged as one, and if it was predicted taken as one.
   func arriveAll(_ items: inout ItemList, _ cx: inout SoftInterrupt) {
     unsafe willOwn(UnsafeRawPointer(owned))  // keeps PCB-OWN
     let owned = unsafe owned
@@ -123,26 +123,34 @@ extension ConnectionRef {
     // A header is looked at once: as the next one's, then as its own.
     var next = ArrivingSegment(items.first)
     var isPredictable = unsafe owned.pointee.isPlain && owned.pointee.engine.isPredictable
+    if isPredictable { sink.admit(segments: items.count) }
+    var row = TCPPredictedRow()
     while let item = items.popFirst() {
       var packet = Packet(item: item)
       let this = next
       next = ArrivingSegment(items.first)
       let isFollowed = joined.isFollowed(this, by: next)
-      if isPredictable, let glance = this.glance, !this.isExperienced,
-        unsafe owned.pointee.engine.predicts(glance, count: this.count)
-      {
+      if isPredictable, let glance = this.glance, !this.isExperienced, predicts(glance, this, after: row) {
         packet.trimFront(glance.headerByteCount)
-        let isAdmitted = sink.admit(packet, isAhead: false)
-        unsafe owned.pointee.engine.takePredicted(
-          glance, count: isAdmitted ? this.count : 0, segmentSize: this.segmentSize,
-          arrival: packet.metadata.arrival, now: now)
-        if isAdmitted {
-          effects.deliveredBytes += this.count
-          sink.deliver(packet)
+        // What came in one run came at one time.
+        let arrival = packet.metadata.arrival
+        guard sink.admit(packet, isAhead: false) else {
+          end(&row, arrival, holdsAnswer: true, now, &sink)
+          unsafe owned.pointee.engine.takePredicted(
+            glance, count: 0, segmentSize: this.segmentSize, arrival: arrival, now: now)
+          unsafe owned.pointee.engine.answerPredicted(holdsAnswer: isFollowed, now: now, sink: &sink)
+          continue
         }
-        unsafe owned.pointee.engine.answerPredicted(holdsAnswer: isFollowed, now: now, sink: &sink)
+        effects.deliveredBytes += this.count
+        sink.deliverInRow(packet)
+        row.add(glance, count: this.count)
+        // A super-segment stays alone.
+        if !isFollowed || this.segmentSize > 0 || !row.isOpen {
+          end(&row, arrival, segmentSize: this.segmentSize, holdsAnswer: isFollowed, now, &sink)
+        }
         continue
       }
+      end(&row, packet.metadata.arrival, holdsAnswer: true, now, &sink)
       guard let segment = open(&packet, sockets) else { continue }
       let step = unsafe owned.pointee.engine.arrive(
         segment, packet, holdsAnswer: isFollowed, now: now, sink: &sink)
@@ -159,6 +167,31 @@ extension ConnectionRef {
     unsafe owned.pointee.engine.answerHeld(now: now, sink: &sink)
     applyArrival(effects, &sink, isDropped: true, &cx)
   }
+  /// Whether a segment is the one that comes next, behind `row`, which the engine does not know yet.
+  @inline(__always) private func predicts(
+    _ glance: TCPGlance, _ this: ArrivingSegment, after row: TCPPredictedRow
+  ) -> Bool {
+    if row.isEmpty { return unsafe owned.pointee.engine.predicts(glance, count: this.count) }
+    // It follows the one before, which was predicted, and says the same.
+    return unsafe this.segmentSize == 0 && owned.pointee.engine.predictsMore(row, count: this.count)
+  }
+  /// The engine takes what is in the row, if that is not empty.
+  @inline(__always) private func end(
+    _ row: inout TCPPredictedRow, _ arrival: Instant, segmentSize: UInt16 = 0, holdsAnswer: Bool,
+    _ now: Instant, _ sink: inout ConnectionSink
+  ) {
+    guard !row.isEmpty else { return }
+    sink.deliverRow()
+    if row.segments == 1 {
+      unsafe owned.pointee.engine.takePredicted(
+        row.first, count: row.count, segmentSize: segmentSize, arrival: arrival, now: now)
+    } else {
+      unsafe owned.pointee.engine.takePredicted(row, arrival: arrival, now: now)
+    }
+    row.clear()
+    unsafe owned.pointee.engine.answerPredicted(holdsAnswer: holdsAnswer, now: now, sink: &sink)
+  }
+
   private func applyArrival(
     _ effects: TCPEffects, _ sink: inout ConnectionSink, isDropped: Bool, _ cx: inout SoftInterrupt
   ) {

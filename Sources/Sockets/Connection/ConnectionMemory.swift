@@ -29,6 +29,11 @@ extension ConnectionRef {
     unsafe shared.pointee.received.occupied + Int(shared.pointee.reassemblyOccupied.loadRelaxed())
   }
 
+  /// What that may be, in bytes.
+  var receiveMemoryLimit: Int {
+    unsafe SocketMemoryPolicy.receive(limit: Int(shared.pointee.receiveLimit.loadRelaxed()))
+  }
+
   /// What may still be offered to the peer, in bytes; the whole buffer once nobody reads. Under pressure the buffer
   /// counts as a few segments: who reads at once goes on, who does not is offered nothing more.
   func freeReceiveSpace() -> Int {
@@ -50,8 +55,7 @@ extension ConnectionRef {
     _ bytes: Int, beside admitted: Int, isAhead: Bool, isPoolLow: Bool, _ sockets: SocketContextRef
   ) -> Bool {
     let held = receiveOccupied + admitted
-    let limit = unsafe SocketMemoryPolicy.receive(limit: Int(shared.pointee.receiveLimit.loadRelaxed()))
-    guard held + bytes <= limit else {
+    guard held + bytes <= receiveMemoryLimit else {
       sockets.counters.receiveQueueFull.increment()
       return false
     }

@@ -30,6 +30,10 @@ struct ConnectionSink: TCPSink, ~Copyable {
   var discarded = 0
   /// Memory that was admitted and not delivered, in bytes.
   var admitted = 0
+  /// What of it no segment has been given yet.
+  private var admittedAhead = 0
+  /// What the reader gets next, once others are behind it.
+  private var row = FullPackets()
   /// Whether the pool runs low, once it was asked in this run.
   private var isPoolLow: Bool?
 
@@ -244,6 +248,10 @@ struct ConnectionSink: TCPSink, ~Copyable {
   mutating func admit(_ text: borrowing Packet, isAhead: Bool) -> Bool {
     if !isAhead, isUnread { return true }  // it goes at once
     let bytes = text.occupiedBytes
+    if bytes <= admittedAhead {
+      admittedAhead -= bytes
+      return true
+    }
     let isLow = isPoolLow ?? pool.isLow
     isPoolLow = isLow
     guard connection.admit(bytes, beside: admitted, isAhead: isAhead, isPoolLow: isLow, sockets) else {
@@ -251,6 +259,17 @@ struct ConnectionSink: TCPSink, ~Copyable {
     }
     admitted += bytes
     return true
+  }
+
+  /// Asks for the memory of so many packets at once, without attached bytes. If it is not to be had each is asked for.
+  mutating func admit(segments: Int) {
+    let bytes = segments * Packet.occupied
+    guard segments > 1, !isUnread, !pool.isLow, sockets.memory.state == .normal,
+      connection.receiveOccupied + admitted + bytes <= connection.receiveMemoryLimit,
+      sockets.memory.take(bytes, .receive)
+    else { return }
+    admitted += bytes
+    admittedAhead += bytes
   }
 
   mutating func released(_ packets: Int, bytes: Int, _ reason: TCPRelease) {
@@ -270,6 +289,20 @@ struct ConnectionSink: TCPSink, ~Copyable {
     case .closedWindow: sockets.counters.segmentsAtClosedWindow.increment()
     case .noRoom: sockets.counters.receiveQueueFull.increment()
     }
+  }
+
+  /// As ``deliver(_:)``, of what others follow at once: ``deliverRow()`` comes before anything else is delivered.
+  @inline(__always) mutating func deliverInRow(_ payload: consuming Packet) {
+    guard unsafe connection.owned.pointee.receiveEnd.isFull(payload), !isUnread else {
+      deliverRow()
+      return deliver(payload)
+    }
+    row.append(payload)
+  }
+  mutating func deliverRow() {
+    guard row.count > 0 else { return }
+    admitted -= row.count * Packet.occupied
+    unsafe connection.shared.pointee.received.append(&row, &connection.owned.pointee.receiveEnd)
   }
 
   mutating func deliver(_ payload: consuming Packet) {

@@ -27,6 +27,17 @@
       case .collapsed: 0
       }
     }
+    /// The owner adds full packets in a row. Returns by how much the memory grew.
+    public func append(full packets: inout PacketQueue) -> Int {
+      var row = FullPackets()
+      while let packet = packets.popFirst() {
+        invariant(end.isFull(packet), "a packet of a row is full")
+        row.append(packet)
+      }
+      let count = row.count
+      unsafe queue.pointee.append(&row, &end)
+      return count * Packet.occupied
+    }
     /// The reader reads.
     public func read(into buffer: UnsafeMutableRawBufferPointer) -> (count: Int, freed: Int) {
       unsafe queue.pointee.read(&reader, into: buffer)
@@ -42,5 +53,7 @@
     static let receiveTailSetAfterPosting = Mutation("receiveTailSetAfterPosting")
     /// A closed packet does not tell how long it became.
     static let receiveLengthNotInSlot = Mutation("receiveLengthNotInSlot")
+    /// The bytes of a row are told of before the packets are there.
+    static let receiveRowToldEarly = Mutation("receiveRowToldEarly")
   }
 #endif

@@ -86,6 +86,23 @@ struct ReceiveQueue: ~Copyable {
     return freed == 0 ? .posted : .postedInPlace(freed: freed)
   }
 
+  /// Adds packets in a row that are full: nothing grows behind them, and they fit behind nothing. The owner only.
+  func append(_ packets: inout FullPackets, _ end: inout ReceiveEnd) {
+    let (memory, bytes) = (packets.count * Packet.occupied, packets.bytes)
+    end = ReceiveEnd()
+    #if Explore
+      if Mutation.receiveRowToldEarly.isOn { produced.store(produced.loadRelaxed() &+ UInt64(bytes)) }
+    #endif
+    tail.store(0)
+    _ = posted.post(&packets.row)
+    packets.bytes = 0
+    occupiedIn.store(occupiedIn.loadRelaxed() &+ UInt64(memory))
+    #if Explore
+      if Mutation.receiveRowToldEarly.isOn { return }
+    #endif
+    produced.store(produced.loadRelaxed() &+ UInt64(bytes))
+  }
+
   private func publish(_ item: ItemRef, _ word: UInt64) {
     #if Explore
       if Mutation.receiveTailSetAfterPosting.isOn {
@@ -146,7 +163,11 @@ struct ReceiveQueue: ~Copyable {
     guard let base = buffer.baseAddress else { return (0, 0) }
     var copied = 0
     return take(&reader, atMost: buffer.count) { packet, count in
-      unsafe packet.copyBytes(from: 0, count: count, into: base + copied)
+      if packet.pieceCount == 0 {
+        unsafe (base + copied).copyMemory(from: packet.dataAddress, byteCount: count)
+      } else {
+        unsafe packet.copyBytes(from: 0, count: count, into: base + copied)
+      }
       copied += count
       return count
     }
@@ -212,9 +233,13 @@ struct ReceiveQueue: ~Copyable {
       if reader.known == 0 { reader.known = packet.totalCount }
       let offered = min(packet.totalCount, limit - taken)
       let count = use(packet, offered)
-      let before = packet.occupiedBytes
-      packet.trimFront(count)
-      freed += before - packet.occupiedBytes  // of a super-segment, chunk by chunk
+      if packet.pieceCount == 0 {
+        packet.trimFront(count)
+      } else {
+        let before = packet.occupiedBytes
+        packet.trimFront(count)
+        freed += before - packet.occupiedBytes  // chunk by chunk
+      }
       taken += count
       guard packet.totalCount == 0 else {
         reader.packets.prepend(packet.intoItem())
@@ -318,6 +343,22 @@ struct ReceiveQueue: ~Copyable {
   }
 }
 
+/// Full packets in their order, which are posted as one. Private to the owner; one that is dropped drops no packet.
+struct FullPackets: ~Copyable {
+  fileprivate var row = PostedRow()
+  fileprivate(set) var bytes = 0
+  var count: Int { row.count }
+
+  /// One for which ``ReceiveEnd/isFull(_:)``.
+  @inline(__always) mutating func append(_ packet: consuming Packet) {
+    let count = packet.count
+    let item = packet.intoItem()
+    item.value = UInt32(count)
+    row.append(item)
+    bytes += count
+  }
+}
+
 /// What only the reader touches.
 struct ReceiveReader: ~Copyable {
   /// Packets taken from the queue and not yet read to their end.
@@ -340,6 +381,11 @@ struct ReceiveReader: ~Copyable {
   fileprivate var room = 0
   /// Where the next byte goes.
   private var next: UInt = 0
+
+  /// Whether a packet stands for itself: it does not fit behind the newest, and nothing behind it.
+  @inline(__always) func isFull(_ packet: borrowing Packet) -> Bool {
+    packet.pieceCount == 0 && packet.count > room && packet.tailroom < Self.worthwhileRoom
+  }
 
   fileprivate mutating func open(_ item: ItemRef, fill: Int, room: Int, _ next: UnsafeMutableRawPointer) {
     (self.item, self.fill, self.room) = (item, fill, room)

@@ -21,6 +21,11 @@ extension TCPConnection {
       && glance.hasTimestamps == timestamps.isEnabled && timestamps.isNext(glance.timestamps.value)
   }
 
+  /// Whether the window has room for `count` more bytes behind `row`, whose segments were predicted and not taken yet.
+  @inline(__always) public func predictsMore(_ row: TCPPredictedRow, count: Int) -> Bool {
+    row.count + count <= receive.window
+  }
+
   /// Takes a predicted segment, all but the text itself, which the environment has admitted, and delivers.
   /// ``answerPredicted(holdsAnswer:now:sink:)`` follows.
   ///
@@ -34,6 +39,26 @@ extension TCPConnection {
     _ glance: TCPGlance, count: Int, segmentSize: UInt16, arrival: Instant, now: Instant
   ) {
     takePredictedHeader(glance, now: now)
+    takePredictedText(
+      glance, count: count, isLast: glance.flags.contains(.psh), segmentSize: segmentSize, arrival: arrival,
+      now: now)
+  }
+
+  /// Takes a row of predicted segments as if it had come as one, as Linux's GRO would have made of it; the row is not empty.
+  /// The rest is as for ``takePredicted(_:count:segmentSize:arrival:now:)``.
+  public mutating func takePredicted(_ row: TCPPredictedRow, arrival: Instant, now: Instant) {
+    takePredictedHeader(row.first, now: now)
+    counters.segmentsReceived &+= UInt32(row.segments - 1)
+    // The last one's number is what an older segment's window is told from.
+    send.windowSequence = SequenceNumber.later(send.windowSequence, row.last.sequence)
+    takePredictedText(
+      row.first, count: row.count, isLast: row.last.flags.contains(.psh),
+      segmentSize: UInt16(clamping: row.size), arrival: arrival, now: now)
+  }
+
+  @inline(__always) private mutating func takePredictedText(
+    _ glance: TCPGlance, count: Int, isLast: Bool, segmentSize: UInt16, arrival: Instant, now: Instant
+  ) {
     guard count > 0 else {
       counters.refused &+= 1
       return
@@ -44,7 +69,7 @@ extension TCPConnection {
     counters.bytesReceived &+= UInt64(count)
     noteArrival(
       ArrivedText(
-        count: count, segmentSize: segmentSize, isLast: glance.flags.contains(.psh),
+        count: count, segmentSize: segmentSize, isLast: isLast,
         timestamps: glance.hasTimestamps ? glance.timestamps : nil,
         optionBytes: glance.headerByteCount - TCPHeader.fixedByteCount, arrival: arrival),
       now)
@@ -58,6 +83,44 @@ extension TCPConnection {
     isAnswerHeld = holdsAnswer
     if !holdsAnswer { answer(now: now, sink: &sink) }
   }
+}
+
+/// Predicted segments in a row, of one size but the last, which differ in their numbers and PSH alone: to the engine they
+/// are one.
+@frozen public struct TCPPredictedRow: Sendable {
+  /// The header of the first one.
+  public private(set) var first: TCPGlance
+  /// Bytes of text of the first one.
+  public private(set) var size = 0
+  /// Bytes of text of all.
+  public private(set) var count = 0
+  /// How many.
+  public private(set) var segments = 0
+  /// The header of the last one.
+  public private(set) var last: TCPGlance
+
+  /// A row of none.
+  public init() {
+    first = TCPGlance(
+      sequence: SequenceNumber(0), acknowledgment: SequenceNumber(0), flags: [], window: 0, timestamps: nil)
+    last = first
+  }
+
+  /// Whether there is none.
+  public var isEmpty: Bool { segments == 0 }
+  /// Whether a segment may follow that has the next number and says the same: those before it are of one size, and nothing
+  /// was pushed.
+  public var isOpen: Bool { count == segments * size && !last.flags.contains(.psh) }
+
+  /// Adds the next one, of at most ``size`` bytes; the first one is one that ``TCPConnection/predicts(_:count:)``.
+  @inline(__always) public mutating func add(_ glance: TCPGlance, count: Int) {
+    if segments == 0 { (first, size) = (glance, count) }
+    last = glance
+    self.count &+= count
+    segments &+= 1
+  }
+  /// There is none any more.
+  @inline(__always) public mutating func clear() { (count, segments) = (0, 0) }
 }
 
 /// What in-order text says beside its bytes.

@@ -162,16 +162,17 @@ final class Script {
   func inject(
     _ flags: TCPFlags, _ sequence: Int, _ payload: [UInt8] = [], ack: Int? = nil, window: UInt16 = 65535,
     options: TCPOptions = TCPOptions(), urgent: UInt16 = 0, mark: CongestionNotification = .notCapable,
-    isFollowed: Bool = false
+    isFollowed: Bool = false, size: UInt16 = 0
   ) {
     var options = options
     if stamps, options.timestamps == nil, !flags.contains(.rst) {
       options.timestamps = TCPTimestamps(
         value: 1000 + UInt32(now.nanoseconds / 1_000_000), echo: ack == nil ? 0 : echo)
     }
-    let segment = TCPSegment(
+    var segment = TCPSegment(
       sequence: irs + sequence, acknowledgment: ack.map { iss + $0 } ?? SequenceNumber(0), flags: flags,
       window: window, urgentPointer: urgent, options: options, arrival: now, notification: mark)
+    segment.segmentSize = size
     if predicts, mark != .experienced, predict(segment, payload, isFollowed: isFollowed) { return }
     run { script, sink in
       script.connection.arrive(
@@ -215,6 +216,39 @@ final class Script {
       return effects
     }
     return true
+  }
+
+  /// The peer sends `count` segments of `size` bytes, and one of `rest`, that come together and are predicted.
+  func injectRow(_ count: Int, of size: Int, rest: Int, _ sequence: Int, isPushed: Bool, ack: Int) {
+    var stamps: TCPTimestamps?
+    if self.stamps {
+      stamps = TCPTimestamps(value: 1000 + UInt32(now.nanoseconds / 1_000_000), echo: echo)
+    }
+    func glance(_ at: Int, isLast: Bool) -> TCPGlance {
+      TCPGlance(
+        sequence: irs + (sequence + at), acknowledgment: iss + ack,
+        flags: isLast && isPushed ? [.ack, .psh] : .ack, window: 65535, timestamps: stamps)
+    }
+    run { script, sink in
+      var row = TCPPredictedRow()
+      row.add(glance(0, isLast: false), count: size)
+      let isFirst = script.connection.isPredictable && script.connection.predicts(row.first, count: size)
+      #expect(isFirst)
+      for index in 1...count {
+        #expect(row.isOpen)
+        let bytes = index < count ? size : rest
+        let isNext = script.connection.predictsMore(row, count: bytes)
+        #expect(isNext)
+        row.add(glance(index * size, isLast: index == count), count: bytes)
+      }
+      #expect(row.isOpen == (rest == size && !isPushed))
+      if let packet = script.pool.packet(stream(row.count, from: sequence)) { sink.deliver(packet) }
+      script.connection.takePredicted(row, arrival: script.now, now: script.now)
+      script.connection.answerPredicted(holdsAnswer: false, now: script.now, sink: &sink)
+      var effects = TCPEffects()
+      effects.deliveredBytes = row.count
+      return effects
+    }
   }
 
   func finish() {
