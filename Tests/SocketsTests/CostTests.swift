@@ -79,6 +79,10 @@ import Testing
   /// Where frames pass themselves, what waits to be read lies in the sender's packets, and goes back to their pool.
   @Test func aFrameThatPassesIsNotCopied() throws {
     let network = try Network(passesFrames: true)
+    try readInPlace(network)
+    network.expectNothingLeft()
+  }
+  private func readInPlace(_ network: Network) throws {
     let (listener, client, server) = try network.connect()
     let (near, far) = (network.left.contexts.pool(0), network.right.contexts.pool(0))
     let data = (0..<20_000).map { UInt8(truncatingIfNeeded: $0 * 7) }
@@ -91,12 +95,10 @@ import Testing
     #expect(counters.bytesReceived.value == network.link.left.counters(queue: 0).bytesSent.value)
     #expect(server.readSome(data.count).1 == data)
     #expect(near.inUse == 0)
-    // Both ways, and more than the window at once.
-    try network.exchange(server, client, 300_000 / 8)
+    try network.exchange(server, client, 40_000)
     client.close()
     server.close()
     listener.close()
-    network.expectNothingLeft()
   }
 
   /// How often the receiver's gates were entered for a megabyte, and how many frames it was.
