@@ -47,12 +47,9 @@ extension TransmitQueueRef {
   /// Frames in a row, of one sender: one entry for all, if the queue is free.
   func submitAll(_ frames: inout PacketQueue, _ cx: inout SoftInterrupt) {
     if unsafe frames.count > 1 && state.pointee.sources == nil {
-      if isEntered(&cx) {
-        while let frame = frames.popFirst() { admit(frame, &cx) }
-        return
-      }
+      if isEntered(&cx) { return admitAll(&frames, &cx) }
       let isTaken = gate.enterIfFree(&cx) { cx in
-        if !offerAll(&frames, &cx) { while let frame = frames.popFirst() { admit(frame, &cx) } }
+        admitAll(&frames, &cx)
         settle(&cx)
       }
       if isTaken { return }
@@ -61,6 +58,12 @@ extension TransmitQueueRef {
   }
 
   // MARK: Owner
+
+  /// Frames in a row that were submitted.
+  private func admitAll(_ frames: inout PacketQueue, _ cx: inout SoftInterrupt) {
+    if offerAll(&frames, &cx) { return }
+    while let frame = frames.popFirst() { admit(frame, &cx) }
+  }
 
   /// Frames in a row, of one sender and with nothing attached, for a driver that takes all of them at once and is done with
   /// them: with nothing before them they need not see the discipline. False: they are where they were.
