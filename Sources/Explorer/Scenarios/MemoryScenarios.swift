@@ -145,7 +145,7 @@
         title: "an owner adds full packets in a row behind one that its reader reads to the end, then others",
         mutations: ["receiveRowToldEarly", "receiveLengthNotInSlot"]
       ) { run in
-        let world = ReceiveWorld(run, sizes: [[3], [2], [1500, 1450], [4], [1600, 1601, 1602], [1]])
+        let world = ReceiveWorld(run, sizes: [[900], [500], [1500, 1450], [1000], [1600, 1601], [1]])
         run.concurrently([("owner", { world.own() }), ("reader", { world.read() })])
         world.finish()
       },
