@@ -126,8 +126,7 @@ extension ConnectionRef {
     settleReceiveTuning()
     let grown = effects.acknowledgedBytes > 0 ? growSendLimit() : 0
     let isLineBack = publishUnsent()
-    unsafe owned.pointee.engine.bufferIsFull(
-      shared.pointee.isSpaceWanted.load() != 0 || options.contains(.writerWaits), now: cx.now)
+    unsafe owned.pointee.engine.bufferIsFull(isBufferFull, now: cx.now)
     if effects.connected, unsafe !owned.pointee.wasConnected {
       unsafe owned.pointee.wasConnected = true
       set(.connected)
@@ -169,19 +168,23 @@ extension ConnectionRef {
     }
   }
 
+  /// A writer waits for room, and all that it could write has come to the engine.
+  private var isBufferFull: Bool {
+    unsafe (shared.pointee.isSpaceWanted.load() != 0 || options.contains(.writerWaits))
+      && owned.pointee.enqueued == shared.pointee.submitted.load()
+  }
+
   /// The same for an open connection that stays as it is, but for what came and went.
   func applyPlain(
     _ effects: TCPEffects, _ sink: inout ConnectionSink, isDropped: Bool, _ cx: inout SoftInterrupt
   ) {
-    let shared = unsafe shared
     let owned = unsafe owned
     let now = cx.now
     unsafe owned.pointee.lastRun = now
     if sink.charge > 0 { credit.take(sink.charge) }
     if !sink.outgoing.isEmpty { transmit(&sink.outgoing, &cx) }
     if sink.isHeld { waitForCredit(sink.sockets) }
-    let isFull = unsafe shared.pointee.isSpaceWanted.load() != 0 || options.contains(.writerWaits)
-    let standing = unsafe owned.pointee.engine.standing(isFull: isFull, now: now)
+    let standing = unsafe owned.pointee.engine.standing(isFull: isBufferFull, now: now)
     settleReceived(sink.admitted, standing.reassemblyOccupied, sink.sockets)
     if standing.hasPathNews { sink.sockets.count(unsafe owned.pointee.engine.takePathNews()) }
     let acknowledged = effects.acknowledgedBytes

@@ -273,7 +273,7 @@ extension TCPConnection {
     window.decay(initialWindow: initialWindow, now: now)
   }
 
-  /// What keeps text from leaving now. A writer that waits for room is known to the environment: ``bufferIsFull(_:now:)``.
+  /// What keeps text from leaving now: where both windows do, the congestion window. A writer that waits for room is known to the environment: ``bufferIsFull(_:now:)``.
   mutating func noteSendLimit(now: Instant) {
     let isIdle = outstanding.isEmpty && !(send.unsentBytes > 0 || send.finPending)
     guard !isIdle, state.isSynchronized else { return limits.become(.idle, now: now) }
@@ -281,7 +281,7 @@ extension TCPConnection {
     let hasSentAll = wanted <= 0 && !outstanding.isEmpty && !window.isLimiting
     if limits.isBufferFull, hasSentAll || limits.reason == .buffer {
       limits.become(.buffer, now: now)
-    } else if wanted > 0, send.room < wanted, state.maySendText {
+    } else if wanted > 0, send.room < wanted, state.maySendText, outstanding.inFlight < window.segments {
       limits.become(.window, now: now)
     } else {
       limits.become(.network, now: now)
