@@ -113,7 +113,14 @@ import Wire
       (0..<8).reduce(0) { $0 | UInt64(bytes[at + $1]) << UInt64(8 * $1) }
     }
   }
-  var isGone: Bool { answer() == [] }
+  /// Whether the connection has ended. What ends it is done by now, but a process that another test is just starting may have
+  /// the other end for as long as that takes.
+  var isGone: Bool {
+    var wanted = pollfd(fd: socket, events: Int16(POLLIN), revents: 0)
+    return unsafe poll(&wanted, 1, 60_000) == 1 && answer() == []
+  }
+  /// Whether it goes on, and nothing was said.
+  var isThere: Bool { answer() == nil }
 
   static let regions = [
     VhostUserRegion(guestAddress: start, size: UInt64(half), userAddress: user, fileOffset: 0),
