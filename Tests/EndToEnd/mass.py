@@ -327,8 +327,7 @@ def settled(outside, bound):
     for _ in range(300):
         now = outside.ask("occupied")
         if now["anonymous"] <= bound:
-            print("later:", now)
-            return now["anonymous"]
+            return print("later:", now)
         time.sleep(0.5)
     pools = {name: pool["capacity"] for name, pool in Page().state()["pools"].items()}
     sys.exit(f"not so: the memory goes back to {bound} KiB: {now} {pools}")
@@ -345,9 +344,9 @@ def command(count, size, row, settles):
     at_once(20, 1 << 18, (HOST, ECHO))
     before, pools, memory = resting(outside)
     print("before:", memory)
-    bound = memory["anonymous"]
-    # A slab of packets, and pages of the heap that are not free as a whole. A second load finds what the first has left.
-    for more in (1024, 256) if settles else (0,):
+    # A slab of packets more or less, and pages of the heap that are not free as a whole; the second load adds nothing.
+    bound = memory["anonymous"] + 1024
+    for _ in range(2 if settles else 1):
         load(outside, count, size, row)
         after, left, now = resting(outside)
         print("after:", now, {name: pool["capacity"] for name, pool in after["pools"].items()})
@@ -357,7 +356,7 @@ def command(count, size, row, settles):
             expect(left[name] <= pools[name], "pool", name, left[name], pools[name])
         expect(after["wakeups"]["wasted"] == 0, "wasted wake-ups", after["wakeups"])
         if settles:
-            bound = settled(outside, bound + more)
+            settled(outside, bound)
 
 
 resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
