@@ -91,15 +91,15 @@ import Testing
       }
       var begins = true
       var steps = 0
-      while pool.ref.shrink(begins: begins, step: 64), steps < 10_000 {
+      while pool.ref.shrink(begins: begins, step: 48), steps < 10_000 {
         begins = false
         steps += 1
       }
-      #expect(steps > 30 && steps < 100)
+      #expect(steps > 40 && steps < 100)
       #expect((pool.counters.capacity, pool.ref.roomCounters.capacity) == before)
       _ = kept.takeAll()
       begins = true
-      while pool.ref.shrink(begins: begins, step: 64), steps < 10_000 {
+      while pool.ref.shrink(begins: begins, step: 48), steps < 10_000 {
         begins = false
         steps += 1
       }

@@ -15,7 +15,7 @@ import Testing
 
   /// A context that always has something to do, and one link, hears of its resident's descriptor all the same.
   @Test func aBusyContextHearsItsResidentsDescriptor() throws {
-    let (left, _) = try SerialDevice.pair()
+    let (left, right) = try SerialDevice.pair()
     var configuration = StackConfiguration()
     configuration.interfaces = [StackInterface(left, addresses: [IPPrefix("10.1.0.1/30")!])]
     let stack = try Stack(configuration)
@@ -29,7 +29,7 @@ import Testing
     Self.goOn(stack, told, left: 100_000)
     while told.over.value == 0 { yieldProcessor() }
     #expect(told.times.value > 0)
-    withExtendedLifetime(resident) { _ = stack.shutdown() }
+    withExtendedLifetime((resident, right)) { _ = stack.shutdown() }
   }
 
   /// A pass after the other; in one of them the descriptor becomes readable.
