@@ -30,6 +30,7 @@ extension InternetLayer {
   /// The start of what a quoted datagram carries, if that is quoted too (RFC 1812 section 4.3.2.3).
   private func carried(_ datagram: RawSpan) -> QuotedTransport? {
     guard datagram.byteCount >= 2 * UDPHeader.byteCount else { return nil }
+    // Why it is none is nobody's concern: the error is about the datagram then, as it would be without.
     return try? QuotedTransport.parse(datagram.extracting(UDPHeader.byteCount..<datagram.byteCount))
   }
 

@@ -61,6 +61,7 @@ extension ConnectionRef {
     unsafe willOwn(UnsafeRawPointer(owned))  // keeps PCB-OWN
     let (owned, sockets) = unsafe (owned, SocketContextRef(cx))
     guard unsafe !owned.pointee.isDropped else { return SocketInput.redispatch(packet, &cx) }
+    // Whatever is wrong with it, it is dropped and counted as one that is malformed.
     guard let (header, headerCount) = try? TCPHeader.parse(packet.bytes),
       let key = SocketInput.flow(of: packet)
     else { return sockets.counters.segmentsMalformed.increment() }
