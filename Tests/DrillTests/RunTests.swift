@@ -276,6 +276,7 @@ import Wire
     #expect(try Script("0 < S. 0:0(0) ack 0 win 9 <mss 1>\n0 > R 0:0(0) win 0").expectsEarlierBSD)
     #expect(try !Script("0 < . 0:0(0) ack 0 win 9\n0 > R 0:0(0) win 0").expectsEarlierBSD)
     #expect(run("0 > udplite(1000, 0)").outcome == .skipped("line 1: UDP-Lite"))
+    #expect(run("0 < sctp: COOKIE_ACK[flgs=0]").outcome == .skipped("line 1: SCTP"))
     #expect(try Script("0 `sysctl -q net.ipv4.tcp_ecn=3`").hasAccurateFeedback)
     #expect(try !Script("0 `sysctl -q net.ipv4.tcp_ecn=2`").hasAccurateFeedback)
   }

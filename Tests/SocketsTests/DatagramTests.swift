@@ -72,7 +72,6 @@ extension DatagramSocket {
     network.expectNothingLeft()
   }
 
-  /// C6: truncation tells how large the datagram was.
   /// One call, many datagrams, whatever the link does for it.
   @Test(arguments: [true, false], [[], DeviceOffloads.gathering])
   func aRowOfDatagramsArrivesAsThey(isIPv4: Bool, offloads: DeviceOffloads) throws {
@@ -117,6 +116,7 @@ extension DatagramSocket {
     network.expectNothingLeft()
   }
 
+  /// C6: truncation tells how large the datagram was.
   @Test func C6_aSmallBufferTruncatesAndSaysSo() throws {
     let network = try Network()
     do {

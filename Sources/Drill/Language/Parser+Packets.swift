@@ -21,6 +21,7 @@ extension Parser {
       return packet
     }
     if try takeWord(ifNext: "udplite") { throw ScriptError(.unsupported("UDP-Lite"), at: place) }
+    if try takeWord(ifNext: "sctp") { throw ScriptError(.unsupported("SCTP"), at: place) }
     if try takeWord(ifNext: "icmp") {
       packet.content = .icmp(try message(quoting: quote))
       return packet
