@@ -4,8 +4,8 @@ import Glibc
 import Sockets
 import Wire
 
-/// A connection of the host's that one of ours carries on, or the other way round. What one side says the other hears: bytes, the end of a
-/// direction, and a reset; a side that takes nothing stops the other. The forwarder's thread only.
+/// A connection of the host's that one of ours carries on, or the other way round. What one side says the other hears:
+/// bytes, the end of a direction, and a reset; a side that takes nothing stops the other. The forwarder's thread only.
 final class CarriedConnection {
   /// How far our side is.
   enum Phase {

@@ -9,10 +9,10 @@ public import Sockets
 ///
 /// One thread serves all of them, one of its own or a context's (``Driver``): the host's sockets rouse it by epoll, and an
 /// event queue of the stack does. Bytes go from the memory of one side's socket to the other's, and nothing is buffered
-/// between: a side that takes nothing is not read for, so that a window closes. Half closes, resets and refusals are carried both ways: the
-/// host's peer of a connection that the guest refuses is reset, and what the world refuses to the guest is refused by the
-/// stack: a handshake is complete on one side when it is on the other. A client that opened its connection fast (RFC 7413) has
-/// its data carried on with the SYN, if the stack knows the guest's cookie.
+/// between: a side that takes nothing is not read for, so that a window closes. Half closes, resets and refusals are
+/// carried both ways: the host's peer of a connection that the guest refuses is reset, and what the world refuses to the
+/// guest is refused by the stack: a handshake is complete on one side when it is on the other. A client that opened its
+/// connection fast (RFC 7413) has its data carried on with the SYN, if the stack knows the guest's cookie.
 public final class Forwarder: Sendable {
   /// The ports that the first forwards got, socket by socket.
   private let ports: [UInt16]

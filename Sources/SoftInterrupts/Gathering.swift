@@ -37,7 +37,8 @@ struct Gathering {
 
   /// The context has nothing more to do. `frames`, `bytes`: what its polled links took and gave since the beginning.
   ///
-  /// - Parameter unit: the shortest span, in nanoseconds; the first is twice, the longest four times that. 0: there are no rests.
+  /// - Parameter unit: the shortest span, in nanoseconds; the first is twice, the longest four times that. 0: there are
+  /// no rests.
   /// - Returns: nanoseconds to rest before the links are looked at; 0: wait for them as ever.
   mutating func ended(frames total: UInt64, bytes totalBytes: UInt64, unit: UInt64, now: Instant) -> UInt64 {
     guard unit > 0 else { return 0 }

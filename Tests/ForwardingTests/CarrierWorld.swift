@@ -11,8 +11,8 @@ import Wire
 @testable import Forwarding
 @testable import Sockets
 
-/// A guest and its gateway, stepped by hand in virtual time; what is outside is sockets of this machine, which answer when the test
-/// says so. Carriers are driven by the test in the place of a forwarder.
+/// A guest and its gateway, stepped by hand in virtual time; what is outside is sockets of this machine, which answer
+/// when the test says so. Carriers are driven by the test in the place of a forwarder.
 @safe
 final class CarrierWorld {
   static let guestAddress = IPAddress("10.0.2.100")!

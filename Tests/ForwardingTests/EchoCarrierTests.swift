@@ -8,8 +8,8 @@ import Wire
 @testable import Forwarding
 @testable import Sockets
 
-/// Echo requests, carried by UDP sockets in the place of ICMP's, which not every user may have: a server of this machine is whom they
-/// reach.
+/// Echo requests, carried by UDP sockets in the place of ICMP's, which not every user may have: a server of this machine
+/// is whom they reach.
 @Suite struct EchoCarrierTests {
   fileprivate static let outside = IPAddress("192.0.2.1")!
 

@@ -15,8 +15,8 @@ import Wire
 /// One thread.
 public final class DrillHost {
   /// How it behaves; what concerns sockets is read when a socket is made, but what Linux reads whenever it needs it (when
-  /// accurate ECN sends options) also concerns those that there are, and so does TCP in UDP. Addresses, prefixes, MTU, TTL, personality
-  /// and seed are read when the host is made.
+  /// accurate ECN sends options) also concerns those that there are, and so does TCP in UDP. Addresses, prefixes, MTU,
+  /// TTL, personality and seed are read when the host is made.
   public var settings: HostSettings {
     didSet {
       if settings.fastOpenKeys != oldValue.fastOpenKeys { setFastOpenKeys() }

@@ -137,8 +137,8 @@ public protocol GatedBlock: ~Copyable {
     }
   }
 
-  /// Home, where the block was popped from the run queue, so its gate is owned already; or who has stayed inside. Runs what waits, and
-  /// leaves or queues it again. `budget` is at least 1, or the block would go round for ever.
+  /// Home, where the block was popped from the run queue, so its gate is owned already; or who has stayed inside. Runs
+  /// what waits, and leaves or queues it again. `budget` is at least 1, or the block would go round for ever.
   @inlinable public func resume(budget: Int, _ cx: inout SoftInterrupt) {
     precondition(budget > 0)
     leave(budget: budget, &cx)

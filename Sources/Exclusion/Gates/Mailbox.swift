@@ -29,8 +29,8 @@
     }
   }
 
-  /// Adds all items of `row` at once, in their order, unless more than `limit` would count. Anything but `.posted` leaves them
-  /// in it.
+  /// Adds all items of `row` at once, in their order, unless more than `limit` would count. Anything but `.posted` leaves
+  /// them in it.
   @inlinable public func post(_ row: inout PostedRow, limit: Int = Mailbox.maximumCount) -> Outcome {
     let limit = min(limit, Mailbox.maximumCount)
     guard let oldest = ItemRef(address: row.oldest) else { return .posted }

@@ -8,7 +8,8 @@ public struct SlotPool: ~Copyable, Sendable {
   public let ref: SlotPoolRef
 
   /// A pool of at most `limit` slots of `slotBytes` (a multiple of 64), which takes memory from the system
-  /// `slotsPerSlab` slots at a time, and keeps it, but for what ``SlotPoolRef/shrink(keeping:step:_:)`` gives back. `limit` is below four million.
+  /// `slotsPerSlab` slots at a time, and keeps it, but for what ``SlotPoolRef/shrink(keeping:step:_:)`` gives back.
+  /// `limit` is below four million.
   public init(slotBytes: Int, slotsPerSlab: Int, limit: Int) {
     ref = SlotPoolRef(slotBytes: slotBytes, slotsPerSlab: slotsPerSlab, limit: limit)
   }

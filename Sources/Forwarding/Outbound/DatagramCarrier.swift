@@ -7,8 +7,9 @@ import Wire
 
 /// Carries the guest's datagrams on, by a host's socket for each flow, and the answers back. The forwarder's thread only.
 ///
-/// Nothing is kept of a datagram but answers of one call that the stack had no room for: until it has, no host's socket is read,
-/// and what comes waits in theirs. What comes in a row for one flow, either way, passes its host's socket in one call.
+/// Nothing is kept of a datagram but answers of one call that the stack had no room for: until it has, no host's socket
+/// is read, and what comes waits in theirs. What comes in a row for one flow, either way, passes its host's socket in one
+/// call.
 @safe
 final class DatagramCarrier {
   private let socket: DatagramSocket

@@ -56,7 +56,8 @@ extension DatagramFlow {
     _ = sluice_hop_limit(descriptor, name.destination.address.isIPv4 ? 1 : 0, Int32(hops))
   }
 
-  /// Makes what is sent next stay whole if its sender wants that: so it learns what the path carries, by the error of what is larger.
+  /// Makes what is sent next stay whole if its sender wants that: so it learns what the path carries, by the error of
+  /// what is larger.
   func passWholeness(_ mayFragment: Bool) {
     guard mayFragment != self.mayFragment else { return }
     self.mayFragment = mayFragment

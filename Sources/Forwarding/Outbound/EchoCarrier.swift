@@ -160,8 +160,8 @@ final class EchoCarrier {
     }
   }
 
-  /// What the network said of requests of this flow: the guest hears it. False: it said nothing. `sequence`: of the request that
-  /// this host itself had something to say of, and does not quote.
+  /// What the network said of requests of this flow: the guest hears it. False: it said nothing. `sequence`: of the
+  /// request that this host itself had something to say of, and does not quote.
   private func tellErrors(_ flow: DatagramFlow, of sequence: UInt16 = 0) -> Bool {
     var isTold = false
     while let report = NetworkError.next(flow.descriptor) {

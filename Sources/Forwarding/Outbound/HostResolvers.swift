@@ -10,8 +10,8 @@ public enum HostResolvers {
   /// The servers of this host, as they were when somebody first asked: who gives files up (`Confinement`) asks before.
   public static let ofThisHost = read("/etc/resolv.conf")
 
-  /// Tells of the servers as the configuration changes, to a process that has no files any more: another process reads them for it.
-  /// One thread at a time reads.
+  /// Tells of the servers as the configuration changes, to a process that has no files any more: another process reads
+  /// them for it. One thread at a time reads.
   public final class Watch: Sendable {
     /// Readable when there is news.
     let descriptor: Int32

@@ -2,8 +2,9 @@ import Exclusion
 import SoftInterrupts
 
 extension InternetLayer {
-  /// Forgets every neighbour, and drops what waits for one, and packets of which fragments are missing: the last part of a shutdown, when nothing is sent any
-  /// more (RS-LEAK). Application context; done when each context has run what was posted to it.
+  /// Forgets every neighbour, and drops what waits for one, and packets of which fragments are missing: the last part of
+  /// a shutdown, when nothing is sent any more (RS-LEAK). Application context; done when each context has run what was
+  /// posted to it.
   public func forgetNeighbors() {
     for index in 0..<interfaceCount {
       _ = interface(UInt16(index + 1))?.neighbors?.gate.post(events: .forget)

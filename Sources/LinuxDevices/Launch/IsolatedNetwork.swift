@@ -18,7 +18,8 @@ public struct IsolatedNetwork: Sendable, Equatable {
   public var ipv6NameServer = IPv6Address(high: 0xfd00_0002_0000_0000, low: 3)
   /// What the command finds in /etc/resolv.conf, where it has a file of its own; nil: the host's.
   public var resolver: String?
-  /// Bytes in a packet, 576 to ``TapDevice/largestMTU``, over a veth pair to ``PacketSocketDevice/largestMTU``. Below 1280 there is no IPv6 (RFC 8200 section 5).
+  /// Bytes in a packet, 576 to ``TapDevice/largestMTU``, over a veth pair to ``PacketSocketDevice/largestMTU``. Below
+  /// 1280 there is no IPv6 (RFC 8200 section 5).
   public var mtu = 1500
   /// Link-layer address of the command's interface.
   public var commandMAC = MACAddress(0x0200_0a00_0264)

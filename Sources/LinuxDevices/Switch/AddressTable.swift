@@ -1,7 +1,8 @@
 import Wire
 
-/// Which port of a switch each address is at. Guests show theirs by what they send; the gateway's DHCP server says whose one is from
-/// now on (as in RFC 7513). So nobody speaks in another guest's name, nor says that its address is somewhere else.
+/// Which port of a switch each address is at. Guests show theirs by what they send; the gateway's DHCP server says whose
+/// one is from now on (as in RFC 7513). So nobody speaks in another guest's name, nor says that its address is somewhere
+/// else.
 struct AddressTable {
   private var table: PortTable<IPAddress>
 

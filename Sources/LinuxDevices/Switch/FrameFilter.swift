@@ -22,7 +22,8 @@ struct FrameFilter: Sendable {
     return reserved.contains(IPAddress(message.sender))
   }
 
-  /// In the gateway's name, or from a DHCP server's port. A fragment that hides the port cannot be a whole answer; its first one shows it.
+  /// In the gateway's name, or from a DHCP server's port. A fragment that hides the port cannot be a whole answer; its
+  /// first one shows it.
   private func isGatewaysIPv4(_ packet: RawSpan) -> Bool {
     guard packet.byteCount >= 20 else { return true }
     if reserved.contains(IPAddress(IPv4Address(packet.uint32(at: 12)))) { return true }

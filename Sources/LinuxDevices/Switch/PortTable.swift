@@ -1,6 +1,6 @@
 /// Which port of a switch each of something is at, as frames have shown: it is whose showed it first, while that is there.
-/// Bounded: each port has so many, of which the one that was learned first gives way, so that a port which shows ever new ones
-/// displaces its own alone.
+/// Bounded: each port has so many, of which the one that was learned first gives way, so that a port which shows ever new
+/// ones displaces its own alone.
 struct PortTable<Name: Hashable> {
   /// What a frame's word comes to.
   enum Verdict: Hashable {

@@ -10,8 +10,8 @@ public import Wire
 /// protocol, for a front-end that connects to our socket, as QEMU's `-netdev vhost-user` does.
 ///
 /// A frame is copied once, between the guest's memory and a packet, with no system call: a guest kicks us when we have said
-/// that we sleep, and is called when it has said so. The one front-end may go, and another one come, at any time. While there is
-/// none, or its guest does not run the device, what is for it is dropped.
+/// that we sleep, and is called when it has said so. The one front-end may go, and another one come, at any time. While
+/// there is none, or its guest does not run the device, what is for it is dropped.
 ///
 /// The one descriptor is a poller's, behind which are listener, connection and the kicks of both rings, which come and go.
 /// The queue's context heeds the front-end as part of receiving; what that changes of the sending side it changes under the
@@ -64,8 +64,8 @@ public import Wire
   private static let sessionToken: UInt32 = 1
   private static let alarmToken: UInt32 = 4
 
-  /// Listens at a path, whose socket is its own user's alone; another one there that nobody listens at is replaced. Application
-  /// context.
+  /// Listens at a path, whose socket is its own user's alone; another one there that nobody listens at is replaced.
+  /// Application context.
   ///
   /// - Parameters:
   ///   - address: our own station address.

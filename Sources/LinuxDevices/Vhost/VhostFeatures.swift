@@ -1,7 +1,8 @@
 import Buffers
 import Wire
 
-/// Features of a network device and its rings, by their bits (virtio 1.2 sections 5.1.3 and 6), that are offered and may be used.
+/// Features of a network device and its rings, by their bits (virtio 1.2 sections 5.1.3 and 6), that are offered and may
+/// be used.
 struct VhostFeatures: OptionSet, Hashable, Sendable {
   let rawValue: UInt64
 

@@ -7,8 +7,8 @@ import Wire
 /// What goes to a guest: its receive ring, whose chains are room for frames and their headers. Whoever holds the device's
 /// lock, which is the owner of the queue's gate but for changes.
 ///
-/// A frame is copied once, into the guest's memory, and is done. What the guest has not said that it takes, super-segments and
-/// checksums that are left to it, is made here.
+/// A frame is copied once, into the guest's memory, and is done. What the guest has not said that it takes,
+/// super-segments and checksums that are left to it, is made here.
 @safe struct VhostSender: ~Copyable {
   /// Nil: it does not run, or is broken.
   var ring: VirtioRing?

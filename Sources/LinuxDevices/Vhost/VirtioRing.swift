@@ -4,9 +4,9 @@ import Wire
 
 /// A split virtqueue in a guest's memory, from the device's side (virtio 1.2 section 2.7). One owner at a time.
 ///
-/// The guest may write anything there at any time. So each field is read once, into a value of ours, and that is looked at and
-/// used; indices are bounded by the ring's size, chains by it and by what memory there is; a chain of no sense breaks the
-/// ring, as the guest's driver has to be reset then whatever we do (section 2.1.2, DEVICE_NEEDS_RESET).
+/// The guest may write anything there at any time. So each field is read once, into a value of ours, and that is looked
+/// at and used; indices are bounded by the ring's size, chains by it and by what memory there is; a chain of no sense
+/// breaks the ring, as the guest's driver has to be reset then whatever we do (section 2.1.2, DEVICE_NEEDS_RESET).
 ///
 /// Order (section 2.7.13), each half against the other one's:
 ///
@@ -186,7 +186,8 @@ import Wire
     fullFence()
     return hasNews
   }
-  /// Takes what comes without being kicked. With an event index that passes by itself: the index that was asked for is behind.
+  /// Takes what comes without being kicked. With an event index that passes by itself: the index that was asked for is
+  /// behind.
   func wantNoKick() {
     if !hasEventIndex { unsafe sluice_ring_store(used, 1) }
   }

@@ -68,7 +68,8 @@ public final class EventQueue: Sendable {
     try queue.add(source.subject, for: interest, trigger: trigger, token: token)
   }
   /// Asks for something else of a source that is watched. What is true is told as if it were new, and what was
-  /// told once is told again. Throws `.notRegistered`, also once the socket is closed; `.closed` if the queue is; `.otherStack`.
+  /// told once is told again. Throws `.notRegistered`, also once the socket is closed; `.closed` if the queue is;
+  /// `.otherStack`.
   public func modify(
     _ source: EventSource, for interest: SocketEvents, trigger: EventTrigger = .level, token: UInt64
   ) throws(SocketError) {

@@ -4,7 +4,8 @@ internal import SoftInterrupts
 
 extension Stack {
   /// Gives memory back to the system that a busy time has left behind: packets and chunks that are free, as many as there
-  /// are more than in use, but for a slab or two of each kind (half a MiB at most). The next busy time takes it again. (Connections' own memory goes back by itself.)
+  /// are more than in use, but for a slab or two of each kind (half a MiB at most). The next busy time takes it again.
+  /// (Connections' own memory goes back by itself.)
   ///
   /// Any thread, now and then; contexts do their part in passes of their own, in steps. False, and nothing is done, after a
   /// shutdown.

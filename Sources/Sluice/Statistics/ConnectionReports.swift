@@ -2,8 +2,8 @@ public import Sockets
 
 extension Stack {
   /// Connections with what their engines say, at most `limit` for each context, and what each context's thread has used of
-  /// processors, by the contexts' numbers. Each context looks at its own, a few in each pass: connections that work go on, and
-  /// those at rest stay so. Any task; allocates, and costs a context about a microsecond a connection.
+  /// processors, by the contexts' numbers. Each context looks at its own, a few in each pass: connections that work go
+  /// on, and those at rest stay so. Any task; allocates, and costs a context about a microsecond a connection.
   ///
   /// - Throws: `.networkDown` after a shutdown.
   public nonisolated(nonsending) func contextReports(

@@ -4,8 +4,8 @@ import Sluice
 
 // What guests that configure themselves are told of the network that they find.
 extension IsolatedNetwork {
-  /// For a DHCP server: addresses from the network's 15th on, where slirp4netns' begin, to its last but one or the 1024th, which is
-  /// enough for each guest of a switch; and the command's for its own station.
+  /// For a DHCP server: addresses from the network's 15th on, where slirp4netns' begin, to its last but one or the
+  /// 1024th, which is enough for each guest of a switch; and the command's for its own station.
   var addressServer: AddressServerConfiguration {
     let network = ipv4.rawValue & (~UInt32(0) << UInt32(32 - ipv4PrefixLength))
     let last = min(network | ~UInt32(0) >> UInt32(ipv4PrefixLength), network + 1025) - 1

@@ -26,8 +26,9 @@ enum ServeLink: Equatable {
     }
   }
 
-  /// Opens it, with our station address there; with `offload` a TAP leaves checksums and segments to the kernel. The interface is left as it is found, and is found again when the device
-  /// goes: but for a TAP that was made here, which goes with it.
+  /// Opens it, with our station address there; with `offload` a TAP leaves checksums and segments to the kernel. The
+  /// interface is left as it is found, and is found again when the device goes: but for a TAP that was made here, which
+  /// goes with it.
   func open(
     _ station: MACAddress, queues: Int, mtu: Int?, offload: Bool
   ) throws(Failure) -> any Device {

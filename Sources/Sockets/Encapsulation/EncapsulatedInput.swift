@@ -30,7 +30,8 @@ extension SocketInput {
   }
 
   /// A segment with the 4-tuple of a connection whose segments travel otherwise: in UDP from another port, in UDP and not, or
-  /// the other way round. It has no part in the order of the connection's segments, so it goes to the gate from wherever it is.
+  /// the other way round. It has no part in the order of the connection's segments, so it goes to the gate from wherever
+  /// it is.
   static func astray(
     _ packet: consuming Packet, _ connection: ConnectionRef, _ key: FlowKey, _ hash: UInt64,
     _ cx: inout SoftInterrupt

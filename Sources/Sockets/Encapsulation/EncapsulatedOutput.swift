@@ -10,8 +10,8 @@ extension SegmentBuilder {
   /// Puts a UDP header in front of a whole segment of `key`'s, whose checksum is right, all of it in the packet's slot.
   ///
   /// As FreeBSD has it, UDP's checksum is the only one, and the segment's field is 0. UDP's follows from the segment's: with
-  /// that, the segment and the pseudo header of TCP add up to nothing, and what is other in UDP's pseudo header is 17 for 6 and
-  /// eight bytes more. So no byte is summed twice (RFC 1624 has the arithmetic).
+  /// that, the segment and the pseudo header of TCP add up to nothing, and what is other in UDP's pseudo header is 17 for
+  /// 6 and eight bytes more. So no byte is summed twice (RFC 1624 has the arithmetic).
   static func encapsulate(_ packet: inout Packet, _ key: FlowKey, from port: UInt16) {
     let header = UDPHeader(
       sourcePort: port, destinationPort: key.encapsulation, payloadByteCount: packet.totalCount)

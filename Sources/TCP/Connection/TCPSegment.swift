@@ -145,7 +145,8 @@ public protocol TCPSink: ~Copyable {
   var joinedTextLimit: Int { get }
   /// Sends a segment. What cannot be sent now is lost, as on a network: the engine will repeat it.
   mutating func send(_ segment: borrowing TCPOutgoing)
-  /// Sends a segment that has no other options than time stamps, and whose IP header says nothing of congestion. As ``send(_:)``, which it is for an environment that knows no shorter way; payload as there.
+  /// Sends a segment that has no other options than time stamps, and whose IP header says nothing of congestion. As
+  /// ``send(_:)``, which it is for an environment that knows no shorter way; payload as there.
   mutating func sendPlain(_ header: TCPGlance, payloadOffset: Int, payloadCount: Int)
   /// Takes the next bytes of the stream, in order, without gap or overlap. `payload` is never empty.
   mutating func deliver(_ payload: consuming Packet)

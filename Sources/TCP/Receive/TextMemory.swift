@@ -95,8 +95,8 @@ extension ReceiveSequence {
   }
 
   /// The window that a segment is to offer, by memory: what is free, as far as the window has opened, in whole segments of
-  /// the peer's (`segment` bytes) where a field has no scale, in whole units of it otherwise; less than one of its segments or
-  /// a sixteenth is none. `isExact`: it moves back, and is rounded down.
+  /// the peer's (`segment` bytes) where a field has no scale, in whole units of it otherwise; less than one of its
+  /// segments or a sixteenth is none. `isExact`: it moves back, and is rounded down.
   func windowByMemory(segment: Int, isExact: Bool) -> Int {
     let (unit, whole) = (1 << Int(scale), wholeByMemory)
     let mss = min(segment, whole)

@@ -273,7 +273,8 @@ extension TCPConnection {
     window.decay(initialWindow: initialWindow, now: now)
   }
 
-  /// What keeps text from leaving now: where both windows do, the congestion window. A writer that waits for room is known to the environment: ``bufferIsFull(_:now:)``.
+  /// What keeps text from leaving now: where both windows do, the congestion window. A writer that waits for room is known
+  /// to the environment: ``bufferIsFull(_:now:)``.
   mutating func noteSendLimit(now: Instant) {
     let isIdle = outstanding.isEmpty && !(send.unsentBytes > 0 || send.finPending)
     guard !isIdle, state.isSynchronized else { return limits.become(.idle, now: now) }
