@@ -59,6 +59,8 @@ public struct BenchmarkOptions: Sendable {
   public var connections: Int?
   /// Bytes that a connection buffers each way, and that are in flight at most.
   public var buffer = 256 << 10
+  /// Readers of bulk that are stepped by hand copy what arrives out, and do not look at it where it lies.
+  public var copies = false
   /// When programs do their own sending.
   public var entry = BlockEntry.post
   /// Microseconds that a thread spins at most before it sleeps, 0...1000.

@@ -31,17 +31,22 @@ struct Text: ~Copyable {
     return unsafe UnsafeRawBufferPointer(rebasing: bytes[place..<place + count])
   }
 
-  /// Whether the first `count` bytes of `piece` are those at `start`.
-  func matches(_ piece: UnsafeMutableRawBufferPointer, count: Int, at start: Int) -> Bool {
+  /// Whether `piece` is what lies at `start`.
+  func matches(_ piece: RawSpan, at start: Int) -> Bool {
+    let count = piece.byteCount
     let own = unsafe self.piece(from: start, count: count)
-    return unsafe count == 0 || memcmp(own.baseAddress!, piece.baseAddress!, count) == 0
+    return unsafe piece.withUnsafeBytes { bytes in
+      unsafe count == 0 || memcmp(own.baseAddress!, bytes.baseAddress!, count) == 0
+    }
   }
 
-  /// Whether the first and the last of them are, eight of each where there are as many: costs next to nothing.
-  func edgesMatch(_ piece: UnsafeMutableRawBufferPointer, count: Int, at start: Int) -> Bool {
-    let edge = min(8, count)
-    let tail = unsafe UnsafeMutableRawBufferPointer(rebasing: piece[(count - edge)..<count])
-    return unsafe matches(piece, count: edge, at: start)
-      && matches(tail, count: edge, at: start + count - edge)
+  /// Whether its first and its last bytes are, eight of each where there are as many: costs next to nothing.
+  func edgesMatch(_ piece: RawSpan, at start: Int) -> Bool {
+    let tail = piece.byteCount - 8
+    guard tail >= 0 else { return matches(piece, at: start) }
+    let own = unsafe self.piece(from: start, count: piece.byteCount)
+    return unsafe own.loadUnaligned(as: UInt64.self) == piece.unsafeLoadUnaligned(as: UInt64.self)
+      && own.loadUnaligned(fromByteOffset: tail, as: UInt64.self)
+        == piece.unsafeLoadUnaligned(fromByteOffset: tail, as: UInt64.self)
   }
 }

@@ -65,6 +65,7 @@ public import Exclusion
     precondition(amount >= 0 && amount <= count, "SB-SPACE: more bytes dropped than the chain holds")
     count &-= amount
     var left = amount
+    var returned = ReturnedSlots()
     while left > 0 {
       let node = ChainNode(address: head)
       if left < node.count {
@@ -76,7 +77,7 @@ public import Exclusion
       if cursor == head { cursor = 0 }
       head = node.next
       nodes &-= 1
-      node.drop()
+      node.drop(&returned)
     }
     if head == 0 { tail = 0 }
     cursorOffset = head == cursor ? 0 : cursorOffset &- amount
@@ -95,11 +96,12 @@ public import Exclusion
       kept &+= node.count
       (last, next) = (next, node.next)
     }
+    var returned = ReturnedSlots()
     while next != 0 {
       let node = ChainNode(address: next)
       next = node.next
       nodes &-= 1
-      node.drop()
+      node.drop(&returned)
     }
     if last == 0 { head = 0 } else { ChainNode(address: last).next = 0 }
     tail = last
@@ -254,10 +256,11 @@ public import Exclusion
 
   private static func dropNodes(from head: UInt) {
     var next = head
+    var returned = ReturnedSlots()
     while next != 0 {
       let node = ChainNode(address: next)
       next = node.next
-      node.drop()
+      node.drop(&returned)
     }
   }
 }

@@ -53,6 +53,12 @@ import Exclusion
       PoolCore.give(back: unsafe ItemRef(slot))
     }
   }
+  /// The same; the slot of the last one goes back with others.
+  @inline(__always) func release(_ returned: inout ReturnedSlots) {
+    if unsafe references.pointee.load() == 1 || references.pointee.subtract(1) == 1 {
+      returned.append(unsafe ItemRef(slot))
+    }
+  }
   var referenceCount: Int { unsafe Int(references.pointee.load()) }
 
   @usableFromInline static func == (left: ChunkRef, right: ChunkRef) -> Bool { left.address == right.address }
@@ -94,11 +100,11 @@ import Exclusion
   /// The first byte.
   var data: UnsafeMutableRawPointer { unsafe chunk.data + offset }
 
-  /// Frees a node that is in no chain any more, and its reference to the chunk.
-  func drop() {
+  /// Frees a node that is in no chain any more, and its reference to the chunk; slots go back with others.
+  @inline(__always) func drop(_ returned: inout ReturnedSlots) {
     let chunk = chunk
-    if chunk.address != address { PoolCore.give(back: unsafe ItemRef(slot)) }
-    chunk.release()
+    if chunk.address != address { returned.append(unsafe ItemRef(slot)) }
+    chunk.release(&returned)
   }
 
   func load(_ at: Int) -> UInt { unsafe slot.load(fromByteOffset: at, as: UInt.self) }

@@ -26,12 +26,22 @@ public import Exclusion
   @inlinable deinit { unsafe Packet.release(slot) }
 
   @usableFromInline static func release(_ slot: UnsafeMutableRawPointer) {
+    unsafe letGo(slot)
+    PoolCore.give(back: unsafe ItemRef(slot))
+  }
+  /// Drops the value as its end does, but for the slot, which goes back to its pool with others.
+  public consuming func end(_ returned: inout ReturnedSlots) {
+    unsafe Packet.letGo(slot)
+    returned.append(unsafe ItemRef(slot))
+    discard self
+  }
+  /// What the packet has beside its slot goes back.
+  @inline(__always) private static func letGo(_ slot: UnsafeMutableRawPointer) {
     let owner = unsafe slot.load(fromByteOffset: PacketLayout.creditOwner, as: UInt.self)
     if owner != 0 { unsafe settle(owner, slot) }
     if unsafe slot.load(fromByteOffset: PacketLayout.attachment, as: UInt32.self) != 0 {
       unsafe releasePieces(slot)
     }
-    PoolCore.give(back: unsafe ItemRef(slot))
   }
 
   // MARK: Bytes
@@ -131,6 +141,12 @@ public import Exclusion
     startOffset = startOffset &+ here
     count = count &- here
     if amount > here { trimPiecesFront(amount &- here) }
+  }
+  /// The same of bytes that lie in the slot. Traps when it has fewer.
+  @inlinable @inline(__always) public mutating func trimHeader(_ amount: Int) {
+    precondition(amount >= 0 && amount <= count, "RX-TOTAL: trim beyond the bytes in the slot")
+    startOffset = startOffset &+ amount
+    count = count &- amount
   }
   /// Drops `amount` bytes at the end, attached ones first. Traps when there are fewer.
   @inlinable public mutating func trimBack(_ amount: Int) {

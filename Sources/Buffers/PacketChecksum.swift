@@ -9,7 +9,7 @@ extension Packet {
 
   /// The checksum of the whole packet, a transport header and its payload, under a pseudo header: 0 if it holds its
   /// right checksum.
-  @inlinable public func checksum(
+  @inlinable @inline(__always) public func checksum(
     source: IPAddress, destination: IPAddress, protocol number: IPProtocol
   ) -> UInt16 {
     if attachedCount == 0 {

@@ -61,6 +61,12 @@ public import Exclusion
     guard let item = unsafe core.pointee.allocate(fromReserve: false) else { return nil }
     return Packet(fresh: item, headroom: headroom)
   }
+  /// An empty packet that is to be like `other`: with its headroom and metadata, but on no account, and with nothing left to a
+  /// device. Nil when only the reserve is left. Home context only.
+  public func allocate(like other: borrowing Packet) -> Packet? {
+    guard let item = unsafe core.pointee.allocate(fromReserve: false) else { return nil }
+    return Packet(fresh: item, like: other)
+  }
   /// As ``allocate(headroom:)``, with the reserve: for ACK, RST and FIN. Home context only.
   public func allocateReserve(headroom: Int = Packet.headroomDefault) -> Packet? {
     guard let item = unsafe core.pointee.allocate(fromReserve: true) else { return nil }
@@ -98,6 +104,16 @@ extension Packet {
     unsafe (item.raw + PacketLayout.metadata).initializeMemory(as: PacketMetadata.self, to: PacketMetadata())
     self.init(item: item)
     startOffset = headroom
+    count = 0
+    attachment = 0
+  }
+  /// The same, with what is known of `other`.
+  init(fresh item: ItemRef, like other: borrowing Packet) {
+    unsafe (item.raw + PacketLayout.metadata).initializeMemory(as: PacketMetadata.self, to: other.metadata)
+    self.init(item: item)
+    metadata.offload = PacketOffload()
+    forfeitCredit()
+    startOffset = other.headroom
     count = 0
     attachment = 0
   }

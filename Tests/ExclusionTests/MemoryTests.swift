@@ -89,6 +89,45 @@ import Testing
     core.destroy()
   }
 
+  /// Of two pools, and more than go back at once: each pool has its own again, in the end.
+  @Test func RS_LEAK_slotsGoBackInARow() throws {
+    let core = try makeContext()
+    let many = SlotPool(slotBytes: 64, slotsPerSlab: 16, limit: 150)
+    let few = SlotPool(slotBytes: 128, slotsPerSlab: 2, limit: 2)
+    few.ref.owner = core
+    let items = (0..<150).compactMap { _ in many.ref.allocate() }
+    let others = (0..<2).compactMap { _ in few.ref.allocate() }
+    let generation = SlotPoolRef.generation(of: items[3])
+    do {
+      var returned = ReturnedSlots()
+      for item in items[..<3] { returned.append(item) }
+      #expect(many.ref.inUse == 150)  // they wait for others
+      returned.append(others[0])
+      #expect(many.ref.inUse == 147 && few.ref.inUse == 2)
+      for item in items[3...] { returned.append(item) }
+      #expect(few.ref.inUse == 1 && many.ref.inUse == 147 - 2 * 64)  // no more than so many wait
+      returned.giveBack()
+      #expect(many.ref.inUse == 0)
+      returned.append(others[1])
+    }
+    #expect(few.ref.inUse == 0 && SlotPoolRef.generation(of: items[3]) == generation + 1)
+    var again = Set<ItemRef>()
+    while let item = many.ref.allocate() { again.insert(item) }
+    #expect(again == Set(items))
+    // In their own context they are the first to be used again.
+    asContext(core) { _ in
+      let own = (0..<2).compactMap { _ in few.ref.allocate() }
+      var returned = ReturnedSlots()
+      for item in own { returned.append(item) }
+      returned.giveBack()
+      #expect(few.ref.allocate() == own[1] && few.ref.allocate() == own[0])
+      for item in own { few.ref.free(item) }
+    }
+    for item in items { many.ref.free(item) }
+    #expect(many.ref.inUse == 0 && few.ref.inUse == 0)
+    core.destroy()
+  }
+
   @Test func RS_LEAK_slotsFreedByOthersComeBack() throws {
     let count: UInt32 = 20_000
     let pool = Shared(SlotPool(slotBytes: 128, slotsPerSlab: 16, limit: 128))

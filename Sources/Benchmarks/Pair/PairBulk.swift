@@ -41,7 +41,7 @@ enum PairBulk {
     let (writer, reader) = try pair.connect(limits, listener)
     // The last piece of a fixed amount would else wait for a delayed acknowledgment.
     writer.setNoDelay(true)
-    var work = Transfer(pair, writer, reader)
+    var work = Transfer(pair, writer, reader, copies: options.copies)
     work.comparesAll = true
     var bytes = options
     bytes.count = 0
@@ -66,7 +66,7 @@ enum PairBulk {
   }
 }
 
-/// Writes until there is no room, lets the stacks pass it on, reads until there is nothing.
+/// Writes until there is no room, lets the stacks pass it on, reads until there is nothing: where it lies, or by a copy.
 @safe
 struct Transfer<Stacks: Settling>: SteppedWork, ~Copyable {
   static var turnsPerLook: Int { 1 }
@@ -79,11 +79,15 @@ struct Transfer<Stacks: Settling>: SteppedWork, ~Copyable {
   private let buffer: UnsafeMutableRawBufferPointer
   private var written = 0
   private var read = 0
+  /// Everything that was read is what was sent.
+  private var isRight = true
+  /// What arrives is copied out, not looked at where it lies.
+  private let copies: Bool
   /// Every byte is compared, not the edges of each piece alone.
   var comparesAll = false
 
-  init(_ stacks: Stacks, _ writer: StreamSocket, _ reader: StreamSocket) {
-    (self.stacks, self.writer, self.reader) = (stacks, writer, reader)
+  init(_ stacks: Stacks, _ writer: StreamSocket, _ reader: StreamSocket, copies: Bool) {
+    (self.stacks, self.writer, self.reader, self.copies) = (stacks, writer, reader, copies)
     unsafe buffer = .allocate(byteCount: Self.piece, alignment: 64)
   }
   deinit { unsafe buffer.deallocate() }
@@ -111,18 +115,31 @@ struct Transfer<Stacks: Settling>: SteppedWork, ~Copyable {
   private mutating func readAll() throws(BenchmarkFailure) -> Int {
     let before = read
     while true {
-      switch unsafe reader.tryRead(into: buffer) {
-      case .bytes(let count):
-        let isRight =
-          comparesAll
-          ? unsafe text.matches(buffer, count: count, at: read)
-          : unsafe text.edgesMatch(buffer, count: count, at: read)
-        guard isRight else { throw BenchmarkFailure("bytes arrived that were not sent, at \(read).") }
-        read += count
+      switch copies ? readCopying() : readInPlace() {
+      case .bytes:
+        guard isRight else { throw BenchmarkFailure("bytes arrived that were not sent, before \(read).") }
       case .wouldBlock: return read - before
       case .endOfStream: throw BenchmarkFailure("the stream ended.")
       case .failed(let error): throw BenchmarkFailure("a read failed: \(error).")
       }
     }
+  }
+  private mutating func readInPlace() -> ReadOutcome {
+    reader.tryConsume { piece in
+      check(piece)
+      return piece.byteCount
+    }
+  }
+  private mutating func readCopying() -> ReadOutcome {
+    let outcome = unsafe reader.tryRead(into: buffer)
+    if case .bytes(let count) = outcome {
+      check(unsafe RawSpan(_unsafeBytes: UnsafeRawBufferPointer(buffer)).extracting(0..<count))
+    }
+    return outcome
+  }
+  @inline(__always) private mutating func check(_ piece: RawSpan) {
+    let matches = comparesAll ? text.matches(piece, at: read) : text.edgesMatch(piece, at: read)
+    if !matches { isRight = false }
+    read += piece.byteCount
   }
 }

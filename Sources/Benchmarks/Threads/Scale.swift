@@ -156,6 +156,7 @@ private final class Lane: @unchecked Sendable {  // its maker's until the thread
   private let lane: SteppedLane
   private let ends: (StreamSocket, StreamSocket)
   private let limit: Int
+  private let copies: Bool
   private(set) var units = 0
   private(set) var processor = 0.0
   private(set) var failure: BenchmarkFailure?
@@ -167,11 +168,12 @@ private final class Lane: @unchecked Sendable {  // its maker's until the thread
     lane = SteppedLane(near, far, index)
     self.ends = ends
     limit = options.count.map { $0 * PairBulk.segment } ?? .max
+    copies = options.copies
   }
 
   func run(until stop: borrowing AtomicWord) {
     let watch = Stopwatch(.thread)
-    var work = Transfer(lane, ends.0, ends.1)
+    var work = Transfer(lane, ends.0, ends.1, copies: copies)
     do throws(BenchmarkFailure) {
       var done = 0
       while stop.load() == 0, done < limit {

@@ -180,10 +180,8 @@ private struct Bulk: ThreadedLoad {
       var bytes = [UInt8](repeating: 0, count: Self.piece)
       var place = 0
       while let taken = try? child.blocking.read(into: &bytes), taken > 0 {
-        let isRight = unsafe bytes.withUnsafeMutableBytes {
-          unsafe text.edgesMatch($0, count: taken, at: place)
-        }
-        guard tally.check(isRight) else { return }
+        let piece = unsafe bytes.span.bytes.extracting(0..<taken)
+        guard tally.check(text.edgesMatch(piece, at: place)) else { return }
         place += taken
         tally.units.increment(by: UInt64(taken))
       }

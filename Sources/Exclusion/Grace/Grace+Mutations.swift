@@ -15,5 +15,7 @@
     static let tableFreedAtOnce = Mutation("tableFreedAtOnce")
     /// The owner of a pool takes what others gave back by a load and then a store.
     static let remoteSlotsTakenByStore = Mutation("remoteSlotsTakenByStore")
+    /// Who gives slots back in a row links them to those that were there at its first try.
+    static let slotsReturnedByOldLink = Mutation("slotsReturnedByOldLink")
   }
 #endif

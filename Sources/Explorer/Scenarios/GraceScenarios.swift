@@ -180,6 +180,42 @@
         for slot in left { unsafe pool.pointee.ref.free(slot) }
         unsafe pool.deinitialize(count: 1)
       },
+      Scenario(
+        id: "RS-LEAK/row", title: "slots are given back in a row while their owner takes what is back",
+        search: .exhaustive(preemptions: nil), mutations: ["slotsReturnedByOldLink"]
+      ) { run in
+        let pool = unsafe run.memory(byteCount: 64).bindMemory(to: SlotPool.self, capacity: 1)
+        unsafe pool.initialize(to: SlotPool(slotBytes: 64, slotsPerSlab: 4, limit: 4))
+        let slots = (0..<4).compactMap { _ in unsafe pool.pointee.ref.allocate() }
+        run.concurrently([
+          (
+            "reader",
+            {
+              var returned = ReturnedSlots()
+              returned.append(slots[0])
+              returned.append(slots[1])
+              returned.giveBack()
+            }
+          ),
+          ("other", { unsafe pool.pointee.ref.freeRemote(slots[2]) }),
+          (
+            "owner",
+            {
+              unsafe pool.pointee.ref.free(slots[3])
+              for turn: UInt64 in 1...2 {
+                if let slot = unsafe pool.pointee.ref.allocate() { unsafe pool.pointee.ref.freeRemote(slot) }
+                run.milestone(turn)
+              }
+            }
+          ),
+        ])
+        run.require(unsafe pool.pointee.ref.inUse == 0, "RS-LEAK: slots were lost")
+        var left: [ItemRef] = []
+        while let slot = unsafe pool.pointee.ref.allocate() { left.append(slot) }
+        run.require(left.count == 4, "RS-LEAK: \(left.count) of 4 slots are left")
+        for slot in left { unsafe pool.pointee.ref.free(slot) }
+        unsafe pool.deinitialize(count: 1)
+      },
     ]
   }
 #endif

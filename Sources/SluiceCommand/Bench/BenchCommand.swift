@@ -133,6 +133,8 @@ struct BenchOptions: ParsableArguments {
   @Option(
     help: ArgumentHelp("Microseconds that a thread spins at most before it sleeps.", valueName: "number"))
   var spin = 50
+  @Flag(help: "Copy out what arrives by pair-bulk and scale, instead of reading it where it lies.")
+  var copy = false
   @Flag(help: "One stack, over its loopback interface.")
   var loopback = false
   @Flag(help: "Work on a packet at the home of its flow, not where it came in.")
@@ -161,6 +163,7 @@ struct BenchOptions: ParsableArguments {
     choice.contexts = contexts
     choice.connections = connections
     choice.buffer = buffer
+    choice.copies = copy
     choice.entry = enter.choice
     choice.spin = spin
     choice.isLoopback = loopback

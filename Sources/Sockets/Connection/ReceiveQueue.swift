@@ -180,6 +180,11 @@ struct ReceiveQueue: ~Copyable {
     count: Int, freed: Int
   ) {
     take(&reader, atMost: limit) { packet, count in
+      guard packet.pieceCount > 0 else {
+        let taken = body(packet.bytes.extracting(0..<count))
+        precondition(taken >= 0 && taken <= count, "more bytes taken than were lent")
+        return taken
+      }
       var taken = 0
       var goesOn = true
       packet.forEachSpan(from: 0, count: count) { span in
@@ -225,6 +230,7 @@ struct ReceiveQueue: ~Copyable {
   ) -> (count: Int, freed: Int) {
     var taken = 0
     var freed = 0
+    var returned = ReturnedSlots()
     while taken < limit {
       if reader.packets.isEmpty { reader.packets.append(contentsOf: posted.takeAll()) }
       guard let item = reader.packets.popFirst() else { break }
@@ -253,7 +259,7 @@ struct ReceiveQueue: ~Copyable {
       case .mine:
         reader.known = 0
         freed += packet.occupiedBytes
-        _ = consume packet
+        packet.end(&returned)
       case .left:
         reader.known = 0
         _ = packet.intoItem()
