@@ -1,7 +1,10 @@
+import Buffers
 import SoftInterrupts
-import Sockets
+import TCP
 import Testing
 import Wire
+
+@testable import Sockets
 
 /// Segments that come in a row enter their connection once. What that saves, and what it must not change.
 @Suite struct SegmentRunTests {
@@ -78,6 +81,147 @@ import Wire
       listener.close()
     }
     network.expectNothingLeft()
+  }
+
+  /// A segment that a row of twelve has in its middle, which is not as the others are.
+  enum Odd: CaseIterable {
+    case none, shorter, longer, pushed, otherWindow, otherAcknowledgment, laterStamp, olderStamp, missing,
+      again, marked, urgent
+    case reserved, empty
+  }
+  private struct Piece {
+    var at: Int
+    var count = 1000
+    var flags = TCPFlags.ack
+    var window: UInt16 = 60_000
+    var stamp: UInt32 = 2000
+    var acknowledges = 0
+    var isMarked = false
+    var hasReserved = false
+  }
+  private func row(_ odd: Odd) -> [Piece] {
+    var pieces: [Piece] = []
+    var at = 0
+    for number in 0..<12 {
+      var piece = Piece(at: at)
+      let isOdd = number == 5
+      if isOdd {
+        switch odd {
+        case .none, .missing: break
+        case .shorter: piece.count = 600
+        case .longer: piece.count = 1200
+        case .pushed: piece.flags.insert(.psh)
+        case .otherWindow: piece.window = 50_000
+        case .otherAcknowledgment: piece.acknowledges = 1
+        case .laterStamp: piece.stamp = 2001
+        case .olderStamp: piece.stamp = 900
+        case .again: piece.at -= 1000
+        case .marked: piece.isMarked = true
+        case .urgent: piece.flags.insert(.urg)
+        case .reserved: piece.hasReserved = true
+        case .empty: piece.count = 0
+        }
+      }
+      if odd != .missing || !isOdd { pieces.append(piece) }
+      at = max(at, piece.at + piece.count)
+      if isOdd, odd == .missing { at = piece.at + 1000 }
+    }
+    return pieces
+  }
+
+  /// Segments that are like those before them are taken by comparing their bytes. It makes no difference to what a connection
+  /// knows, and to what is read, whether they come in a row or one by one, whatever is among them.
+  @Test(arguments: Odd.allCases) func aRowIsWhatItsSegmentsAre(odd: Odd) throws {
+    let pieces = row(odd)
+    let (together, alone) = (try take(pieces, inRow: true), try take(pieces, inRow: false))
+    #expect(together.read == alone.read && !together.read.isEmpty)
+    #expect(together.read == Network.pattern(20_000)[..<together.read.count].map { $0 })
+    let (a, b) = (together.info, alone.info)
+    #expect(a.bytesReceived == b.bytesReceived && a.segmentsReceived == b.segmentsReceived)
+    #expect(a.sendWindow == b.sendWindow && a.receiveSegment == b.receiveSegment)
+    #expect(a.outOfOrder == b.outOfOrder && a.duplicatesReported == b.duplicatesReported)
+    #expect(a.rejected == b.rejected && a.urgentSegments == b.urgentSegments && a.refused == b.refused)
+    #expect(together.whole == alone.whole)
+  }
+
+  private func take(_ pieces: [Piece], inRow: Bool) throws -> (read: [UInt8], info: TCPInfo, whole: [UInt8]) {
+    let network = try Network()
+    let text = Network.pattern(20_000)
+    var outcome: (read: [UInt8], info: TCPInfo, whole: [UInt8])?
+    do {
+      let address = network.address(of: network.right, 80, isIPv4: true)
+      let listener = try network.wait(network.right.sockets.listen(on: address))
+      var peer = Stranger("192.0.2.7")
+      peer.offers = true
+      network.syn(peer, to: 80)
+      let iss = try #require(network.synAckSequence(peer, 80))
+      var options = TCPOptions()
+      options.timestamps = TCPTimestamps(value: 1001, echo: 0)
+      network.inject(peer, to: 80, .ack, sequence: peer.irs + 1, ack: iss + 1, options: options)
+      let server = try network.accept(listener)
+      func arrive(_ pieces: [Piece]) {
+        network.right.contexts.perform(on: 0) { cx in
+          for piece in pieces {
+            guard let packet = segment(piece, text, peer, iss, network, &cx) else { return }
+            SocketInput.collect(packet, encapsulation: 0, &cx)
+          }
+          SocketInput.finishRun(&cx)
+        }
+        network.scheduler.settle()
+      }
+      // What was acknowledged is acknowledged again: one of the row may not be.
+      arrive([Piece(at: 0, count: 500, stamp: 1999)])
+      _ = server.readSome()
+      let moved = pieces.map { piece in
+        var piece = piece
+        piece.at += 500
+        return piece
+      }
+      if inRow { arrive(moved) } else { for piece in moved { arrive([piece]) } }
+      var read = Array(text[..<500])
+      while case (.bytes, let bytes) = server.readSome() { read += bytes }
+      let info = server.informationAtRest
+      // What is missing comes in the end.
+      for number in 0..<13 { arrive([Piece(at: 500 + number * 1000, stamp: 3000)]) }
+      var whole = read
+      while case (.bytes, let bytes) = server.readSome() { whole += bytes }
+      outcome = (read, info, whole)
+      server.abort()
+      listener.close()
+    }
+    network.expectNothingLeft()
+    return try #require(outcome)
+  }
+
+  private func segment(
+    _ piece: Piece, _ text: [UInt8], _ peer: Stranger, _ iss: UInt32, _ network: Network,
+    _ cx: inout SoftInterrupt
+  ) -> Packet? {
+    let key = network.key(peer, 80)
+    var options = TCPOptions()
+    options.timestamps = TCPTimestamps(value: piece.stamp, echo: 0)
+    let header = TCPHeader(
+      sourcePort: key.remotePort, destinationPort: 80,
+      sequence: SequenceNumber(peer.irs + 1 + UInt32(piece.at)),
+      acknowledgment: SequenceNumber(iss + 1 - UInt32(piece.acknowledges)), flags: piece.flags,
+      window: piece.window, urgentPointer: piece.flags.contains(.urg) ? 10 : 0, options: options)
+    guard var packet = cx.pool.allocate() else { return nil }
+    packet.append(piece.count)
+    unsafe packet.withUnsafeMutableBytes { memory in
+      for offset in 0..<piece.count { unsafe memory[offset] = text[piece.at + offset] }
+    }
+    SegmentBuilder.finish(header, from: key.remoteAddress, to: key.localAddress, into: &packet)
+    if piece.hasReserved {
+      var bytes = packet.mutableBytes
+      bytes.set(packet.bytes.uint16(at: 12) | 0x0400, at: 12)
+    }
+    packet.metadata.source = key.remoteAddress
+    packet.metadata.destination = key.localAddress
+    packet.metadata.arrival = cx.now
+    packet.metadata.interface = 2
+    packet.metadata.trafficClass = piece.isMarked ? 3 : 0
+    packet.metadata.flags.insert(.checksumVerified)
+    return packet
   }
 
   private func close(_ streams: [StreamSocket]) { for stream in streams { stream.close() } }

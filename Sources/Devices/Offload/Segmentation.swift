@@ -11,7 +11,7 @@ enum Segmentation {
   ///   - size: at least 1.
   ///   - isVerified: nobody looks at their checksums any more, and none are made.
   ///   - pool: of the calling context.
-  /// Each is on the account that `packet` is on, which is not told.
+  /// None of them is on an account.
   ///
   /// - Returns: false where `pool` had no packet, or a piece is too large for one: what follows is missing then.
   static func cut(
@@ -28,13 +28,11 @@ enum Segmentation {
     var index: UInt16 = 0
     repeat {
       let count = min(size, payload - at)
-      guard var piece = pool.allocate(headroom: packet.headroom) else { return false }
+      guard var piece = pool.allocate(like: packet) else { return false }
       piece.append(layout.payload + count)
       unsafe piece.dataAddress.copyMemory(from: packet.dataAddress, byteCount: layout.payload)
       let text = unsafe copy(
         count, of: packet, from: &cursor, into: piece.dataAddress + layout.payload, isVerified: isVerified)
-      piece.metadata = packet.metadata
-      piece.metadata.offload = PacketOffload()
       if isVerified { piece.metadata.flags.insert(.checksumVerified) }
       var bytes = piece.mutableBytes
       finish(

@@ -26,9 +26,10 @@ extension TransmitQueueRef {
     if !isWhole { unsafe state.pointee.counters.offloadDrops.increment() }
     unsafe state.pointee.counters.softwareSegmented.increment()
     // Before the credit of the whole comes back, which may end its source.
-    packet.credit?.take(frames.count * Packet.occupied)
+    let credit = packet.credit
+    credit?.take(frames.count * Packet.occupied)
     _ = consume packet
-    submitAll(&frames, &cx)
+    submitAll(&frames, on: credit, &cx)
   }
 
   private func cut(

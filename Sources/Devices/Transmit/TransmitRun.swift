@@ -44,43 +44,45 @@ extension TransmitQueue {
 }
 
 extension TransmitQueueRef {
-  /// Frames in a row, of one sender: one entry for all, if the queue is free.
-  func submitAll(_ frames: inout PacketQueue, _ cx: inout SoftInterrupt) {
+  /// Frames in a row, of one sender: one entry for all, if the queue is free. `credit`: the account that they are to be on,
+  /// which was told, and where they are not put if they are gone at once.
+  func submitAll(_ frames: inout PacketQueue, on credit: PacketCreditRef?, _ cx: inout SoftInterrupt) {
     if unsafe frames.count > 1 && state.pointee.sources == nil {
-      if isEntered(&cx) { return admitAll(&frames, &cx) }
+      if isEntered(&cx) { return admitAll(&frames, credit, &cx) }
       let isTaken = gate.enterIfFree(&cx) { cx in
-        admitAll(&frames, &cx)
+        admitAll(&frames, credit, &cx)
         settle(&cx)
       }
       if isTaken { return }
     }
+    if let credit { frames.setCredit(credit) }
     while let frame = frames.popFirst() { submit(frame, &cx) }
   }
 
   // MARK: Owner
 
   /// Frames in a row that were submitted.
-  private func admitAll(_ frames: inout PacketQueue, _ cx: inout SoftInterrupt) {
-    if offerAll(&frames, &cx) { return }
+  private func admitAll(
+    _ frames: inout PacketQueue, _ credit: PacketCreditRef?, _ cx: inout SoftInterrupt
+  ) {
+    if offerAll(&frames, credit, &cx) { return }
+    if let credit { frames.setCredit(credit) }
     while let frame = frames.popFirst() { admit(frame, &cx) }
   }
 
   /// Frames in a row, of one sender and with nothing attached, for a driver that takes all of them at once and is done with
   /// them: with nothing before them they need not see the discipline. False: they are where they were.
-  private func offerAll(_ frames: inout PacketQueue, _ cx: inout SoftInterrupt) -> Bool {
+  private func offerAll(
+    _ frames: inout PacketQueue, _ credit: PacketCreditRef?, _ cx: inout SoftInterrupt
+  ) -> Bool {
     let state = unsafe state
     guard unsafe state.pointee.waiting == 0 && !state.pointee.completesLater, !isStopped else { return false }
     let (count, queue) = (frames.count, unsafe state.pointee.queue)
-    // As for one: they may be with another stack when they are freed.
-    let credit = frames.withFirst { $0.credit } ?? nil
-    if credit != nil { frames.setCredit(nil) }
     guard unsafe state.pointee.driver._withUnsafeGuaranteedRef({ $0.device.sendAll(&frames, queue: queue) })
-    else {
-      if let credit { frames.setCredit(credit) }
-      return false
-    }
+    else { return false }
     noteDirty(&cx)
     unsafe state.pointee.counters.sent.increment(by: UInt64(count))
+    // As for one: they may be with another stack when they are freed.
     if let credit { cx.transmitBatch.give(credit, count * Packet.occupied) }
     return true
   }

@@ -23,6 +23,13 @@ struct ArrivingSegment {
     _ = packet.intoItem()
   }
 
+  /// The one that comes `number` segments after this one, all of which are as long and say the same.
+  @inline(__always) func alike(after number: Int) -> ArrivingSegment {
+    var other = self
+    if let glance { other.glance = glance.repeated(at: glance.sequence + number * count) }
+    return other
+  }
+
   @inline(__always) private mutating func look(_ packet: borrowing Packet) {
     glance = TCPGlance(packet.bytes)
     if let glance { count = packet.totalCount - glance.headerByteCount }

@@ -147,6 +147,14 @@ extension ConnectionRef {
         // A super-segment stays alone.
         if !isFollowed || this.segmentSize > 0 || !row.isOpen {
           end(&row, arrival, segmentSize: this.segmentSize, holdsAnswer: isFollowed, now, &sink)
+          continue
+        }
+        let alike = takeAlike(&items, this.trafficClass, &row, &joined, &sink)
+        guard alike > 0 else { continue }
+        effects.deliveredBytes += alike * this.count
+        next = ArrivingSegment(items.first)
+        if !joined.isFollowed(this.alike(after: alike), by: next) {
+          end(&row, arrival, holdsAnswer: false, now, &sink)
         }
         continue
       }
@@ -166,6 +174,35 @@ extension ConnectionRef {
     }
     unsafe owned.pointee.engine.answerHeld(now: now, sink: &sink)
     applyArrival(effects, &sink, isDropped: true, &cx)
+  }
+  /// Takes the segments that follow those of a row, as long as they are as long, and say the same, which is found by comparing
+  /// their bytes: of a bulk transfer nearly all do. Returns how many; what comes then is looked at as a whole.
+  @inline(__always) private func takeAlike(
+    _ items: inout ItemList, _ trafficClass: UInt8, _ row: inout TCPPredictedRow, _ joined: inout JoinedText,
+    _ sink: inout ConnectionSink
+  ) -> Int {
+    let (first, size) = (row.first, row.size)
+    var number = 0
+    while let item = items.first {
+      var packet = Packet(item: item)
+      guard packet.pieceCount == 0, packet.count == first.headerByteCount + size,
+        packet.metadata.offload.segmentSize == 0, packet.metadata.trafficClass == trafficClass,
+        first.isRepeated(at: row.nextSequence, by: packet.bytes),
+        unsafe owned.pointee.engine.predictsMore(row, count: size), sink.isAdmittedAhead,
+        // That the first one follows is known.
+        number == 0 || joined.isFollowedByAlike(count: size, headerByteCount: first.headerByteCount)
+      else {
+        _ = packet.intoItem()
+        break
+      }
+      _ = items.popFirst()
+      sink.takeAdmitted()
+      packet.trimHeader(first.headerByteCount)
+      sink.deliverInRow(packet)
+      row.addAlike()
+      number += 1
+    }
+    return number
   }
   /// Whether a segment is the one that comes next, behind `row`, which the engine does not know yet.
   @inline(__always) private func predicts(

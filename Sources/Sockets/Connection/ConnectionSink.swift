@@ -261,6 +261,10 @@ struct ConnectionSink: TCPSink, ~Copyable {
     return true
   }
 
+  /// Memory of a packet without attached bytes was asked for, and no segment has been given it yet: the next one gets it.
+  @inline(__always) var isAdmittedAhead: Bool { admittedAhead >= Packet.occupied }
+  @inline(__always) mutating func takeAdmitted() { admittedAhead -= Packet.occupied }
+
   /// Asks for the memory of so many packets at once, without attached bytes. If it is not to be had each is asked for.
   mutating func admit(segments: Int) {
     let bytes = segments * Packet.occupied

@@ -31,4 +31,11 @@ struct JoinedText {
     bytes += count
     return true
   }
+
+  /// The same of two that say the same, and have `count` bytes of text each behind a header of so many.
+  @inline(__always) mutating func isFollowedByAlike(count: Int, headerByteCount: Int) -> Bool {
+    guard bytes + 2 * count + headerByteCount <= Self.limit else { return false }
+    bytes += count
+    return true
+  }
 }

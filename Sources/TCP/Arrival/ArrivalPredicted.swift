@@ -50,9 +50,9 @@ extension TCPConnection {
     takePredictedHeader(row.first, now: now)
     counters.segmentsReceived &+= UInt32(row.segments - 1)
     // The last one's number is what an older segment's window is told from.
-    send.windowSequence = SequenceNumber.later(send.windowSequence, row.last.sequence)
+    send.windowSequence = SequenceNumber.later(send.windowSequence, row.lastSequence)
     takePredictedText(
-      row.first, count: row.count, isLast: row.last.flags.contains(.psh),
+      row.first, count: row.count, isLast: row.isPushed,
       segmentSize: UInt16(clamping: row.size), arrival: arrival, now: now)
   }
 
@@ -96,27 +96,36 @@ extension TCPConnection {
   public private(set) var count = 0
   /// How many.
   public private(set) var segments = 0
-  /// The header of the last one.
-  public private(set) var last: TCPGlance
+  /// SEG.SEQ of the last one.
+  public private(set) var lastSequence = SequenceNumber(0)
+  /// The last one was pushed.
+  public private(set) var isPushed = false
 
   /// A row of none.
   public init() {
     first = TCPGlance(
       sequence: SequenceNumber(0), acknowledgment: SequenceNumber(0), flags: [], window: 0, timestamps: nil)
-    last = first
   }
 
   /// Whether there is none.
   public var isEmpty: Bool { segments == 0 }
   /// Whether a segment may follow that has the next number and says the same: those before it are of one size, and nothing
   /// was pushed.
-  public var isOpen: Bool { count == segments * size && !last.flags.contains(.psh) }
+  public var isOpen: Bool { count == segments * size && !isPushed }
+  /// The number of the one that may follow.
+  @inline(__always) public var nextSequence: SequenceNumber { first.sequence + count }
 
   /// Adds the next one, of at most ``size`` bytes; the first one is one that ``TCPConnection/predicts(_:count:)``.
   @inline(__always) public mutating func add(_ glance: TCPGlance, count: Int) {
     if segments == 0 { (first, size) = (glance, count) }
-    last = glance
+    (lastSequence, isPushed) = (glance.sequence, glance.flags.contains(.psh))
     self.count &+= count
+    segments &+= 1
+  }
+  /// Adds another one to a row that ``isOpen``, as long as those before it, whose header is ``first`` with the next number.
+  @inline(__always) public mutating func addAlike() {
+    lastSequence = nextSequence
+    count &+= size
     segments &+= 1
   }
   /// There is none any more.

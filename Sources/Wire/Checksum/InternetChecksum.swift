@@ -27,7 +27,7 @@
   public mutating func add(
     copying start: UnsafeRawPointer, to target: UnsafeMutableRawPointer, count: Int
   ) {
-    let piece = unsafe onesComplementCopy(start, to: target, count: count, widely: sumsWidely)
+    let piece = unsafe onesComplementCopy(start, to: target, count: count)
     sum &+= UInt64(isOdd ? piece.byteSwapped : piece)
     isOdd = isOdd != (count & 1 != 0)
   }

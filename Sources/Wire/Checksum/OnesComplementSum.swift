@@ -7,7 +7,11 @@ private let wideThreshold = 256
 /// with zero, folded to 16 bits (RFC 1071). 0 only for bytes that are all zero.
 @inline(__always)
 func onesComplementSum(_ bytes: RawSpan) -> UInt16 {
-  onesComplementSum(bytes, widely: sumsWidely)
+  let count = bytes.byteCount
+  // As long as a full segment: nothing is between it and the loop.
+  guard count >= wideThreshold, sumsWidely, let start = unsafe bytes.withUnsafeBytes({ $0.baseAddress })
+  else { return onesComplementSum(bytes, widely: sumsWidely) }
+  return UInt16(bigEndian: folded(unsafe sluice_checksum_wide(start, count)))
 }
 
 /// The same; `widely` false keeps to portable code, and the tests compare the two.
@@ -58,13 +62,13 @@ private func sumOfShort(_ start: UnsafeRawPointer, _ count: Int) -> UInt64 {
 }
 
 /// The same of `count` bytes from `start` on, which are copied to `target`, where none of them lies.
-@inline(never)
+@inline(__always)
 func onesComplementCopy(
-  _ start: UnsafeRawPointer, to target: UnsafeMutableRawPointer, count: Int, widely: Bool
+  _ start: UnsafeRawPointer, to target: UnsafeMutableRawPointer, count: Int
 ) -> UInt16 {
-  guard widely, count >= wideThreshold else {
+  guard count >= wideThreshold, sumsWidely else {
     unsafe target.copyMemory(from: start, byteCount: count)
-    return onesComplementSum(unsafe RawSpan(_unsafeStart: start, byteCount: count), widely: widely)
+    return onesComplementSum(unsafe RawSpan(_unsafeStart: start, byteCount: count), widely: sumsWidely)
   }
   return UInt16(bigEndian: folded(unsafe sluice_checksum_copy_wide(target, start, count)))
 }

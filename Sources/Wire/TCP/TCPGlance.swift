@@ -79,6 +79,26 @@
     span.set(timestamps.echo, at: 28)
   }
 
+  /// Whether the header at the start of `segment` is this one, with `sequence` for its number: what a row of segments that were
+  /// cut of one has. It is compared as it lies. False: it says something else, or in other words.
+  @inlinable @inline(__always)
+  public func isRepeated(at sequence: SequenceNumber, by segment: RawSpan) -> Bool {
+    guard segment.byteCount >= headerByteCount,
+      segment.uint64(at: 4) == UInt64(sequence.rawValue) &<< 32 | UInt64(acknowledgment.rawValue),
+      segment.uint32(at: 12) == fourth
+    else { return false }
+    guard hasTimestamps else { return true }
+    return segment.uint32(at: 20) == 0x0101_080A
+      && segment.uint64(at: 24) == UInt64(timestamps.value) &<< 32 | UInt64(timestamps.echo)
+  }
+
+  /// This header with another number.
+  @inlinable @inline(__always) public func repeated(at sequence: SequenceNumber) -> TCPGlance {
+    TCPGlance(
+      sequence: sequence, acknowledgment: acknowledgment, flags: flags, window: window,
+      timestamps: hasTimestamps ? timestamps : nil)
+  }
+
   /// It has timestamps.
   @inlinable public var hasTimestamps: Bool { headerByteCount == 32 }
 }

@@ -5,7 +5,7 @@
 
   /// Checks the fixed header and the data offset. Options are looked at by `TCPOptions.parse`, the checksum
   /// by `isChecksumValid`.
-  @inlinable
+  @inlinable @inline(__always)
   @_lifetime(copy segment)
   public init(_ segment: RawSpan) throws(WireError) {
     try segment.require(TCPHeader.fixedByteCount)
