@@ -27,45 +27,77 @@ extension ConnectionRef {
     arriveUnforeseen(packet, sockets, &cx)
   }
 
-  /// A segment with a plain header: mostly it is the one that comes next.
+  /// A segment with a plain header: mostly it is the one that comes next, and its text is read by somebody.
   @inline(__always) private func arrive(
     _ glance: TCPGlance, _ packet: consuming Packet, _ sockets: SocketContextRef, _ cx: inout SoftInterrupt
   ) {
-    let owned = unsafe owned
     let count = packet.totalCount - glance.headerByteCount
-    let isExchange = unsafe owned.pointee.engine.isExchanging
-    let isForeseen =
-      unsafe isExchange
-      ? owned.pointee.engine.predictsAnswer(glance, count: count)
-      : owned.pointee.engine.isPredictable && owned.pointee.engine.predicts(glance, count: count)
-    guard isForeseen else { return arriveUnforeseen(packet, sockets, &cx) }
-    let now = cx.now
-    unsafe owned.pointee.engine.noteReceiveSpace(freeReceiveSpace(), unread: available, now: now)
-    var sink = ConnectionSink(self, pool: cx.pool, sockets: sockets)
-    var effects = TCPEffects()
-    let arrival = packet.metadata.arrival
-    if isExchange {
-      effects.acknowledgedBytes = unsafe owned.pointee.engine.takePredictedAcknowledgment(
-        glance.acknowledgment, arrival: arrival, now: now)
-    }
-    if count > 0 {
-      packet.trimFront(glance.headerByteCount)
-      let isAdmitted = sink.admit(packet, isAhead: false)
-      unsafe owned.pointee.engine.takePredicted(
-        glance, count: isAdmitted ? count : 0, segmentSize: packet.metadata.offload.segmentSize,
-        arrival: arrival, now: now)
-      if isAdmitted {
-        effects.deliveredBytes = count
-        sink.deliver(packet)
+    let foresight = unsafe owned.pointee.engine.foresees(glance, count: count)
+    switch foresight {
+    case .nothing: arriveUnforeseen(packet, sockets, &cx)
+    case .text, .answer:
+      guard unsafe !owned.pointee.isOrphan, !status.contains(.receiveShutdown), !hasWritersInWait else {
+        return arriveUnforeseen(packet, sockets, &cx)
       }
+      arriveForeseen(foresight, glance, packet, count, sockets, &cx)
+    }
+  }
+
+  /// What a run of the engine comes to for it is done here, and nothing else: nothing is sent but an acknowledgment, nothing
+  /// is unsent before and after, and nothing waits behind holes.
+  @inline(__always) private func arriveForeseen(
+    _ foresight: TCPForesight, _ glance: TCPGlance, _ packet: consuming Packet, _ count: Int,
+    _ sockets: SocketContextRef, _ cx: inout SoftInterrupt
+  ) {
+    let owned = unsafe owned
+    let now = cx.now
+    let (arrival, segmentSize) = (packet.metadata.arrival, packet.metadata.offload.segmentSize)
+    let isAdmitted = count == 0 || admitForeseen(packet.occupiedBytes, sockets, &cx)
+    let taken = unsafe owned.pointee.engine.takeForeseen(
+      foresight, glance, count: count, isAdmitted: isAdmitted, segmentSize: segmentSize,
+      space: (freeReceiveSpace(), available), arrival: arrival, now: now)
+    let isReadable = count > 0 && isAdmitted
+    if isReadable {
+      packet.trimFront(glance.headerByteCount)
+      deliverForeseen(packet, sockets)
     } else {
-      unsafe owned.pointee.engine.takePredictedHeader(glance, now: now)
       _ = consume packet
     }
-    unsafe owned.pointee.engine.answerPredicted(holdsAnswer: false, now: now, sink: &sink)
-    let discarded = sink.discarded
-    applyPlain(effects, &sink, isDropped: false, &cx)
-    if discarded > 0 { windowOpened(&cx) }
+    unsafe owned.pointee.lastRun = now
+    if taken.isAcknowledgmentDue { acknowledgeForeseen(sockets, &cx) }
+    settleReceiveTuning(taken.receiveBuffer, isReadAwaited: taken.acknowledgesWhenRead)
+    let edges: SocketEvents = isReadable ? .readable : []
+    if taken.acknowledgedBytes > 0 {
+      unsafe owned.pointee.sendChain.dropFirst(taken.acknowledgedBytes)
+      settleSent(sockets)
+      freeSpace(taken.acknowledgedBytes + growSendLimit(), edges) { cx.wake($0) }
+    } else if !edges.isEmpty {
+      wake(edges) { cx.wake($0) }
+    }
+    // An acknowledgment that left has taken a deadline away, and brought none.
+    settleTimer(taken.deadline, sockets, &cx)
+  }
+
+  /// Takes the memory of a segment's text that is to be delivered at once. False: there is none.
+  @inline(__always) private func admitForeseen(
+    _ bytes: Int, _ sockets: SocketContextRef, _ cx: inout SoftInterrupt
+  ) -> Bool {
+    admit(bytes, beside: 0, isAhead: false, isPoolLow: cx.pool.isLow, sockets)
+  }
+  @inline(__always) private func deliverForeseen(_ payload: consuming Packet, _ sockets: SocketContextRef) {
+    let occupied = payload.occupiedBytes
+    switch unsafe shared.pointee.received.append(payload, &owned.pointee.receiveEnd) {
+    case .posted: break
+    case .postedInPlace(let freed): sockets.memory.give(freed, .receive)
+    case .collapsed:
+      sockets.counters.slotsCollapsed.increment()
+      sockets.memory.give(occupied, .receive)
+    }
+  }
+  @inline(never) private func acknowledgeForeseen(_ sockets: SocketContextRef, _ cx: inout SoftInterrupt) {
+    var sink = ConnectionSink(self, pool: cx.pool, sockets: sockets)
+    unsafe owned.pointee.engine.acknowledgeForeseen(now: cx.now, sink: &sink)
+    transmit(&sink.outgoing, &cx)
   }
 
   private func arriveUnforeseen(

@@ -51,8 +51,9 @@ extension ConnectionRef {
 
   /// Takes the memory that the text of a segment occupies into the account, before anything is acknowledged. False:
   /// the text is dropped. `admitted`: bytes that were taken in this run, and wait ahead of holes.
-  func admit(
-    _ bytes: Int, beside admitted: Int, isAhead: Bool, isPoolLow: Bool, _ sockets: SocketContextRef
+  @inline(__always) func admit(
+    _ bytes: Int, beside admitted: Int, isAhead: Bool, isPoolLow: @autoclosure () -> Bool,
+    _ sockets: SocketContextRef
   ) -> Bool {
     let held = receiveOccupied + admitted
     guard held + bytes <= receiveMemoryLimit else {
@@ -61,7 +62,7 @@ extension ConnectionRef {
     }
     let isGuaranteed = !isAhead && held + bytes <= SocketMemoryPolicy.guaranteed
     // When the pool runs low those who hold much of it wait, so that everyone's acknowledgments pass.
-    if isPoolLow, held > SocketMemoryPolicy.packetsWhenLow * Packet.occupied {
+    if held > SocketMemoryPolicy.packetsWhenLow * Packet.occupied, isPoolLow() {
       sockets.counters.segmentsWithoutMemory.increment()
       return false
     }

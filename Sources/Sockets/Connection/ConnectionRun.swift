@@ -170,8 +170,11 @@ extension ConnectionRef {
 
   /// A writer waits for room, and all that it could write has come to the engine.
   private var isBufferFull: Bool {
-    unsafe (shared.pointee.isSpaceWanted.load() != 0 || options.contains(.writerWaits))
-      && owned.pointee.enqueued == shared.pointee.submitted.load()
+    unsafe hasWritersInWait && owned.pointee.enqueued == shared.pointee.submitted.load()
+  }
+  /// A writer waits for room.
+  @inline(__always) var hasWritersInWait: Bool {
+    unsafe shared.pointee.isSpaceWanted.load() != 0 || options.contains(.writerWaits)
   }
 
   /// The same for an open connection that stays as it is, but for what came and went.
@@ -200,9 +203,16 @@ extension ConnectionRef {
       wake(edges) { cx.wake($0) }
     }
     if unsafe standing.triesFastOpen || owned.pointee.fastOpenListener != nil { settleFastOpen(&cx) }
-    // Mostly the wheel fires before anything is due, and before the connection may rest: it is told nothing.
-    if let armed = unsafe owned.pointee.armed, armed <= standing.deadline,
-      unsafe owned.pointee.lingerDeadline == nil, armed <= restTime(after: now, sink.sockets)
+    settleTimer(standing.deadline, sink.sockets, &cx)
+  }
+
+  /// The end of a run of an open connection, which wants to hear of the time at `deadline` next. Mostly the wheel fires before
+  /// anything is due, and before the connection may rest: it is told nothing.
+  @inline(__always) func settleTimer(
+    _ deadline: Instant, _ sockets: SocketContextRef, _ cx: inout SoftInterrupt
+  ) {
+    if let armed = unsafe owned.pointee.armed, armed <= deadline, unsafe owned.pointee.lingerDeadline == nil,
+      armed <= restTime(after: cx.now, sockets)
     {
       return
     }
@@ -214,7 +224,7 @@ extension ConnectionRef {
     unsafe shared.pointee.publishedState.loadRelaxed() == UInt64(TCPState.timeWait.rawValue)
   }
 
-  private func transmit(_ packets: inout PacketQueue, _ cx: inout SoftInterrupt) {
+  func transmit(_ packets: inout PacketQueue, _ cx: inout SoftInterrupt) {
     guard !packets.isEmpty else { return }
     let key = unsafe shared.pointee.key
     if key.encapsulation != 0 { return transmitEncapsulated(&packets, key, &cx) }
@@ -274,6 +284,7 @@ extension ConnectionRef {
     takeOver(chain)
     let sockets = SocketContextRef(cx)
     sockets.withInternet { followRoute($0, sockets) }
+    if code == ConnectionBlock.Chain.pushed, maySendAlone(bytes), sendAlone(bytes, sockets, &cx) { return }
     let isPushed = code & ConnectionBlock.Chain.more == 0
     let isUrgent = code & ConnectionBlock.Chain.urgent != 0
     let edge: TCPTextEdge =

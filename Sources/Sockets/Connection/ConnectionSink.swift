@@ -85,7 +85,7 @@ struct ConnectionSink: TCPSink, ~Copyable {
   /// What a packet of either family carries beside the longest headers.
   private static var joinedLimit: Int { 65_535 - IPv6Header.byteCount - TCPHeader.maximumByteCount }
   /// Copying less costs less than another piece.
-  private static var worthAttaching: Int { 512 }
+  static var worthAttaching: Int { 512 }
 
   mutating func send(_ segment: borrowing TCPOutgoing) {
     if segment.segmentSize > 0 { return sendJoined(segment) }
@@ -252,11 +252,9 @@ struct ConnectionSink: TCPSink, ~Copyable {
       admittedAhead -= bytes
       return true
     }
-    let isLow = isPoolLow ?? pool.isLow
-    isPoolLow = isLow
-    guard connection.admit(bytes, beside: admitted, isAhead: isAhead, isPoolLow: isLow, sockets) else {
-      return false
-    }
+    guard
+      connection.admit(bytes, beside: admitted, isAhead: isAhead, isPoolLow: lookWhetherPoolIsLow(), sockets)
+    else { return false }
     admitted += bytes
     return true
   }
@@ -264,6 +262,11 @@ struct ConnectionSink: TCPSink, ~Copyable {
   /// Memory of a packet without attached bytes was asked for, and no segment has been given it yet: the next one gets it.
   @inline(__always) var isAdmittedAhead: Bool { admittedAhead >= Packet.occupied }
   @inline(__always) mutating func takeAdmitted() { admittedAhead -= Packet.occupied }
+  private mutating func lookWhetherPoolIsLow() -> Bool {
+    let isLow = isPoolLow ?? pool.isLow
+    isPoolLow = isLow
+    return isLow
+  }
 
   /// Asks for the memory of so many packets at once, without attached bytes. If it is not to be had each is asked for.
   mutating func admit(segments: Int) {

@@ -63,7 +63,7 @@ struct ReceiveQueue: ~Copyable {
   func append(_ packet: consuming Packet, _ end: inout ReceiveEnd) -> Appended {
     let count = packet.totalCount
     var freed = 0
-    if count <= end.room, packet.pieceCount == 0 {
+    if count <= end.room, packet.pieceCount == 0, mayExtend(&end) {
       switch extend(by: packet, &end) {
       case .extended:
         produced.store(produced.loadRelaxed() &+ UInt64(count))
@@ -116,13 +116,21 @@ struct ReceiveQueue: ~Copyable {
 
   private enum Extended { case extended, gone, left }
 
+  /// Whether the newest packet is not known to be the reader's. A reader who has taken it over does not give it back: then a
+  /// look is enough.
+  @inline(__always) private func mayExtend(_ end: inout ReceiveEnd) -> Bool {
+    guard let item = end.item, tail.loadRelaxed() == Tail.open(item, end.fill) else {
+      end.room = 0
+      return false
+    }
+    return true
+  }
   private func extend(by packet: borrowing Packet, _ end: inout ReceiveEnd) -> Extended {
     guard let item = end.item else { return .gone }
     let count = packet.count
     var seen = Tail.open(item, end.fill)
     let busy = Tail.busy(item, end.fill)
-    // A reader who has taken it over does not give it back: then a look is enough.
-    guard tail.loadRelaxed() == seen, tail.compareExchange(&seen, busy) else {
+    guard tail.compareExchange(&seen, busy) else {
       end.room = 0
       return .gone
     }
@@ -323,7 +331,7 @@ struct ReceiveQueue: ~Copyable {
   }
 
   /// Whether there is more in a packet that was read to its known end, or else whose it is now.
-  private func finish(_ item: ItemRef, known: Int) -> Finished {
+  @inline(__always) private func finish(_ item: ItemRef, known: Int) -> Finished {
     var seen = tail.load()
     while Tail.isAbout(item, seen) {
       let fill = Tail.fill(seen)

@@ -44,13 +44,15 @@ extension TCPConnection {
   mutating func answer(now: Instant, sink: inout some TCPSink & ~Copyable) {
     guard state.isSynchronized else { return }
     if isQuiet { restSendTimers(now: now) } else { output(now: now, sink: &sink) }
+    if isAcknowledgmentDue(now: now) { transmitAcknowledgment(now: now, sink: &sink) }
+  }
+
+  /// Whether an acknowledgment is to leave now. One that waits has its timer afterwards.
+  @inline(__always) mutating func isAcknowledgmentDue(now: Instant) -> Bool {
     // Before the policy is asked, which this may change.
     let offersLess = configuration.countsMemory && offersLess()
-    if policy.isDue(unacknowledged, offersLess: offersLess, configuration) {
-      transmitAcknowledgment(now: now, sink: &sink)
-    } else if policy.isScheduled {
-      delayAcknowledgment(now: now, sink: &sink)
-    }
+    if policy.isDue(unacknowledged, offersLess: offersLess, configuration) { return true }
+    return policy.isScheduled && hasWaitedLong(now: now)
   }
 
   /// Bytes that arrived in order and were not acknowledged.
@@ -65,18 +67,18 @@ extension TCPConnection {
     return window < receive.offered
   }
 
-  /// An acknowledgment waits for company. One that has waited long already does not wait for more of it.
-  @inline(__always)
-  private mutating func delayAcknowledgment(now: Instant, sink: inout some TCPSink & ~Copyable) {
+  /// An acknowledgment waits for company: its timer is armed. One that has waited long already does not wait for more of it.
+  @inline(__always) private mutating func hasWaitedLong(now: Instant) -> Bool {
     let delay = policy.delay(smoothed: roundTrip.smoothed, configuration)
     let armed = deadlines.acknowledgment
-    guard armed.isArmed else { return deadlines.acknowledgment.arm(now + delay) }
-    guard configuration.personality == .linux else { return }
-    if armed.instant <= now + delay / 4 {
-      transmitAcknowledgment(now: now, sink: &sink)
-    } else if now + delay < armed.instant {
+    guard armed.isArmed else {
       deadlines.acknowledgment.arm(now + delay)
+      return false
     }
+    guard configuration.personality == .linux else { return false }
+    if armed.instant <= now + delay / 4 { return true }
+    if now + delay < armed.instant { deadlines.acknowledgment.arm(now + delay) }
+    return false
   }
 
   /// The acknowledgment has waited long enough.

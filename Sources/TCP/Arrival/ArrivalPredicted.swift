@@ -56,7 +56,7 @@ extension TCPConnection {
       segmentSize: UInt16(clamping: row.size), arrival: arrival, now: now)
   }
 
-  @inline(__always) private mutating func takePredictedText(
+  @inline(__always) mutating func takePredictedText(
     _ glance: TCPGlance, count: Int, isLast: Bool, segmentSize: UInt16, arrival: Instant, now: Instant
   ) {
     guard count > 0 else {

@@ -4,14 +4,55 @@ import Wire
 // Header prediction for an exchange of requests and answers: one segment of ours is out, nothing waits behind it, and what
 // comes acknowledges it, mostly with the answer. Of all that RFC 9293 section 3.10.7.4 and the recovery of losses ask of
 // an acknowledgment this leaves a measurement of the round trip and a look at the congestion window.
+
+/// What a segment that comes alone was foreseen to be.
+@frozen public enum TCPForesight: Sendable {
+  /// Something else.
+  case nothing
+  /// The next text, while nothing of ours is out.
+  case text
+  /// The acknowledgment of the only segment that is out, with text or without.
+  case answer
+}
+
+/// What a foreseen segment leaves to do, and how the connection stands after it, as ``TCPStanding`` says it of others.
+public struct TCPForeseen {
+  /// Bytes to drop from the front of the send queue.
+  public let acknowledgedBytes: Int
+  /// An acknowledgment is to leave at once: ``TCPConnection/acknowledgeForeseen(now:sink:)``.
+  public let isAcknowledgmentDue: Bool
+  /// The largest window to be offered, in bytes.
+  public let receiveBuffer: Int
+  /// When something is due; the distant future: nothing is.
+  public let deadline: Instant
+  /// An acknowledgment goes at once when the application has read everything.
+  public let acknowledgesWhenRead: Bool
+}
+
 extension TCPConnection {
-  /// Whether an acknowledgment of everything may be predicted: the connection is open both ways, exactly one segment is
-  /// out, sent once, nothing waits to be sent, and nothing is being repaired or searched for.
-  public var isExchanging: Bool {
-    state == .established && outstanding.count == 1 && send.next == send.queueEnd && send.maximum == send.next
-      && !send.finQueued && send.window > 0 && sendsPlainly && isSelective
-      && outstanding[0].marks.isSubset(of: .joined) && recovery.phase == .open && recovery.probeEnd == nil
-      && reassembly.isEmpty && selective.isEmpty && receive.finSequence == nil && !isOrphan
+  /// What a segment of `count` bytes of text with this header is: the next in order, in the window, with no flag but ACK and
+  /// PSH, and not from the past (RFC 7323 section 5.3), of a connection that is open both ways, where nothing waits to be
+  /// sent, is missing, is being repaired or searched for.
+  public func foresees(_ glance: TCPGlance, count: Int) -> TCPForesight {
+    guard glance.sequence == receive.next, glance.acknowledgment == send.maximum,
+      glance.flags.subtracting(.psh) == .ack, glance.window > 0, count <= receive.window,
+      glance.hasTimestamps == timestamps.isEnabled, timestamps.isNext(glance.timestamps.value),
+      state == .established, send.next == send.queueEnd, send.maximum == send.next, !send.finQueued,
+      send.window > 0, reassembly.isEmpty, selective.isEmpty, receive.finSequence == nil, !isOrphan,
+      fastOpen == nil, !configuration.countsMemory, !limits.isBufferFull
+    else { return .nothing }
+    switch outstanding.count {
+    case 0:
+      let isQuiet = send.unacknowledged == send.queueEnd && !ecn.isAccurate
+      return isQuiet && count > 0 ? .text : .nothing
+    case 1:
+      // Sent once, and nothing is being repaired.
+      let isPlain =
+        sendsPlainly && isSelective && outstanding[0].marks.isSubset(of: .joined) && recovery.phase == .open
+        && recovery.probeEnd == nil
+      return isPlain ? .answer : .nothing
+    default: return .nothing
+    }
   }
 
   /// Nobody beside the common rules has a say in what leaves, in what is learned when that arrives, and in what is offered.
@@ -20,24 +61,52 @@ extension TCPConnection {
       && fastOpen == nil && !search.isOn && window.validation == nil && !configuration.countsMemory
   }
 
-  /// Whether a segment is the predicted one, `count` bytes of text, or none, with this header: the next in order, in the
-  /// window, acknowledging everything, with no flag but ACK and PSH, and not from the past (RFC 7323 section 5.3). Only
-  /// while ``isExchanging``.
-  @inline(__always) public func predictsAnswer(_ glance: TCPGlance, count: Int) -> Bool {
-    glance.sequence == receive.next && glance.acknowledgment == send.maximum
-      && glance.flags.subtracting(.psh) == .ack && glance.window > 0 && count <= receive.window
-      && glance.hasTimestamps == timestamps.isEnabled && timestamps.isNext(glance.timestamps.value)
-  }
-
-  /// Takes the ACK field of a predicted segment, after which the connection is ``isPredictable``; what else the segment says
-  /// is for ``takePredicted(_:count:segmentSize:arrival:now:)``, or, without text, for ``takePredictedHeader(_:now:)``.
+  /// Takes a segment that was foreseen, all but the text itself, which the environment has admitted, and delivers.
   ///
   /// - Parameters:
-  ///   - acknowledgment: SEG.ACK.
+  ///   - foresight: what it is; not `nothing`.
+  ///   - glance: its header.
+  ///   - count: bytes of its text.
+  ///   - isAdmitted: there is memory for them; else they are lost as on a network.
+  ///   - segmentSize: as in ``TCPSegment/segmentSize``.
+  ///   - space: what is free of the receive buffer, and what waits to be read, as for
+  ///     ``noteReceiveSpace(_:unread:now:)``; nil: as it was.
   ///   - arrival: as in ``TCPSegment/arrival``.
   ///   - now: the time.
-  /// - Returns: bytes to drop from the front of the send queue.
-  public mutating func takePredictedAcknowledgment(
+  public mutating func takeForeseen(
+    _ foresight: TCPForesight, _ glance: TCPGlance, count: Int, isAdmitted: Bool, segmentSize: UInt16,
+    space: (free: Int, unread: Int)?, arrival: Instant, now: Instant
+  ) -> TCPForeseen {
+    if let space { noteReceiveSpace(space.free, unread: space.unread, now: now) }
+    let acknowledged =
+      foresight == .answer ? takeOnlyAcknowledgment(glance.acknowledgment, arrival: arrival, now: now) : 0
+    takePredictedHeader(glance, now: now)
+    if count > 0 {
+      takePredictedText(
+        glance, count: isAdmitted ? count : 0, isLast: glance.flags.contains(.psh), segmentSize: segmentSize,
+        arrival: arrival, now: now)
+    }
+    // All is quiet now.
+    restSendTimers(now: now)
+    isAnswerHeld = false
+    let isDue = isAcknowledgmentDue(now: now)
+    return TCPForeseen(
+      acknowledgedBytes: acknowledged, isAcknowledgmentDue: isDue, receiveBuffer: Int(receive.buffer),
+      deadline: deadlines.earliest, acknowledgesWhenRead: acknowledgesWhenRead)
+  }
+
+  /// Sends the acknowledgment that a foreseen segment has made due.
+  ///
+  /// - Parameters:
+  ///   - now: the time.
+  ///   - sink: where it goes.
+  public mutating func acknowledgeForeseen(now: Instant, sink: inout some TCPSink & ~Copyable) {
+    transmitAcknowledgment(now: now, sink: &sink)
+  }
+
+  /// Takes the ACK field of a segment that acknowledges the only one that is out, after which all is quiet. Returns bytes to
+  /// drop from the front of the send queue.
+  @inline(__always) private mutating func takeOnlyAcknowledgment(
     _ acknowledgment: SequenceNumber, arrival: Instant, now: Instant
   ) -> Int {
     let segment = outstanding[0]
@@ -48,7 +117,7 @@ extension TCPConnection {
     attempts = 0
     recent.delivered(segment, minimumRoundTrip: roundTrip.minimum, now: now)
     count.delivered &+= 1
-    outstanding.removeFirst()
+    outstanding.removeAlone()
     let trip = now - segment.sent
     roundTrip.measured(
       arrival == .zero || arrival > now ? trip : trip - (now - arrival),
@@ -62,12 +131,11 @@ extension TCPConnection {
       segment: 0, initialWindow: 0, now: now)
     control.observe(sample, &window)
     control.grow(sample, &window)
-    restSendTimers(now: now)
     return text
   }
 
   /// What a predicted segment without text says beside its ACK field.
-  public mutating func takePredictedHeader(_ glance: TCPGlance, now: Instant) {
+  @inline(__always) mutating func takePredictedHeader(_ glance: TCPGlance, now: Instant) {
     counters.segmentsReceived &+= 1
     if control.hasModel { noteApplicationLimit() }
     _ = send.takeWindow(

@@ -116,6 +116,8 @@ struct CongestionController: ~Copyable {
 
   /// Pace and window follow from a model of the path, in recovery and after pauses too.
   var hasModel: Bool { algorithm == .bbr }
+  /// It hears with profit of every pause, however short.
+  @inline(__always) var keepsTime: Bool { algorithm == .bbr || algorithm == .cubic && cubic.isRunning }
 }
 
 extension CongestionController: CongestionControl {

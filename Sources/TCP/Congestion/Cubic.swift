@@ -30,6 +30,9 @@ struct Cubic: CongestionControl {
   private var minimumRoundTrip: Nanoseconds?
   private var slowStart: SlowStartWatch
 
+  /// The function runs.
+  @inline(__always) var isRunning: Bool { epoch != nil }
+
   init(exit: SlowStartExit) { slowStart = SlowStartWatch(exit) }
 
   mutating func threshold(after window: CongestionWindow, now: Instant) -> Int {

@@ -196,6 +196,8 @@ public struct TCPConnection: ~Copyable {
 
   /// When `timeout` has to be called at the latest; nil: never. Calling it earlier does nothing.
   public var nextDeadline: Instant? { deadlines.next }
+  /// The same; the distant future: never.
+  public var earliestDeadline: Instant { deadlines.earliest }
 
   /// Whether `enqueue` takes bytes: false once the sending side was shut down, or the connection ended (P3).
   public var canEnqueue: Bool {

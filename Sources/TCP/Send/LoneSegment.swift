@@ -13,39 +13,57 @@ extension TCPConnection {
       && !(isUserTimeoutUntold && configuration.userTimeoutOption.isEnabled)
   }
 
+  /// Takes `bytes`, which are pushed and at least one, to the send queue, and lets them leave at once as the one segment whose
+  /// header this returns: the environment, which has asked nothing else of the engine, sends it, and has looked before
+  /// whether text may leave (``TCPSink/mayTransmitText()``). It stands for
+  /// ``enqueue(_:push:urgent:edge:now:sink:)``.
+  ///
+  /// - Parameters:
+  ///   - bytes: how many.
+  ///   - now: the time.
+  /// - Returns: the header; nil: other rules have a say in it, and nothing was done.
+  public mutating func enqueueAlone(_ bytes: Int, now: Instant) -> TCPGlance? {
+    guard leavesAlone(bytes) else { return nil }
+    send.queueEnd += bytes
+    send.pushed = send.queueEnd
+    return depart(bytes, now: now)
+  }
+
   /// Sends the `bytes` that were just queued. Only if they ``leavesAlone(_:)``.
   mutating func sendAlone(_ bytes: Int, now: Instant, sink: inout some TCPSink & ~Copyable) {
-    let timeout = roundTrip.timeout(configuration)
-    let start = send.next
-    if start != send.initial + 1 { resumeAfter(now - send.lastTransmission, timeout: timeout, now: now) }
     // What is still in this host's own queues is neither sent nor lost.
     guard sink.mayTransmitText() else { return armSendTimers(now: now) }
+    let offset = send.next - send.queueFront
+    let header = depart(bytes, now: now)
+    sink.sendPlain(header, payloadOffset: offset, payloadCount: bytes)
+  }
+
+  /// The bookkeeping of the segment of `bytes` that leaves, and of the acknowledgment that it carries.
+  @inline(__always) private mutating func depart(_ bytes: Int, now: Instant) -> TCPGlance {
+    let timeout = roundTrip.timeout(configuration)
+    let start = send.next
+    let idle = now - send.lastTransmission
+    // Nobody else has anything to do after a pause.
+    if control.keepsTime || idle > timeout, start != send.initial + 1 {
+      resumeAfter(idle, timeout: timeout, now: now)
+    }
     let end = start + bytes
-    outstanding.append(SentSegment(start: start, end: end, sent: now, delivered: count.delivered))
+    outstanding.appendAlone(SentSegment(start: start, end: end, sent: now, delivered: count.delivered))
     send.next = end
     send.maximum = end
     if bytes < fullSegment { send.smallEnd = end }
     send.lastTransmission = now
-    transmitAlone(at: start, bytes, now: now, sink: &sink)
-    noteWindowUse(isLimited: window.segments <= 1, timeout: timeout, now: now)
-    watchAlone(timeout: timeout, now: now)
-  }
-
-  /// The segment, and the bookkeeping of the acknowledgment that it carries.
-  @inline(__always) private mutating func transmitAlone(
-    at start: SequenceNumber, _ bytes: Int, now: Instant, sink: inout some TCPSink & ~Copyable
-  ) {
-    let window = receive.offer(segment: Int(configuration.maximumSegment), configuration.personality)
+    let field = receive.offer(segment: Int(configuration.maximumSegment), configuration.personality)
     receive.lastAcknowledgment = receive.next
     policy.sent(withText: true, now: now, configuration)
     deadlines.acknowledgment.disarm()
     counters.segmentsSent &+= 1
     counters.bytesSent &+= UInt64(bytes)
-    sink.sendPlain(
-      TCPGlance(
-        sequence: start, acknowledgment: receive.next, flags: [.ack, .psh], window: window,
-        timestamps: timestamps.isEnabled ? timestamps.option(now: now, acknowledges: true) : nil),
-      payloadOffset: start - send.queueFront, payloadCount: bytes)
+    noteWindowUse(isLimited: window.segments <= 1, timeout: timeout, now: now)
+    watchAlone(timeout: timeout, now: now)
+    return TCPGlance(
+      sequence: start, acknowledgment: receive.next, flags: [.ack, .psh], window: field,
+      timestamps: timestamps.isEnabled ? timestamps.option(now: now, acknowledges: true) : nil)
   }
 
   /// The timers of the only segment that is out, which has just left.

@@ -81,6 +81,13 @@ import Wire
     self[snapshot: count - 1] = DeliverySnapshot()
   }
 
+  /// The same where nothing is out, nor was when the last one went: no memory of its own is there.
+  @inline(__always) mutating func appendAlone(_ segment: SentSegment) {
+    guard count == 0, !keepsSnapshots, unsafe memory == nil else { return append(segment) }
+    count = 1
+    inline[head & 1] = segment
+  }
+
   /// Takes a row of so many segments, as many as there is ``room`` for, of `size` bytes each from `start` on, which are
   /// sent for the first time, in one burst with what follows. Not where snapshots are kept.
   mutating func append(
@@ -144,6 +151,13 @@ import Wire
   mutating func removeFirst() {
     uncount(self[0].marks)
     dropFirst(1)
+  }
+
+  /// The only one is acknowledged, which was sent once and lies in place; else ``removeFirst()``.
+  @inline(__always) mutating func removeAlone() {
+    guard count == 1, unsafe memory == nil, unsafe snapshots == nil else { return removeFirst() }
+    uncount(inline[head & 1].marks)
+    (count, head, presumed, repeatFrom) = (0, 0, 0, 0)
   }
 
   /// How many at the front end before or at `sequence`, were sent once, and were not reported in any way.

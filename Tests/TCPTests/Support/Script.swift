@@ -190,32 +190,58 @@ final class Script {
     var raw = unsafe span.mutableBytes
     header.emit(into: &raw)
     guard let glance = TCPGlance(raw.bytes) else { return false }
-    let answers = connection.isExchanging && connection.predictsAnswer(glance, count: payload.count)
-    guard answers || connection.isPredictable && connection.predicts(glance, count: payload.count) else {
+    let foresight = isFollowed ? .nothing : connection.foresees(glance, count: payload.count)
+    if foresight != .nothing {
+      take(foresight, glance, segment, payload)
+      return true
+    }
+    guard isFollowed, connection.isPredictable, connection.predicts(glance, count: payload.count) else {
       return false
     }
     predicted += 1
-    if answers { predictedAnswers += 1 }
     run { script, sink in
       var effects = TCPEffects()
-      if answers {
-        effects.acknowledgedBytes = script.connection.takePredictedAcknowledgment(
-          glance.acknowledgment, arrival: segment.arrival, now: script.now)
-      }
-      if let packet = payload.isEmpty ? nil : script.pool.packet(payload) {
+      if let packet = script.pool.packet(payload) {
         let isAdmitted = sink.admit(packet, isAhead: false)
         script.connection.takePredicted(
           glance, count: isAdmitted ? payload.count : 0, segmentSize: 0, arrival: segment.arrival,
           now: script.now)
         if isAdmitted { sink.deliver(packet) }
         effects.deliveredBytes = isAdmitted ? payload.count : 0
-      } else {
-        script.connection.takePredictedHeader(glance, now: script.now)
       }
-      script.connection.answerPredicted(holdsAnswer: isFollowed, now: script.now, sink: &sink)
+      script.connection.answerPredicted(holdsAnswer: true, now: script.now, sink: &sink)
       return effects
     }
     return true
+  }
+
+  /// As whoever receives a segment alone does it.
+  private func take(
+    _ foresight: TCPForesight, _ glance: TCPGlance, _ segment: TCPSegment, _ payload: [UInt8]
+  ) {
+    predicted += 1
+    if foresight == .answer { predictedAnswers += 1 }
+    run { script, sink in
+      var effects = TCPEffects()
+      var packet: Packet? = payload.isEmpty ? nil : script.pool.packet(payload)
+      var isAdmitted = true
+      switch packet {
+      case .some(let text): isAdmitted = sink.admit(text, isAhead: false)
+      case .none: break
+      }
+      let taken = script.connection.takeForeseen(
+        foresight, glance, count: payload.count, isAdmitted: isAdmitted, segmentSize: 0, space: nil,
+        arrival: segment.arrival, now: script.now)
+      effects.acknowledgedBytes = taken.acknowledgedBytes
+      if isAdmitted, let text = packet.take() {
+        effects.deliveredBytes = payload.count
+        sink.deliver(text)
+      }
+      if taken.isAcknowledgmentDue { script.connection.acknowledgeForeseen(now: script.now, sink: &sink) }
+      #expect(taken.acknowledgesWhenRead == script.connection.acknowledgesWhenRead)
+      if !taken.isAcknowledgmentDue { #expect(taken.deadline == script.connection.earliestDeadline) }
+      return effects
+    }
   }
 
   /// The peer sends `count` segments of `size` bytes, and one of `rest`, that come together and are predicted.
