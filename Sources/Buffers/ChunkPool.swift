@@ -74,12 +74,8 @@ public import Exclusion
   }
   /// A chain of `count` bytes that are yet to be written, at least one, and no more than a chunk holds.
   @inline(__always) func makeShortChain(count: Int) -> ByteChain? {
-    guard let chunk = allocateChunk() else { return nil }
-    let node = unsafe ChainNode(chunk.slot)
-    node.chunk = chunk
-    node.offset = 0
-    node.count = count
-    return ByteChain(node: node)
+    guard let item = unsafe chunks.pointee.allocate(fromReserve: false) else { return nil }
+    return ByteChain(chunk: item, count: count)
   }
   /// A chain of `count` bytes that are yet to be written.
   func makeUnfilledChain(count: Int) -> ByteChain? {
@@ -99,6 +95,16 @@ public import Exclusion
 }
 
 extension ByteChain {
+  /// A chain of `count` bytes that are yet to be written, no more than a chunk holds, in the slot of one.
+  @inline(__always) init(chunk item: ItemRef, count: Int) {
+    let chunk = unsafe ChunkRef(item.raw)
+    chunk.initializeReferences()
+    let node = unsafe ChainNode(chunk.slot)
+    node.chunk = chunk
+    node.offset = 0
+    node.count = count
+    self.init(node: node)
+  }
   /// Calls `body` with where the bytes of a chain lie that nobody else has seen, to be written.
   public mutating func forEachPlace(_ body: (UnsafeMutableRawBufferPointer) -> Void) {
     forEachRange(offset: 0, count: count) { node, at, length in

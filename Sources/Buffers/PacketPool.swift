@@ -73,6 +73,18 @@ public import Exclusion
     return Packet(fresh: item, headroom: headroom)
   }
 
+  /// A chain of `source`'s bytes, which one chunk holds, of the chunks beside the packets; nil: these run low. Home context
+  /// only.
+  public func makeShortChain(copying source: UnsafeRawBufferPointer) -> ByteChain? {
+    precondition(1...ByteChain.chunkCapacity ~= source.count, "SB-WHOLE: more bytes than a chunk holds")
+    guard let start = source.baseAddress, unsafe !room.pointee.isLow,
+      let item = unsafe room.pointee.allocate(fromReserve: false)
+    else { return nil }
+    let chain = ByteChain(chunk: item, count: source.count)
+    unsafe chain.firstPlace.copyMemory(from: start, byteCount: source.count)
+    return chain
+  }
+
   /// The pool's numbers; any thread.
   public var counters: PoolCounters { unsafe core.pointee.counters }
   /// The numbers of the chunks beside the packets; any thread.

@@ -254,6 +254,21 @@
         }
       },
       Scenario(
+        id: "PCB-OWN/driver",
+        title: "both ends of a connection write in the place of a context that sleeps now and then, while it is inside",
+        mutations: ["directWriteEntersOwned"]
+      ) { run in
+        SocketWorld.exploreEntering(run, .drive) { world in
+          let (near, far) = world.connection()
+          var (there, back): ([UInt8], [UInt8]) = ([], [])
+          run.concurrently([
+            world.writer(near, [1, 2, 3]), world.reader(far, 3) { there = $0 },
+            world.writer(far, [9, 8]), world.reader(near, 2) { back = $0 },
+          ])
+          run.require(there == [1, 2, 3] && back == [9, 8], "SB-WHOLE: read \(there) and \(back)")
+        }
+      },
+      Scenario(
         id: "L8/guest", title: "one thread writes as a guest, another one aborts the connection",
         mutations: ["guestEntersOwnedGate", "guestKeepsGraceSection"]
       ) { run in

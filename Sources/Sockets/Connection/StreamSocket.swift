@@ -186,7 +186,15 @@ public final class StreamSocket: AnySocket {
     _ bytes: UnsafeRawBufferPointer, isPushed: Bool, isUrgent: Bool = false, edge: TCPTextEdge = .none,
     mayPrecedeConnection: Bool
   ) -> WriteOutcome {
-    write(
+    if layer.configuration.entry == .drive, isPushed, !isUrgent, edge == .none,
+      1..<ConnectionSink.worthAttaching ~= bytes.count,
+      unsafe connection.shared.pointee.sendOccupied.load() == 0,
+      refusal(mayPrecedeConnection: mayPrecedeConnection) == nil,
+      let outcome = unsafe writeDirectly(bytes)
+    {
+      return outcome
+    }
+    return write(
       bytes.count, isPushed: isPushed, isUrgent: isUrgent, edge: edge,
       mayPrecedeConnection: mayPrecedeConnection
     ) { (taken, isFirst, held) throws(MemoryShortage) in
