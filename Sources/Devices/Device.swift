@@ -72,12 +72,15 @@ public struct DeviceOffloads: OptionSet, Hashable, Sendable {
   public static let inMemory: DeviceOffloads = [.checksum, .tcp4, .tcp6]
 
   /// Whether it takes a packet as it is: its pieces, its partial checksum, its segments.
-  func cover(_ packet: borrowing Packet) -> Bool {
+  @inline(__always) func cover(_ packet: borrowing Packet) -> Bool {
     let offload = packet.metadata.offload
     if packet.pieceCount == 0, !offload.needsChecksum, offload.segmentation == .none { return true }
+    return coverOffload(offload, isAttached: packet.pieceCount > 0)
+  }
+  private func coverOffload(_ offload: PacketOffload, isAttached: Bool) -> Bool {
     if offload.needsChecksum, !contains(.checksum) { return false }
     return switch offload.segmentation {
-    case .none: packet.pieceCount == 0 || contains(.gathering)
+    case .none: !isAttached || contains(.gathering)
     case .tcp4: contains(.tcp4)
     case .tcp6: contains(.tcp6)
     case .udp: contains(.udp)

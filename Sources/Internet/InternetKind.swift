@@ -40,6 +40,9 @@ extension InternetLayer {
       // All contexts share it: counting references here would be what they contend for.
       let layer = unsafe Unmanaged<InternetLayer>.fromOpaque(cx.core.attachment(.internet))
       unsafe layer._withUnsafeGuaranteedRef { layer in
+        if batch.count == 1, let packet = batch.popFirst() {
+          return layer.receiveAlone(packet, interface: UInt16(interface), &cx)
+        }
         layer.receive(&batch, interface: UInt16(interface), &cx)
         layer.finishBatch(&cx)
       }

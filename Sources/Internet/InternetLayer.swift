@@ -127,6 +127,14 @@ public final class InternetLayer: @unchecked Sendable {
   func deliver(_ packet: consuming Packet, to protocolNumber: IPProtocol, _ cx: inout SoftInterrupt) {
     unsafe transports[Int(protocolNumber.rawValue)]?.receive(packet, &cx)
   }
+  /// The same for a packet that came alone.
+  func deliverAlone(_ packet: consuming Packet, to protocolNumber: IPProtocol, _ cx: inout SoftInterrupt) {
+    guard let receive = unsafe transports[Int(protocolNumber.rawValue)]?.receiveAlone else {
+      deliver(packet, to: protocolNumber, &cx)
+      return finishBatch(&cx)
+    }
+    receive(packet, &cx)
+  }
   /// A batch of received packets ends. Only TCP holds any back.
   func finishBatch(_ cx: inout SoftInterrupt) {
     unsafe transports[Int(IPProtocol.tcp.rawValue)]?.finish(&cx)
@@ -246,6 +254,10 @@ public final class InternetLayer: @unchecked Sendable {
 
   // MARK: Counting
 
+  /// What the running context counts with, for who counts several things in a row.
+  @inline(__always) func record(_ cx: borrowing SoftInterrupt) -> UnsafeMutablePointer<ContextRecord> {
+    unsafe records + cx.index
+  }
   func count(_ event: InternetEvent, by amount: Int = 1, _ cx: borrowing SoftInterrupt) {
     unsafe records[cx.index].count(event, by: UInt64(amount))
   }

@@ -13,6 +13,8 @@ public struct TransportHandler: Sendable {
   /// The packets that came together end here: what ``receive`` has held back, so that it is taken at once, is taken.
   /// Called after each batch, with or without packets for the protocol.
   public var finish: @Sendable (inout SoftInterrupt) -> Void
+  /// One packet that came alone: what ``receive`` and ``finish`` would do about it, one after the other. Nil: they do it.
+  public var receiveAlone: (@Sendable (consuming Packet, inout SoftInterrupt) -> Void)?
   /// A packet of ours did not arrive. Never called from inside ``InternetLayer`` send functions on the same
   /// stack frame as the sender's (L7).
   public var fail: @Sendable (DeliveryFailure, inout SoftInterrupt) -> Void
@@ -21,10 +23,12 @@ public struct TransportHandler: Sendable {
   public init(
     receive: @escaping @Sendable (consuming Packet, inout SoftInterrupt) -> Void,
     finish: @escaping @Sendable (inout SoftInterrupt) -> Void = { _ in },
+    receiveAlone: (@Sendable (consuming Packet, inout SoftInterrupt) -> Void)? = nil,
     fail: @escaping @Sendable (DeliveryFailure, inout SoftInterrupt) -> Void = { _, _ in }
   ) {
     self.receive = receive
     self.finish = finish
+    self.receiveAlone = receiveAlone
     self.fail = fail
   }
 }

@@ -193,6 +193,7 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
       TransportHandler(
         receive: { packet, cx in SocketInput.collect(packet, encapsulation: 0, &cx) },
         finish: { cx in SocketInput.finishRun(&cx) },
+        receiveAlone: { packet, cx in SocketInput.tcp(packet, &cx) },
         fail: { failure, cx in SocketErrors.tcp(failure, &cx) }), for: .tcp)
     contexts.handlers.registerSteered { batch, cx in
       while let packet = batch.popFirst() { SocketInput.steered(packet, &cx) }

@@ -22,7 +22,7 @@ struct ContextRunner: @unchecked Sendable {  // the state behind it is touched b
     let began = refreshNow()
     let isMoreLeft = root.withSoftInterrupt { (cx: inout SoftInterrupt) -> Bool in
       distribute()
-      runLevels(&cx)
+      if receivesOnly { receiveOnly(&cx) } else { runLevels(&cx) }
       flush(&cx)
       #if Explore
         if Mutation.budgetEndForgotten.isOn { return false }
@@ -69,6 +69,23 @@ struct ContextRunner: @unchecked Sendable {  // the state behind it is touched b
       }
       unsafe state.pointee.queues.of(level).pointee.append(item)
     }
+  }
+
+  /// There is nothing to do but to receive from one queue: an exchange of requests and answers has no other passes.
+  @inline(__always) private var receivesOnly: Bool {
+    let state = unsafe state
+    return unsafe state.pointee.sources.onlyPending(.net) && state.pointee.pendingLanes == 0
+      && state.pointee.wheel.isQuiet(at: state.pointee.now) && state.pointee.queues.isEmpty
+      && hasWakeRoom
+  }
+  /// One turn of level net, which is as much as a pass of ``runLevels(_:)`` would make of it: what it leaves stays pending.
+  @inline(__always) private func receiveOnly(_ cx: inout SoftInterrupt) {
+    let state = unsafe state
+    unsafe state.pointee.wheel.hear(of: state.pointee.now)
+    var left = unsafe Allowance(state.pointee.budgets.net)
+    receive(.net, limit: unsafe state.pointee.budgets.turn, &left, &cx)
+    noteEnd(.net, left)
+    raiseLanes()
   }
 
   /// A level with nothing to do costs a load or two. What every pass goes through is one function: with an item or two
@@ -284,6 +301,11 @@ struct RunQueues: ~Copyable {
     unsafe lists.deallocate()
   }
 
+  /// Whether nothing waits at any level.
+  @inline(__always) var isEmpty: Bool {
+    for number in 0..<Level.allCases.count where unsafe !lists[number].isEmpty { return false }
+    return true
+  }
   @inline(__always) func of(_ level: Level) -> UnsafeMutablePointer<ItemList> {
     unsafe lists + (level == .clock ? Level.net : level).rawValue
   }

@@ -43,17 +43,21 @@ public final class ManualScheduler {
   public func settle() -> Int {
     var passes = 0
     let (first, count) = unsafe (runners.pointee.first, runners.pointee.count)
-    while true {
-      var isBusy = false
-      let now = clock.now()
-      for index in 0..<count where unsafe first[index].hasWork(at: now) {
-        unsafe first[index].step()
-        passes += 1
-        isBusy = true
-      }
-      if !isBusy { return passes }
+    // Contexts in a row that had nothing to do: what one has done may be work for those before it.
+    var (index, idle) = (0, 0)
+    var now = Instant.zero
+    while idle < count {
+      if index == 0 { now = clock.now() }
+      let runner = unsafe first[index]
+      index = index + 1 < count ? index + 1 : 0
+      idle += 1
+      guard runner.hasWork(at: now) else { continue }
+      let isMoreLeft = runner.step()
+      passes += 1
+      idle = isMoreLeft || runner.hasWorkAfterStep ? 0 : 1
       precondition(passes < Self.passLimit, "RX-BUDGET: the contexts never come to rest")
     }
+    return passes
   }
 
   /// The earliest deadline of any context, or nil when nothing is armed.
@@ -124,6 +128,11 @@ extension ContextRunner {
     withContextStep(unsafe state.pointee.core) { root in pass(&root) }
   }
 
+  /// Whether there is something to do after a pass that has left nothing: it was posted since, or waits for a grace period, or
+  /// for the next look at timers.
+  @inline(__always) var hasWorkAfterStep: Bool {
+    unsafe hasPosted || !state.pointee.limbo.isEmpty || !state.pointee.wheel.isQuiet(at: state.pointee.now)
+  }
   /// Whether a pass now would find something to do.
   @inline(__always) func hasWork(at now: Instant) -> Bool {
     if hasPosted { return true }

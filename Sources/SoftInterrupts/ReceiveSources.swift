@@ -29,12 +29,25 @@ struct ReceiveSource {
   let level: Level
   let hasDescriptor: Bool
   let transmit: TransmitQueueRef
+  /// (a) Of its transmit queue.
+  private let standing: UnsafePointer<AtomicWord>
   /// More may be in the device: poll it in the next pass.
   fileprivate(set) var isPending = false
   var isWatchedForRoom = false
   /// Packets that the transmit queue had sent when its watchdog was armed; nil while it is not.
   var watchedFrom: UInt64?
   var hasFailed = false
+
+  init(_ port: ReceivePort, level: Level, transmit: TransmitQueueRef) {
+    unsafe self.port = .passRetained(port)
+    self.level = level
+    self.transmit = transmit
+    hasDescriptor = port.hasDescriptor
+    unsafe standing = transmit.standingWord
+  }
+
+  /// Whether packets wait in the transmit queue.
+  @inline(__always) var isWaiting: Bool { unsafe standing.pointee.load() != 0 }
 }
 
 /// The receive queues of a context, by number: the token or tag of their signals. The context's own thread's, once it
@@ -45,6 +58,7 @@ struct ReceiveSources: ~Copyable {
   private(set) var count = 0
   private var capacity = 4
   private var pending = InlineArray<5, Int>(repeating: 0)
+  private var pendingCount = 0
 
   init() { unsafe first = .allocate(capacity: capacity) }
   deinit {
@@ -60,9 +74,7 @@ struct ReceiveSources: ~Copyable {
       unsafe first = larger
       capacity *= 2
     }
-    unsafe (first + count).initialize(
-      to: ReceiveSource(
-        port: .passRetained(port), level: level, hasDescriptor: port.hasDescriptor, transmit: transmit))
+    unsafe (first + count).initialize(to: ReceiveSource(port, level: level, transmit: transmit))
     count += 1
   }
 
@@ -82,9 +94,13 @@ struct ReceiveSources: ~Copyable {
   var hasDescriptors: Bool { (0..<count).contains { self[$0].hasDescriptor } }
 
   @inline(__always) func hasPending(_ level: Level) -> Bool { pending[level.rawValue] != 0 }
+  /// Whether one is pending, of that level, and no other.
+  @inline(__always) func onlyPending(_ level: Level) -> Bool { pendingCount == 1 && pending[level.rawValue] == 1 }
   @inline(__always) mutating func setPending(_ number: Int, _ isPending: Bool) {
     guard self[number].isPending != isPending else { return }
     self[number].isPending = isPending
-    pending[self[number].level.rawValue] += isPending ? 1 : -1
+    let change = isPending ? 1 : -1
+    pending[self[number].level.rawValue] &+= change
+    pendingCount &+= change
   }
 }

@@ -13,9 +13,7 @@ extension ContextRunner {
       if source.hasDescriptor, source.transmit.isStopped != source.isWatchedForRoom {
         watchForRoom(number, !source.isWatchedForRoom)
       }
-      if source.transmit.isWaiting != (source.watchedFrom != nil) {
-        watchProgress(number, source.transmit, &cx)
-      }
+      if source.isWaiting != (source.watchedFrom != nil) { watchProgress(number, source.transmit, &cx) }
     }
   }
 

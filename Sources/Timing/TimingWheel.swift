@@ -119,6 +119,13 @@ import Exclusion
     return timer
   }
 
+  /// Moves the present to `now`, at which nothing can expire (``isQuiet(at:)``): what is armed next counts from there.
+  public mutating func hear(of now: Instant) {
+    let tick = Self.tick(reachedAt: now)
+    if tick > horizon { horizon = tick }
+    if horizon < quietUntil { current = horizon }
+  }
+
   /// Whether nothing can expire at `now`: false may only mean that it has to be looked for.
   @inlinable @inline(__always) public func isQuiet(at now: Instant) -> Bool { now < quietBefore }
 

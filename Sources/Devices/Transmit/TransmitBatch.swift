@@ -42,24 +42,13 @@ public struct TransmitBatch: ~Copyable {
   /// A driver has taken a packet for good.
   mutating func give(_ owner: PacketCreditRef, _ charge: Int) { credit.add(owner, charge) }
 
-  /// Takes the queue that is to be left; its flush comes with that.
-  fileprivate mutating func takeInside() -> TransmitQueueRef? {
-    guard let queue = inside.take() else { return nil }
-    for index in 0..<dirtyCount where dirty[index] == queue {
-      dirtyCount -= 1
-      dirty[index] = dirty[dirtyCount]
-      break
-    }
-    return queue
-  }
-
-  fileprivate mutating func nextDirty() -> TransmitQueueRef? {
+  @inline(__always) fileprivate mutating func nextDirty() -> TransmitQueueRef? {
     guard dirtyCount > 0 else { return nil }
     dirtyCount -= 1
     return dirty[dirtyCount]
   }
-  fileprivate mutating func finish() {
-    while let packet = finished.popFirst() { _ = consume packet }
+  @inline(__always) fileprivate mutating func finish() {
+    if !finished.isEmpty { finished.removeAll() }
     credit.settle()
   }
 }
@@ -72,7 +61,8 @@ extension SoftInterrupt {
   /// done with, and then the packets and the credit that this gives back.
   public mutating func finishTransmission() {
     let batch = transmitBatch
-    if let queue = unsafe batch.pointer.pointee.takeInside() { queue.leave(&self) }
+    // Its flush comes with that.
+    if let queue = unsafe batch.pointer.pointee.inside.take() { queue.leave(&self) }
     while let queue = unsafe batch.pointer.pointee.nextDirty() { queue.flush(&self) }
     unsafe batch.pointer.pointee.finish()
   }

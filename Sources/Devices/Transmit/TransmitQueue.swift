@@ -91,6 +91,12 @@ public struct TransmitQueueRef: Hashable, @unchecked Sendable {
   /// Whether packets wait: the driver has no room, or as much in flight as it may.
   public var isWaiting: Bool { unsafe state.pointee.standing.load() != 0 }
 
+  /// The word that ``isWaiting`` tells of, which is not 0 then: for who looks at it in each pass. It lies there as long as the
+  /// queue lives.
+  public var standingWord: UnsafePointer<AtomicWord> {
+    unsafe withUnsafePointer(to: state.pointee.standing) { unsafe $0 }
+  }
+
   // MARK: Senders
 
   /// Sends a whole frame: enters the queue, or leaves the frame to whoever is inside (X8: it is complete). What the
@@ -100,7 +106,7 @@ public struct TransmitQueueRef: Hashable, @unchecked Sendable {
     if unsafe !state.pointee.offloads.cover(packet) { return sendPrepared(packet, &cx) }
     submit(packet, &cx)
   }
-  func submit(_ packet: consuming Packet, _ cx: inout SoftInterrupt) {
+  @inline(__always) func submit(_ packet: consuming Packet, _ cx: inout SoftInterrupt) {
     if let sources = unsafe state.pointee.sources { return sendPastGate(packet, sources, &cx) }
     if isEntered(&cx) { return admit(packet, &cx) }
     _ = gate.submit(packet.intoItem(), isSegment: false, &cx)

@@ -89,7 +89,7 @@ extension TransmitQueueRef {
 
   /// A packet that was submitted. With nothing before it, and a driver that may take it, it need not see the
   /// discipline.
-  func admit(_ packet: consuming Packet, _ cx: inout SoftInterrupt) {
+  @inline(__always) func admit(_ packet: consuming Packet, _ cx: inout SoftInterrupt) {
     let state = unsafe state
     if unsafe state.pointee.waiting == 0, !isStopped, mayGive {
       // Nothing was behind it; it may have come back.
@@ -276,7 +276,9 @@ extension TransmitQueueRef {
       guard unsafe !state.pointee.isDirty else { return }
       unsafe state.pointee.isDirty = true
     }
-    cx.transmitBatch.note(self)
+    let batch = cx.transmitBatch
+    // Who is inside flushes when it leaves.
+    if !batch.isInside(self) { batch.note(self) }
   }
 
   // MARK: Senders to a lockless driver

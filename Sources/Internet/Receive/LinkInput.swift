@@ -30,6 +30,28 @@ extension InternetLayer {
     }
   }
 
+  /// A batch of one: mostly a bare packet like the one before, whose way is short.
+  @inline(__always) func receiveAlone(
+    _ packet: consuming Packet, interface index: UInt16, _ cx: inout SoftInterrupt
+  ) {
+    if let interface = interface(index), interface.station == nil {
+      packet.metadata.interface = index
+      packet.metadata.flags = packet.metadata.flags.intersection(.checksumVerified)
+      let length = packet.totalCount
+      if let protocolNumber = openPlainIPv4(&packet, interface, cx) {
+        let counters = unsafe record(cx)
+        unsafe counters.pointee.count(.framesReceived)
+        unsafe counters.pointee.count(.packetsReceived, interface: Int(index))
+        unsafe counters.pointee.count(.bytesReceived, interface: Int(index), by: UInt64(length))
+        unsafe counters.pointee.count(.ipv4Received)
+        unsafe counters.pointee.count(.ipv4Delivered)
+        return deliverAlone(packet, to: protocolNumber, &cx)
+      }
+    }
+    receive(packet, interface: index, &cx)
+    finishBatch(&cx)
+  }
+
   private func receiveFrame(
     _ packet: consuming Packet, _ interface: InterfaceRef, _ station: MACAddress, _ cx: inout SoftInterrupt
   ) {

@@ -9,10 +9,29 @@ import Wire
 enum SocketInput {
   // MARK: TCP
 
-  /// A TCP segment for this host, alone; the packet begins at the TCP header (RFC 9293 section 3.10.7).
+  /// A TCP segment for this host, alone; the packet begins at the TCP header (RFC 9293 section 3.10.7). It goes to its
+  /// connection at once, where there is one at home here.
   static func tcp(_ packet: consuming Packet, _ cx: inout SoftInterrupt) {
-    collect(packet, encapsulation: 0, &cx)
-    finishRun(&cx)
+    let sockets = SocketContextRef(cx)
+    guard let key = flow(of: packet, encapsulation: 0), key.localPort != 0, key.remotePort != 0,
+      unsafe sockets.pointer.pointee.run.items.isEmpty, !cx.steers
+    else {
+      collect(packet, encapsulation: 0, &cx)
+      return finishRun(&cx)
+    }
+    let hash = unsafe sockets.pointer.pointee.run.knownHash(key) ?? key.hash(sockets.hashKey)
+    guard let connection = sockets.shard(sockets.home(hash: hash)).find(hash: hash, key),
+      unsafe connection.shared.pointee.key.encapsulation == 0
+    else {
+      collect(packet, encapsulation: 0, &cx)
+      return finishRun(&cx)
+    }
+    sockets.counters.segmentsReceived.increment(by: UInt64(max(1, packet.metadata.offload.segmentCount)))
+    guard isWhole(packet, sockets) else { return }
+    unsafe sockets.pointer.pointee.run.foresee(key, hash)
+    packet.metadata.flowHash = UInt32(truncatingIfNeeded: hash >> 32)
+    packet.metadata.flags.insert(.checksumVerified)
+    submit(packet, connection, key, hash, &cx)
   }
 
   /// The same for one of a batch: it may wait for those that come with it, until ``finishRun(_:)``. `encapsulation`: the port
@@ -122,7 +141,7 @@ enum SocketInput {
     while let item = items.popFirst() { submit(Packet(item: item), connection, key, hash, &cx) }
   }
 
-  private static func submit(
+  @inline(__always) private static func submit(
     _ packet: consuming Packet, _ connection: ConnectionRef, _ key: FlowKey, _ hash: UInt64,
     _ cx: inout SoftInterrupt
   ) {
