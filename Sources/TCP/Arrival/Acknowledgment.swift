@@ -73,9 +73,12 @@ extension TCPConnection {
 
   /// Header prediction for a receiver: nothing of ours is out, and nothing waits to be sent. An acknowledgment that comes
   /// with text, and without blocks, can then say nothing but a window.
-  var isQuiet: Bool {
-    state == .established && outstanding.isEmpty && send.unacknowledged == send.queueEnd && !send.finQueued
-      && send.next == send.unacknowledged && send.maximum == send.next && send.window > 0 && !ecn.isAccurate
+  var isQuiet: Bool { state == .established && isIdle && !ecn.isAccurate }
+
+  /// Nothing of ours is out, nothing waits to be sent, and something may be.
+  @inline(__always) var isIdle: Bool {
+    outstanding.isEmpty && send.unacknowledged == send.queueEnd && !send.finQueued
+      && send.next == send.unacknowledged && send.maximum == send.next && send.window > 0
   }
 
   /// The same as ``takeAcknowledgment(_:payloadCount:now:sink:_:)`` for text that acknowledges SND.UNA once more while all
@@ -293,7 +296,7 @@ extension TCPConnection {
   }
 
   /// Our FIN is acknowledged, the peer may go on (P2). An orphan does not wait for that for ever.
-  private mutating func enterFinWait2(now: Instant) {
+  mutating func enterFinWait2(now: Instant) {
     state = .finWait2
     if isOrphan { deadlines.linger.arm(now + configuration.finWait2) }
   }

@@ -4,13 +4,16 @@ import Wire
 
 // What the environment asks for: RFC 9293 sections 3.10.1 to 3.10.5.
 extension TCPConnection {
+  /// Its SYN is out, or was sent in its place: ``start(now:sink:)`` has nothing to do.
+  public var hasStarted: Bool { send.maximum != send.initial }
+
   /// Sends the SYN of an active connection, or the SYN-ACK of a passive one. To be called once.
   ///
   /// - Parameters:
   ///   - now: the time.
   ///   - sink: where it goes.
   public mutating func start(now: Instant, sink: inout some TCPSink & ~Copyable) {
-    guard send.maximum == send.initial, state == .synSent || state == .synReceived else { return }
+    guard !hasStarted, state == .synSent || state == .synReceived else { return }
     if state == .synSent, configuration.connectTimeout > .zero {
       deadlines.keepalive.arm(now + configuration.connectTimeout)
     }
@@ -176,18 +179,20 @@ extension TCPConnection {
     switch state {
     case .synSent, .synReceived:
       queueFin()
-    case .established:
-      queueFin()
-      state = .finWait1
-      output(now: now, sink: &sink)
-    case .closeWait:
-      queueFin()
-      state = .lastAck
-      output(now: now, sink: &sink)
+    case .established: end(.finWait1, now: now, sink: &sink)
+    case .closeWait: end(.lastAck, now: now, sink: &sink)
     case .closed, .listen, .finWait1, .finWait2, .closing, .lastAck, .timeWait:
       break
     }
     return TCPEffects()
+  }
+
+  /// The FIN follows what is queued, in the state in which it is waited for to be acknowledged.
+  private mutating func end(_ next: TCPState, now: Instant, sink: inout some TCPSink & ~Copyable) {
+    let isAlone = leavesAlone
+    queueFin()
+    state = next
+    if isAlone { endAlone(now: now, sink: &sink) } else { output(now: now, sink: &sink) }
   }
 
   private mutating func queueFin() {

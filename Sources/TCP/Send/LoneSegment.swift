@@ -2,14 +2,19 @@ import Timing
 import Wire
 
 // A request, or the answer to one: less than a segment, written while nothing is out, so that no rule holds it back but the
-// windows, and nothing can be said of it but the usual. What ``output(_:now:sink:)`` does for it is done here, and nothing
-// else.
+// windows, and nothing can be said of it but the usual. Or the end, when everything was acknowledged. What
+// ``output(_:now:sink:)`` does for it is done here, and nothing else.
 extension TCPConnection {
   /// Whether so many bytes that are about to be queued, pushed, leave as one segment with no other options than time
   /// stamps.
   @inline(__always) func leavesAlone(_ bytes: Int) -> Bool {
-    isQuiet && bytes <= fullSegment && bytes <= Int(send.window) && sendsPlainly && !configuration.corked
-      && recovery.phase == .open && selective.isEmpty
+    state == .established && bytes <= fullSegment && bytes <= Int(send.window) && !configuration.corked
+      && leavesAlone
+  }
+  /// Whether what is queued next, and is whole, leaves as one segment with no other options than time stamps. In a state in
+  /// which text is sent.
+  @inline(__always) var leavesAlone: Bool {
+    isIdle && sendsPlainly && recovery.phase == .open && selective.isEmpty
       && !(isUserTimeoutUntold && configuration.userTimeoutOption.isEnabled)
   }
 
@@ -64,6 +69,20 @@ extension TCPConnection {
     return TCPGlance(
       sequence: start, acknowledgment: receive.next, flags: [.ack, .psh], window: field,
       timestamps: timestamps.isEnabled ? timestamps.option(now: now, acknowledges: true) : nil)
+  }
+
+  /// Sends the FIN that was just queued behind nothing. Only if it ``leavesAlone``. It has a sequence number, which the
+  /// peer's window covers, and no congestion window counts it.
+  mutating func endAlone(now: Instant, sink: inout some TCPSink & ~Copyable) {
+    let timeout = roundTrip.timeout(configuration)
+    let (start, end) = (send.next, send.next + 1)
+    outstanding.append(SentSegment(start: start, end: end, sent: now, delivered: count.delivered))
+    send.next = end
+    send.maximum = end
+    send.lastTransmission = now
+    transmitPlain(at: start, [.fin, .ack], now: now, sink: &sink)
+    noteWindowUse(isLimited: window.segments <= 1, timeout: timeout, now: now)
+    watchAlone(timeout: timeout, now: now)
   }
 
   /// The timers of the only segment that is out, which has just left.

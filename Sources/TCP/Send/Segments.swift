@@ -61,7 +61,7 @@ extension TCPConnection {
       && !configuration.countsMemory
       && !(isUserTimeoutUntold && configuration.userTimeoutOption.isEnabled)
   }
-  private mutating func transmitPlain(
+  mutating func transmitPlain(
     at sequence: SequenceNumber, _ flags: TCPFlags, now: Instant, sink: inout some TCPSink & ~Copyable
   ) {
     let window = receive.offer(segment: Int(configuration.maximumSegment), configuration.personality)
