@@ -34,7 +34,11 @@ extension ConnectionRef {
     let count = packet.totalCount - glance.headerByteCount
     let foresight = unsafe owned.pointee.engine.foresees(glance, count: count)
     switch foresight {
-    case .nothing: arriveUnforeseen(packet, sockets, &cx)
+    case .nothing:
+      guard unsafe owned.pointee.engine.predictsTurn(glance, count: count) else {
+        return arriveUnforeseen(packet, sockets, &cx)
+      }
+      arriveAtTurn(glance, packet, count, sockets, &cx)
     case .text, .answer:
       guard unsafe !owned.pointee.isOrphan, !status.contains(.receiveShutdown), !hasWritersInWait else {
         return arriveUnforeseen(packet, sockets, &cx)
@@ -98,6 +102,45 @@ extension ConnectionRef {
     var sink = ConnectionSink(self, pool: cx.pool, sockets: sockets)
     unsafe owned.pointee.engine.acknowledgeForeseen(now: cx.now, sink: &sink)
     transmit(&sink.outgoing, &cx)
+  }
+
+  /// The text of a predicted segment, and what its header says beside the ACK field.
+  @inline(__always) private func takePredicted(
+    _ glance: TCPGlance, _ packet: consuming Packet, _ count: Int, _ now: Instant,
+    _ sink: inout ConnectionSink, _ effects: inout TCPEffects
+  ) {
+    let arrival = packet.metadata.arrival
+    packet.trimFront(glance.headerByteCount)
+    let isAdmitted = sink.admit(packet, isAhead: false)
+    unsafe owned.pointee.engine.takePredicted(
+      glance, count: isAdmitted ? count : 0, segmentSize: packet.metadata.offload.segmentSize,
+      arrival: arrival, now: now)
+    if isAdmitted {
+      effects.deliveredBytes = count
+      sink.deliver(packet)
+    }
+  }
+
+  /// The segment with which the connection goes on to its next state, of `count` bytes of text if it opens it.
+  @inline(never) private func arriveAtTurn(
+    _ glance: TCPGlance, _ packet: consuming Packet, _ count: Int, _ sockets: SocketContextRef,
+    _ cx: inout SoftInterrupt
+  ) {
+    let owned = unsafe owned
+    let now = cx.now
+    let opens = unsafe owned.pointee.engine.state == .synReceived
+    unsafe owned.pointee.engine.noteReceiveSpace(freeReceiveSpace(), unread: available, now: now)
+    var sink = ConnectionSink(self, pool: cx.pool, sockets: sockets)
+    var effects = unsafe owned.pointee.engine.takePredictedTurn(
+      glance, arrival: packet.metadata.arrival, now: now)
+    if count > 0 {
+      takePredicted(glance, packet, count, now, &sink, &effects)
+    } else {
+      if opens { unsafe owned.pointee.engine.takePredictedHeader(glance, now: now) }
+      _ = consume packet
+    }
+    unsafe owned.pointee.engine.answerPredicted(holdsAnswer: false, now: now, sink: &sink)
+    applyArrival(effects, &sink, isDropped: false, &cx)
   }
 
   private func arriveUnforeseen(

@@ -80,7 +80,7 @@ extension TCPConnection {
         transmit(TCPResetRule.reply(to: segment, payloadCount: count), sink: &sink)
         return
       }
-      takeHandshakeAcknowledgment(segment)
+      takeHandshakeAcknowledgment(segment.options.timestamps, arrival: segment.arrival)
       send.setWindow(
         UInt32(segment.window) << UInt32(send.scale), sequence: segment.sequence,
         acknowledgment: segment.acknowledgment)

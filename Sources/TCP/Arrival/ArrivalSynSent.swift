@@ -39,7 +39,7 @@ extension TCPConnection {
       return
     }
     let attempts = attempts
-    takeHandshakeAcknowledgment(segment)
+    takeHandshakeAcknowledgment(segment.options.timestamps, arrival: segment.arrival)
     takeFastSynAck(segment, attempts: attempts, &effects)
     establish(now: now, &effects)
     acknowledgeSyn(now: now)
@@ -72,19 +72,19 @@ extension TCPConnection {
   }
 
   /// Our SYN is acknowledged.
-  mutating func takeHandshakeAcknowledgment(_ segment: TCPSegment) {
+  mutating func takeHandshakeAcknowledgment(_ stamps: TCPTimestamps?, arrival: Instant) {
     let first = send.initial + 1
     send.unacknowledged = SequenceNumber.later(send.unacknowledged, first)
     send.next = SequenceNumber.later(send.next, first)
     // BSD's cache of half-open connections does not know when the SYN-ACK left.
     if configuration.personality == .linux || !isPassive || timestamps.isEnabled {
       roundTrip.synAcknowledged(
-        at: segment.arrival, echoed: echoedRoundTrip(segment), next: send.next, configuration)
+        at: arrival, echoed: echoedRoundTrip(stamps, arrival: arrival), next: send.next, configuration)
     }
     if !roundTrip.isMeasured, attempts > 0 { roundTrip.restartCautiously() }
     // A mark on our SYN is a reason to begin with little, like its loss.
     let wasMarked = ecn.isAccurate && accurate.feedback.synWasMarked
-    beginSending(isCautious: attempts > 1 || wasMarked, now: segment.arrival)
+    beginSending(isCautious: attempts > 1 || wasMarked, now: arrival)
     // The SYN counts as a segment that arrived.
     count.delivered &+= 1
     if attempts > 0, !outstanding.isEmpty {

@@ -106,11 +106,12 @@ extension TCPConnection {
 
   /// Takes the ACK field of a segment that acknowledges the only one that is out, after which all is quiet. Returns bytes to
   /// drop from the front of the send queue.
-  @inline(__always) private mutating func takeOnlyAcknowledgment(
+  @inline(__always) mutating func takeOnlyAcknowledgment(
     _ acknowledgment: SequenceNumber, arrival: Instant, now: Instant
   ) -> Int {
     let segment = outstanding[0]
-    let text = acknowledgment - send.unacknowledged
+    // A FIN that is acknowledged is no text.
+    let text = SequenceNumber.earlier(acknowledgment, send.queueEnd) - send.unacknowledged
     send.unacknowledged = acknowledgment
     send.queueFront = acknowledgment
     counters.bytesAcknowledged &+= UInt64(text)
@@ -135,7 +136,13 @@ extension TCPConnection {
   }
 
   /// What a predicted segment without text says beside its ACK field.
-  @inline(__always) mutating func takePredictedHeader(_ glance: TCPGlance, now: Instant) {
+  @inline(__always) public mutating func takePredictedHeader(_ glance: TCPGlance, now: Instant) {
+    takePredictedFields(glance, now: now)
+    lastArrival = now
+    keepaliveProbes = 0
+  }
+  /// The same of the last segment of a connection.
+  @inline(__always) mutating func takePredictedFields(_ glance: TCPGlance, now: Instant) {
     counters.segmentsReceived &+= 1
     if control.hasModel { noteApplicationLimit() }
     _ = send.takeWindow(
@@ -143,8 +150,6 @@ extension TCPConnection {
       acknowledgment: glance.acknowledgment)
     probes = 0
     probeBackoff = 0
-    lastArrival = now
-    keepaliveProbes = 0
     if timestamps.isEnabled {
       timestamps.take(
         glance.timestamps.value, sequence: glance.sequence, lastAcknowledgment: receive.lastAcknowledgment,

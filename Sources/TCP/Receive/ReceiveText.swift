@@ -255,7 +255,7 @@ extension TCPConnection {
   }
 
   /// The peer's FIN is in order. `isArriving`: it was not here before.
-  private mutating func takeFin(isArriving: Bool, now: Instant, _ effects: inout TCPEffects) {
+  mutating func takeFin(isArriving: Bool, now: Instant, _ effects: inout TCPEffects) {
     receive.next += 1
     receive.edge = SequenceNumber.later(receive.edge, receive.next)
     reassembly.removeAll()
