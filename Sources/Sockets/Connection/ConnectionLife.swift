@@ -21,13 +21,15 @@ extension ConnectionRef {
     if unsafe owned.pointee.isDropped { return SocketContextRef(cx).finish(self, &cx) }
     if unsafe owned.pointee.fastOpenListener != nil {
       startFast(&cx)
-    } else {
+    } else if unsafe !owned.pointee.engine.hasStarted {
       runEngine(&cx) { engine, now, sink in
         engine.start(now: now, sink: &sink)
         return TCPEffects()
       }
     }
     while let item = unsafe owned.pointee.early.popFirst() { arrive(Packet(item: item), &cx) }
+    // A child whose first segment was not taken waits for another, and not for ever.
+    if unsafe owned.pointee.armed == nil, unsafe !owned.pointee.isDropped { updateTimer(&cx) }
   }
 
   func insertFailed(_ cx: inout SoftInterrupt) {
