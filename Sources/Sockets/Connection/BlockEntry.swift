@@ -10,7 +10,7 @@ public enum BlockEntry: Hashable, Sendable {
   case enterIdle
   /// Whenever nobody is inside.
   case enterFree
-  /// When home sleeps, in its place: the thread drives the whole context, to send, and as long as it waits. Of a stack that
+  /// When home sleeps, in its place: the thread drives the whole context, to send, to close, and as long as it waits. Of a stack that
   /// is stepped by hand a call does at once what it asks for, on the thread that steps it, which calls.
   case drive
 }
@@ -29,6 +29,16 @@ extension SocketLayer {
     }
     let port = contexts.port(home)
     return contexts.asGuest(of: home) { cx in gate.enter(item, at: port, &cx) } ?? gate.post(item)
+  }
+
+  /// Tells the connection's owner that the application ends it, or a side of it: at once, where that is how the thread
+  /// sends. A reference is held. Application context, nothing held.
+  func submit(events: GateEvents, to connection: ConnectionRef) {
+    let gate = connection.gate
+    let isRun =
+      configuration.entry == .drive
+      && contexts.asBorrower(of: connection.home) { cx in _ = gate.submit(events: events, &cx) }
+    if !isRun { _ = gate.post(events: events) }
   }
 
   private func driveOrPost(_ item: ItemRef, _ connection: ConnectionRef) -> Outcome {

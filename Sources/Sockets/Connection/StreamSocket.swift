@@ -42,7 +42,7 @@ public final class StreamSocket: AnySocket {
   }
   deinit {
     // Nobody waits any more: there is nobody to wake, and this may run anywhere.
-    _ = beginClose(.close)
+    if beginClose() { _ = connection.gate.post(events: .close) }
     if !isForkedChild() { connection.release() }
   }
 
@@ -348,7 +348,7 @@ public final class StreamSocket: AnySocket {
   /// Ends the sending side after everything submitted; the peer reads end of stream.
   public func shutdownSend() {
     connection.set(.sendShutdown)
-    _ = connection.gate.post(events: .shutdownSend)
+    layer.submit(events: .shutdownSend, to: connection)
     wakeAll(.writable)
   }
   /// Reads end; what still arrives is acknowledged and thrown away.
@@ -357,14 +357,10 @@ public final class StreamSocket: AnySocket {
     wakeAll([.readable, .endOfStream])
   }
   /// Ends the connection at once: RST, unsent data is forgotten.
-  public func abort() {
-    if beginClose(.abort) { wakeAll(.all) }
-  }
+  public func abort() { end(.abort) }
   /// Closes in order: what was submitted is still sent. Cannot fail; again it does nothing (SO-NOFAIL). Threads
   /// and tasks that wait on the socket return with `.closed` (SO-RESTART).
-  public func close() {
-    if beginClose(.close) { wakeAll(.all) }
-  }
+  public func close() { end(.close) }
 
   /// SO_LINGER with a time: ends the sending side, and aborts the connection if what was submitted has not
   /// arrived within `nanoseconds`, at least 1. Wait at the ``writePoint`` with ``deliveryNeed``, look at
@@ -380,12 +376,17 @@ public final class StreamSocket: AnySocket {
   /// The peer has acknowledged everything that was submitted, and the end of it.
   public var isDelivered: Bool { connection.status.contains(.delivered) }
 
-  private func beginClose(_ event: GateEvents) -> Bool {
+  private func end(_ event: GateEvents) {
+    guard beginClose() else { return }
+    layer.submit(events: event, to: connection)
+    wakeAll(.all)
+  }
+  /// True: the owner is to be told.
+  private func beginClose() -> Bool {
     // A child process's close leaves the parent's connection alone (L6).
     guard closing.exchange(1) == 0, !isForkedChild() else { return false }
     unsafe connection.observers.pointee.close(layer)  // no event of it is told after close (SO-GEN)
     connection.set([.handleClosed, .sendShutdown])
-    _ = connection.gate.post(events: event)
     return true
   }
 
