@@ -153,10 +153,10 @@ struct SocketContextRef {
 
   /// Makes a connection's block with one reference, the protocol's claim; it is reachable only after
   /// ``insert(_:_:)`` (SO-PUBLISH, L5). Nil: the limit on connections is reached, or memory is exhausted. `hash`: of
-  /// `key`, if it is known.
+  /// `key`, if it is known. `engine` makes it where it stays: it is too large to be handed on.
   func make(
-    _ key: FlowKey, hash: UInt64? = nil, limits: BufferLimits, engine: consuming TCPConnection,
-    home: Int? = nil
+    _ key: FlowKey, hash: UInt64? = nil, limits: BufferLimits, home: Int? = nil,
+    engine: () -> TCPConnection
   ) -> ConnectionRef? {
     guard memory.state != .exhausted else {
       counters.connectionsWithoutMemory.increment()
@@ -190,7 +190,7 @@ struct SocketContextRef {
         key: key, hash: hash, home: home, layer: pointer.pointee.layer, limits: limits,
         memory: withLayer { $0.memory }))
     connection.enter(workspace)
-    unsafe connection.owned.initialize(to: ConnectionOwned(engine: engine, receiveLimit: limits.receive))
+    unsafe connection.owned.initialize(to: ConnectionOwned(engine: engine(), receiveLimit: limits.receive))
     unsafe ObserverList.initialize(at: raw + ConnectionBlock.observersOffset)
     _ = unsafe TimerRef.initialize(
       at: raw + ConnectionBlock.timerOffset, kind: SocketKind.connectionTimer, owner: UInt(bitPattern: raw))
@@ -203,10 +203,11 @@ struct SocketContextRef {
   func makeUnconnected(_ options: StreamOptions?, _ cx: inout SoftInterrupt) -> ConnectionRef? {
     let nowhere = FlowKey(localAddress: .anyIPv6, localPort: 0, remoteAddress: .anyIPv6, remotePort: 0)
     let options = options ?? withLayer { $0.options() }
-    let engine = TCPConnection.idle(configuration: options.tcp, now: cx.now)
-    guard let connection = make(nowhere, limits: options.limits, engine: engine, home: cx.index) else {
-      return nil
+    let now = cx.now
+    let made = make(nowhere, limits: options.limits, home: cx.index) {
+      TCPConnection.idle(configuration: options.tcp, now: now)
     }
+    guard let connection = made else { return nil }
     unsafe connection.owned.pointee.isInserting = false
     unsafe connection.owned.pointee.isUnconnected = true
     connection.share(options)

@@ -240,12 +240,12 @@ extension SocketLayer {
     }
     let opening = opening(
       flow.key, configuration.tcp, StreamShape(), limits, mtu: sockets.mtu(flow.key), now: now)
-    let engine = TCPConnection.active(
-      iss: opening.iss, timestampOffset: opening.timestampOffset, configuration: opening.configuration,
-      now: now)
-    guard let connection = sockets.make(flow.key, hash: flow.hash, limits: limits, engine: engine) else {
-      return .failure(.noBufferSpace)
+    let made = sockets.make(flow.key, hash: flow.hash, limits: limits) {
+      TCPConnection.active(
+        iss: opening.iss, timestampOffset: opening.timestampOffset, configuration: opening.configuration,
+        now: now)
     }
+    guard let connection = made else { return .failure(.noBufferSpace) }
     unsafe connection.owned.pointee.isPortFixed = flow.isPortFixed
     if encapsulation != 0 { connection.settleAuthentication() }
     connection.recallPath(&cx)

@@ -181,10 +181,18 @@ extension ConnectionRef {
     }
   }
 
+  /// Whoever makes a child: the rest of its listener's.
+  func adopt(_ options: borrowing ListenerOptions) {
+    unsafe owned.pointee.shape = options.shape
+    guard let refusesUnknown = options.refusesUnknown else { return settleAuthentication() }
+    unsafe owned.pointee.authentication = .none(refusesUnknown: refusesUnknown)
+    unsafe owned.pointee.isPlain = shared.pointee.key.encapsulation == 0
+  }
+
   /// Owner: the rest of `options`.
-  func adopt(_ options: StreamOptions, _ shape: StreamShape? = nil, now: Instant) {
+  func adopt(_ options: StreamOptions, now: Instant) {
     let owned = unsafe owned
-    unsafe owned.pointee.shape = shape ?? options.shape
+    unsafe owned.pointee.shape = options.shape
     if unsafe owned.pointee.isInserting && !owned.pointee.isUnconnected { settleAuthentication() }
     if unsafe owned.pointee.isUnconnected {
       unsafe owned.pointee.engine = TCPConnection.idle(configuration: options.tcp, now: now)

@@ -275,16 +275,20 @@ enum Handshake {
 
   /// A child with what its listener is set to; nil: there is no room for it. No table has it yet.
   static func makeChild(
-    _ arrived: HandshakeSegment, _ engine: consuming TCPConnection, _ listener: ListenerRef,
-    _ cx: inout SoftInterrupt
+    _ arrived: HandshakeSegment, _ listener: ListenerRef, _ cx: inout SoftInterrupt,
+    engine: () -> TCPConnection
   ) -> ConnectionRef? {
-    let limits = listener.withOptions { $0.value.limits }
-    let child = SocketContextRef(cx).make(arrived.key, hash: arrived.hash, limits: limits, engine: engine)
-    guard let child else { return nil }
-    listener.withOptions { options in
+    let sockets = SocketContextRef(cx)
+    let child = listener.withOptions { options -> ConnectionRef? in
+      let limits = options.value.limits
+      guard let child = sockets.make(arrived.key, hash: arrived.hash, limits: limits, engine: engine) else {
+        return nil
+      }
       child.share(options.value)
-      child.adopt(options.value, options.shape, now: cx.now)
+      child.adopt(options)
+      return child
     }
+    guard let child else { return nil }
     child.recallPath(&cx)
     child.recallDestination(&cx)
     return child
@@ -299,8 +303,9 @@ enum Handshake {
   ) {
     let sockets = SocketContextRef(cx)
     guard listener.takePlace() else { return sockets.counters.acceptQueueFull.increment() }
-    let engine = handshake.connection(configuration, now: cx.now)
-    guard let child = makeChild(arrived, engine, listener, &cx) else { return listener.leavePlace() }
+    let now = cx.now
+    let made = makeChild(arrived, listener, &cx) { handshake.connection(configuration, now: now) }
+    guard let child = made else { return listener.leavePlace() }
     unsafe child.owned.pointee.authentication.resume(
       local: handshake.initialSend, remote: handshake.initialReceive, arrived.segment.options.authentication)
     listener.retain()

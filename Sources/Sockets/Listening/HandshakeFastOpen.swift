@@ -62,10 +62,13 @@ extension Handshake {
       sockets.counters.acceptQueueFull.increment()
       return false
     }
-    let (iss, offset) = sockets.numbers(arrived.key, now: cx.now)
-    let engine = TCPConnection.passive(
-      syn: arrived.segment, iss: iss, timestampOffset: offset, configuration: configuration, now: cx.now)
-    guard let child = makeChild(arrived, engine, listener, &cx) else {
+    let now = cx.now
+    let (iss, offset) = sockets.numbers(arrived.key, now: now)
+    let made = makeChild(arrived, listener, &cx) {
+      TCPConnection.passive(
+        syn: arrived.segment, iss: iss, timestampOffset: offset, configuration: configuration, now: now)
+    }
+    guard let child = made else {
       listener.leavePlace()
       listener.leaveFastOpenPlace()
       return false

@@ -230,11 +230,11 @@ enum TransparentInput {
     }
     if isClosing { return .failure(.networkDown) }
     let (iss, offset) = sockets.numbers(key, now: now)
-    let engine = TCPConnection.passive(
-      syn: segment, iss: iss, timestampOffset: offset, configuration: configuration, now: now)
-    guard let connection = sockets.make(key, limits: options.limits, engine: engine) else {
-      return .failure(.noBufferSpace)
+    let made = sockets.make(key, limits: options.limits) {
+      TCPConnection.passive(
+        syn: segment, iss: iss, timestampOffset: offset, configuration: configuration, now: now)
     }
+    guard let connection = made else { return .failure(.noBufferSpace) }
     connection.share(options)
     connection.adopt(options, now: now)
     connection.set(.accepted)
