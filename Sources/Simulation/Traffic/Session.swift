@@ -61,6 +61,7 @@ final class Session {
   // MARK: Clients
 
   func start() {
+    guard !isDone else { return }
     for _ in 0..<min(plan.concurrency, plan.connections) { beginConnection() }
   }
 
@@ -168,8 +169,9 @@ final class Session {
   /// first connection.
   func shiftExpectation(by bytes: Int) { plan.serverScript.expects += bytes }
 
-  /// Lets go of everything.
+  /// Lets go of everything, and begins nothing more: who was about to try again does not.
   func close() {
+    isDone = true
     accepter.cancel()
     listener?.close()
     listener = nil
