@@ -30,13 +30,13 @@ public import Exclusion
     PoolCore.give(back: unsafe ItemRef(slot))
   }
   /// Drops the value as its end does, but for the slot, which goes back to its pool with others.
-  public consuming func end(_ returned: inout ReturnedSlots) {
+  @inlinable @inline(__always) public consuming func end(_ returned: inout ReturnedSlots) {
     unsafe Packet.letGo(slot)
     returned.append(unsafe ItemRef(slot))
     discard self
   }
   /// What the packet has beside its slot goes back.
-  @inline(__always) private static func letGo(_ slot: UnsafeMutableRawPointer) {
+  @inlinable @inline(__always) static func letGo(_ slot: UnsafeMutableRawPointer) {
     let owner = unsafe slot.load(fromByteOffset: PacketLayout.creditOwner, as: UInt.self)
     if owner != 0 { unsafe settle(owner, slot) }
     if unsafe slot.load(fromByteOffset: PacketLayout.attachment, as: UInt32.self) != 0 {

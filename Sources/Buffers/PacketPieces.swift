@@ -260,7 +260,7 @@ extension Packet {
     setAttachment(pieces: pieces, bytes: bytes &- amount)
   }
 
-  static func releasePieces(_ slot: UnsafeMutableRawPointer) {
+  @usableFromInline static func releasePieces(_ slot: UnsafeMutableRawPointer) {
     let attachment = unsafe slot.load(fromByteOffset: PacketLayout.attachment, as: UInt32.self)
     for index in 0..<Int(attachment &>> 24) {
       ChunkRef(address: unsafe piece(slot, index).pointee.chunk).release()

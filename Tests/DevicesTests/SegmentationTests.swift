@@ -11,7 +11,8 @@ import Wire
 
   /// A frame of TCP or UDP whose payload lies in attached pieces, with its checksum left to a device.
   private func frame(
-    _ pool: PacketPoolRef, _ chunks: ChunkPoolRef, _ payload: [UInt8], isIPv4: Bool, isTCP: Bool, size: Int
+    _ pool: PacketPoolRef, _ chunks: ChunkPoolRef, _ payload: [UInt8], isIPv4: Bool, isTCP: Bool, size: Int,
+    flags: TCPFlags = [.ack, .psh, .fin, .cwr], dontFragment: Bool = false
   ) -> Packet {
     var packet = pool.allocate()!
     var chain = chunks.makeChain(copying: unsafe payload.span.bytes)!
@@ -28,7 +29,7 @@ import Wire
       if isIPv4 {
         IPv4Header(
           source: source.ipv4!, destination: destination.ipv4!, protocol: isTCP ? .tcp : .udp,
-          payloadByteCount: total, identification: 0xFFFF, dontFragment: false
+          payloadByteCount: total, identification: 0xFFFF, dontFragment: dontFragment
         ).emit(into: &span)
       } else {
         IPv6Header(
@@ -43,7 +44,7 @@ import Wire
         options.timestamps = TCPTimestamps(value: 7, echo: 8)
         TCPHeader(
           sourcePort: 1, destinationPort: 2, sequence: SequenceNumber(0xFFFF_FF00),
-          acknowledgment: SequenceNumber(9), flags: [.ack, .psh, .fin, .cwr], window: 77, options: options
+          acknowledgment: SequenceNumber(9), flags: flags, window: 77, options: options
         ).emit(into: &span)
       } else {
         span.set(1 as UInt16, at: 0)
@@ -136,6 +137,31 @@ import Wire
   }
 
   /// One segment whose payload lies apart, and whose checksum is left to the device.
+  /// Those that differ in nothing but their numbers have the headers of the one before them; the last one has its own.
+  @Test(arguments: [true, false], [1400, 1401])
+  func segmentsOfBulkAreLikeTheOneBefore(isIPv4: Bool, size: Int) throws {
+    for rest in [size, 700] {
+      let bench = try Bench(completion: .later, slots: 64)
+      bench.device.keepsFrames = true
+      let chunks = ChunkPool(limit: 64)
+      let payload = (0..<7 * size + rest).map { UInt8(truncatingIfNeeded: $0 &* 7 &+ $0 >> 8) }
+      bench.run { cx in
+        let packet = frame(
+          bench.pool.ref, chunks.ref, payload, isIPv4: isIPv4, isTCP: true, size: size,
+          flags: [.ack, .psh, .fin], dontFragment: true)
+        bench.queue.send(packet, &cx)
+      }
+      bench.drain()
+      let seen = try bench.device.frames.map { try look($0, isIPv4: isIPv4, isTCP: true) }
+      #expect(seen.map(\.payload.count) == Array(repeating: size, count: 7) + [rest])
+      #expect(Array(seen.map(\.payload).joined()) == payload)
+      #expect(seen.map(\.sequence) == (0..<8).map { 0xFFFF_FF00 &+ $0 &* UInt32(size) })
+      #expect(seen[..<7].allSatisfy { $0.flags == .ack } && seen[7].flags == [.ack, .psh, .fin])
+      if isIPv4 { #expect(seen.allSatisfy { $0.identification == 0xFFFF }) }
+      #expect(bench.pool.counters.inUse == 0 && chunks.ref.counters.inUse == 0)
+    }
+  }
+
   @Test func aSegmentInPiecesIsGathered() throws {
     let bench = try Bench(completion: .later, slots: 4)
     bench.device.keepsFrames = true

@@ -23,20 +23,28 @@ enum Segmentation {
       return false
     }
     let common = CommonHeader(packet.bytes, layout)
+    let inner = common.inner(layout, size: size)
     var cursor = PacketCursor(slotOffset: layout.payload)
+    var model = unsafe packet.dataAddress
     var at = 0
     var index: UInt16 = 0
     repeat {
       let count = min(size, payload - at)
       guard var piece = pool.allocate(like: packet) else { return false }
       piece.append(layout.payload + count)
-      unsafe piece.dataAddress.copyMemory(from: packet.dataAddress, byteCount: layout.payload)
+      unsafe piece.dataAddress.copyMemory(from: model, byteCount: layout.payload)
       let text = unsafe copy(
         count, of: packet, from: &cursor, into: piece.dataAddress + layout.payload, isVerified: isVerified)
       if isVerified { piece.metadata.flags.insert(.checksumVerified) }
+      let isLast = at + count == payload
       var bytes = piece.mutableBytes
-      finish(
-        &bytes, layout, common, text, at: at, index: index, isLast: at + count == payload)
+      if let inner, index > 0, !isLast, let text {
+        // Its headers are those of the one before, which is in the queue and nobody's yet.
+        inner.finish(&bytes, layout, text, sequence: common.sequence &+ UInt32(at))
+      } else {
+        finish(&bytes, layout, common, text, at: at, index: index, isLast: isLast)
+      }
+      unsafe model = piece.dataAddress
       queue.append(piece)
       at += count
       index &+= 1
@@ -121,6 +129,35 @@ enum Segmentation {
       transport.add(bytes.extracting(header + 8..<header + 12))
       transport.add(bytes.uint16(at: header + 14))
       transport.add(bytes.extracting(header + 18..<layout.payload))
+    }
+
+    /// The same of all but the first and the last, of `size` bytes of payload; nil: they differ in more than their sequence
+    /// numbers, or are not TCP's.
+    func inner(_ layout: TransportLayout, size: Int) -> InnerHeader? {
+      var flags = TCPFlags(rawValue: control & 0x0FFF)
+      guard layout.isTCP, !isCounted, !flags.contains(.cwr) else { return nil }
+      flags.subtract([.psh, .fin])
+      var sum = transport
+      sum.add(UInt16(layout.payload - layout.transport + size))
+      sum.add(control & 0xF000 | flags.rawValue)
+      return InnerHeader(transport: sum)
+    }
+  }
+
+  /// What segments of TCP have in common that are neither the first nor the last.
+  private struct InnerHeader {
+    /// Of the pseudo header, and of the transport's but for the sequence number.
+    let transport: InternetChecksum
+
+    /// Makes of the headers of another one those of this one.
+    @inline(__always) func finish(
+      _ bytes: inout MutableRawSpan, _ layout: TransportLayout, _ text: InternetChecksum, sequence: UInt32
+    ) {
+      var sum = transport
+      sum.add(words: UInt64(sequence))
+      sum.add(text)
+      bytes.set(sequence, at: layout.transport + 4)
+      bytes.set(sum.finish(), at: layout.transport + TCPHeader.checksumOffset)
     }
   }
 

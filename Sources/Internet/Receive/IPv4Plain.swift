@@ -27,7 +27,7 @@ extension InternetLayer {
     packet.metadata.networkOffset = UInt16(packet.startOffset)
     packet.metadata.transportOffset = UInt16(packet.startOffset + IPv4Header.fixedByteCount)
     packet.truncate(to: header.total)
-    packet.trimFront(IPv4Header.fixedByteCount)
+    packet.trimHeader(IPv4Header.fixedByteCount)
     return header.protocolNumber
   }
 

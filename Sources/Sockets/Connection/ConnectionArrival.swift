@@ -257,13 +257,13 @@ extension ConnectionRef {
     _ sink: inout ConnectionSink
   ) -> Int {
     let (first, size) = (row.first, row.size)
+    var room = unsafe owned.pointee.engine.room(behind: row)
     var number = 0
     while let item = items.first {
       var packet = Packet(item: item)
       guard packet.pieceCount == 0, packet.count == first.headerByteCount + size,
         packet.metadata.offload.segmentSize == 0, packet.metadata.trafficClass == trafficClass,
-        first.isRepeated(at: row.nextSequence, by: packet.bytes),
-        unsafe owned.pointee.engine.predictsMore(row, count: size), sink.isAdmittedAhead,
+        first.isRepeated(at: row.nextSequence, by: packet.bytes), size <= room, sink.isAdmittedAhead,
         // That the first one follows is known.
         number == 0 || joined.isFollowedByAlike(count: size, headerByteCount: first.headerByteCount)
       else {
@@ -275,6 +275,7 @@ extension ConnectionRef {
       packet.trimHeader(first.headerByteCount)
       sink.deliverInRow(packet)
       row.addAlike()
+      room -= size
       number += 1
     }
     return number

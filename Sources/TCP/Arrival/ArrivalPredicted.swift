@@ -23,8 +23,10 @@ extension TCPConnection {
 
   /// Whether the window has room for `count` more bytes behind `row`, whose segments were predicted and not taken yet.
   @inline(__always) public func predictsMore(_ row: TCPPredictedRow, count: Int) -> Bool {
-    row.count + count <= receive.window
+    count <= room(behind: row)
   }
+  /// What the window has room for behind `row`, whose segments were predicted and not taken yet; in bytes.
+  public func room(behind row: TCPPredictedRow) -> Int { receive.window - row.count }
 
   /// Takes a predicted segment, all but the text itself, which the environment has admitted, and delivers.
   /// ``answerPredicted(holdsAnswer:now:sink:)`` follows.
