@@ -310,8 +310,12 @@ struct ReceiveQueue: ~Copyable {
       if isFirst { reader.known = max(known, fill) }
       isFirst = false
       let count = min(packet.totalCount, limit - seen)
-      unsafe packet.forEachBuffer(count: count) { piece in
-        if goesOn { goesOn = unsafe body(piece) }
+      if packet.pieceCount == 0 {
+        goesOn = unsafe body(UnsafeMutableRawBufferPointer(start: packet.dataAddress, count: count))
+      } else {
+        unsafe packet.forEachBuffer(count: count) { piece in
+          if goesOn { goesOn = unsafe body(piece) }
+        }
       }
       seen += count
       _ = packet.intoItem()
