@@ -133,6 +133,12 @@ public import Exclusion
       return true
     }
   }
+  /// Copies the first `count` bytes to `destination`, of a chain whose first chunk has them all. Traps when it has not.
+  @inline(__always) public func copyFirst(_ wanted: Int, into destination: UnsafeMutableRawPointer) {
+    precondition(
+      head != 0 && wanted <= ChainNode(address: head).count, "SB-WHOLE: a look beyond the chain's end")
+    unsafe destination.copyMemory(from: firstPlace, byteCount: wanted)
+  }
   /// Copies as many bytes as `destination` has, from `offset`. Traps when the chain does not have them.
   public func copy(offset: Int, into destination: inout MutableRawSpan) {
     unsafe destination.withUnsafeMutableBytes { target in

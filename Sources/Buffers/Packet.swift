@@ -135,12 +135,18 @@ public import Exclusion
   }
   /// Drops `amount` bytes in front, attached ones when those in the slot do not suffice. Traps when there are
   /// fewer.
-  @inlinable public mutating func trimFront(_ amount: Int) {
+  @inlinable @inline(__always) public mutating func trimFront(_ amount: Int) {
+    // Mostly a header, which lies in the slot.
+    guard amount >= 0, amount <= count else { return trimBeyond(amount) }
+    startOffset = startOffset &+ amount
+    count = count &- amount
+  }
+  @usableFromInline mutating func trimBeyond(_ amount: Int) {
     precondition(amount >= 0 && amount <= totalCount, "RX-TOTAL: trim beyond the packet's end")
-    let here = min(amount, count)
+    let here = count
     startOffset = startOffset &+ here
-    count = count &- here
-    if amount > here { trimPiecesFront(amount &- here) }
+    count = 0
+    trimPiecesFront(amount &- here)
   }
   /// The same of bytes that lie in the slot. Traps when it has fewer.
   @inlinable @inline(__always) public mutating func trimHeader(_ amount: Int) {

@@ -103,7 +103,7 @@ import Exclusion
   }
 
   /// Slots that others gave back and the pool has not seen are looked at only when there may be a new high.
-  private func noteHighWater() {
+  @inline(__always) private func noteHighWater() {
     let high = Int(highWater.value)
     guard slots.ref.inUseAtMost &- aside.count > high else { return }
     let used = inUse

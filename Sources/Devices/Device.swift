@@ -50,23 +50,23 @@ public enum TransmitCompletion: Sendable, Hashable {
 
 /// Work that a device takes over from the stack for the packets that it sends, in the terms of ``PacketOffload``. What it
 /// does not take over is done before the packet reaches it.
-public struct DeviceOffloads: OptionSet, Hashable, Sendable {
+@frozen public struct DeviceOffloads: OptionSet, Hashable, Sendable {
   /// The bits.
   public let rawValue: UInt8
   /// Any bits.
-  public init(rawValue: UInt8) { self.rawValue = rawValue }
+  @inlinable public init(rawValue: UInt8) { self.rawValue = rawValue }
 
   /// It gathers packets whose bytes lie in several pieces, at no cost worth a copy, and is done with them at once.
-  public static let gathering = DeviceOffloads(rawValue: 1 << 0)
+  @inlinable public static var gathering: DeviceOffloads { DeviceOffloads(rawValue: 1 << 0) }
   /// It completes checksums of TCP and UDP, or whoever receives the packet does without.
-  public static let checksum = DeviceOffloads(rawValue: 1 << 1)
+  @inlinable public static var checksum: DeviceOffloads { DeviceOffloads(rawValue: 1 << 1) }
   /// It takes super-segments of TCP over IPv4 (TSO4), over IPv6 (TSO6), of UDP (USO); in pieces, and with partial
   /// checksums. It comes with ``checksum``.
-  public static let tcp4 = DeviceOffloads(rawValue: 1 << 2)
+  @inlinable public static var tcp4: DeviceOffloads { DeviceOffloads(rawValue: 1 << 2) }
   /// See ``tcp4``.
-  public static let tcp6 = DeviceOffloads(rawValue: 1 << 3)
+  @inlinable public static var tcp6: DeviceOffloads { DeviceOffloads(rawValue: 1 << 3) }
   /// See ``tcp4``.
-  public static let udp = DeviceOffloads(rawValue: 1 << 4)
+  @inlinable public static var udp: DeviceOffloads { DeviceOffloads(rawValue: 1 << 4) }
 
   /// What a link in memory may pass on: checksums and super-segments of TCP.
   public static let inMemory: DeviceOffloads = [.checksum, .tcp4, .tcp6]

@@ -46,7 +46,12 @@ public final class InternetLayer: @unchecked Sendable {
   /// (c)
   private let assembly: UnsafeMutablePointer<Assembly>
   /// (c) by protocol number.
-  private let transports: UnsafeMutablePointer<TransportHandler?>
+  private let transports: UnsafeMutablePointer<Unmanaged<Transport>?>
+  /// A handler in a place that says that it is constant: a call through it counts no reference.
+  private final class Transport: Sendable {
+    let handler: TransportHandler
+    init(_ handler: TransportHandler) { self.handler = handler }
+  }
   /// One for each context.
   private let records: UnsafeMutablePointer<ContextRecord>
   /// (p)
@@ -108,7 +113,7 @@ public final class InternetLayer: @unchecked Sendable {
       unsafe (interfaces + index + 1).deinitialize(count: 1)
     }
     for index in 0..<contexts.coreCount { unsafe (records + index).deinitialize(count: 1) }
-    unsafe transports.deinitialize(count: 256)
+    for number in 0..<256 { unsafe transports[number]?.release() }
     unsafe interfaces.deallocate()
     unsafe assembly.deallocate()
     unsafe transports.deallocate()
@@ -117,31 +122,38 @@ public final class InternetLayer: @unchecked Sendable {
 
   /// Registers who takes a protocol. Before the start.
   public func setTransport(_ handler: TransportHandler, for protocolNumber: IPProtocol) {
-    unsafe transports[Int(protocolNumber.rawValue)] = handler
+    unsafe transports[Int(protocolNumber.rawValue)]?.release()
+    unsafe transports[Int(protocolNumber.rawValue)] = .passRetained(Transport(handler))
   }
 
   func hasTransport(_ protocolNumber: IPProtocol) -> Bool {
     unsafe transports[Int(protocolNumber.rawValue)] != nil
   }
+  @inline(__always) private func withTransport(
+    _ protocolNumber: IPProtocol, _ body: (TransportHandler) -> Void
+  ) {
+    unsafe transports[Int(protocolNumber.rawValue)]?._withUnsafeGuaranteedRef { body($0.handler) }
+  }
   /// Gives a packet to the transport that takes its protocol; there is one.
   func deliver(_ packet: consuming Packet, to protocolNumber: IPProtocol, _ cx: inout SoftInterrupt) {
-    unsafe transports[Int(protocolNumber.rawValue)]?.receive(packet, &cx)
+    let item = packet.intoItem()
+    withTransport(protocolNumber) { $0.receive(Packet(item: item), &cx) }
   }
-  /// The same for a packet that came alone.
+  /// The same for a packet that came alone, and is all of its batch.
   func deliverAlone(_ packet: consuming Packet, to protocolNumber: IPProtocol, _ cx: inout SoftInterrupt) {
-    guard let receive = unsafe transports[Int(protocolNumber.rawValue)]?.receiveAlone else {
-      deliver(packet, to: protocolNumber, &cx)
-      return finishBatch(&cx)
+    let item = packet.intoItem()
+    withTransport(protocolNumber) { handler in
+      if let receive = handler.receiveAlone { return receive(Packet(item: item), &cx) }
+      handler.receive(Packet(item: item), &cx)
+      // Segments may come in it.
+      finishBatch(&cx)
     }
-    receive(packet, &cx)
   }
   /// A batch of received packets ends. Only TCP holds any back.
-  func finishBatch(_ cx: inout SoftInterrupt) {
-    unsafe transports[Int(IPProtocol.tcp.rawValue)]?.finish(&cx)
-  }
+  func finishBatch(_ cx: inout SoftInterrupt) { withTransport(.tcp) { $0.finish(&cx) } }
   /// Tells the transport, if there is one, what became of a packet of its.
   func fail(_ failure: DeliveryFailure, _ cx: inout SoftInterrupt) {
-    unsafe transports[Int(failure.protocolNumber.rawValue)]?.fail(failure, &cx)
+    withTransport(failure.protocolNumber) { $0.fail(failure, &cx) }
   }
 
   /// Adds an interface. Before the start. Returns its index, 1 for the first. Throws what the poller does.

@@ -73,7 +73,7 @@ extension ContextRunner {
       body(&cx)
       flush(&cx)
     }
-    root.deliverWakeups()
+    deliverWakeups(&root)
     root.quiescent()
     unsafe state.pointee.counterSet._withUnsafeGuaranteedRef { $0.exits.increment() }
     var passes = 0
@@ -137,5 +137,5 @@ extension ContextRunner {
   }
 
   /// Whether a pass would find something that is there already.
-  private var hasMore: Bool { unsafe hasWorkLeft || state.pointee.core.port.hasWork }
+  @inline(__always) private var hasMore: Bool { unsafe hasWorkLeft || state.pointee.core.port.hasWork }
 }

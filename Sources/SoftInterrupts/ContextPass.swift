@@ -22,19 +22,26 @@ struct ContextRunner: @unchecked Sendable {  // the state behind it is touched b
     let began = refreshNow()
     let isMoreLeft = root.withSoftInterrupt { (cx: inout SoftInterrupt) -> Bool in
       distribute()
-      if receivesOnly { receiveOnly(&cx) } else { runLevels(&cx) }
+      let isAlone = receivesOnly
+      if isAlone { receiveOnly(&cx) } else { runLevels(&cx) }
       flush(&cx)
       #if Explore
         if Mutation.budgetEndForgotten.isOn { return false }
       #endif
-      return hasWorkLeft
+      // Nothing else came to it meanwhile, but frames.
+      return unsafe isAlone ? state.pointee.sources.hasAnyPending : hasWorkLeft
     }
-    root.deliverWakeups()
+    deliverWakeups(&root)
     root.quiescent()
     if unsafe !state.pointee.limbo.isEmpty { reclaim(&root) }
     scheduleHousekeeping()
     publish(began)
     return isMoreLeft
+  }
+
+  /// Most passes have raised none.
+  @inline(__always) func deliverWakeups(_ root: inout ContextRoot) {
+    if unsafe state.pointee.core.wakes.count > 0 { root.deliverWakeups() }
   }
 
   /// Sorts what was posted by level, oldest first.

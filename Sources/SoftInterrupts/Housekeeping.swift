@@ -59,10 +59,12 @@ struct Housekeeping: ~Copyable {
 
 extension ContextRunner {
   /// The end of a pass: housekeeping goes on while retired slots wait, and ends with the last of them.
-  func scheduleHousekeeping() {
+  @inline(__always) func scheduleHousekeeping() {
     let isWaiting = unsafe !state.pointee.limbo.isEmpty
+    if unsafe isWaiting != state.pointee.housekeeping.timer.isArmed { scheduleHousekeeping(isWaiting) }
+  }
+  @inline(never) private func scheduleHousekeeping(_ isWaiting: Bool) {
     let timer = unsafe state.pointee.housekeeping.timer
-    guard isWaiting != timer.isArmed else { return }
     if isWaiting {
       let patience = unsafe state.pointee.housekeeping.patience
       unsafe state.pointee.wheel.arm(timer, at: state.pointee.now.adding(nanoseconds: patience))

@@ -94,8 +94,11 @@ struct ReceiveSources: ~Copyable {
   var hasDescriptors: Bool { (0..<count).contains { self[$0].hasDescriptor } }
 
   @inline(__always) func hasPending(_ level: Level) -> Bool { pending[level.rawValue] != 0 }
+  @inline(__always) var hasAnyPending: Bool { pendingCount != 0 }
   /// Whether one is pending, of that level, and no other.
-  @inline(__always) func onlyPending(_ level: Level) -> Bool { pendingCount == 1 && pending[level.rawValue] == 1 }
+  @inline(__always) func onlyPending(_ level: Level) -> Bool {
+    pendingCount == 1 && pending[level.rawValue] == 1
+  }
   @inline(__always) mutating func setPending(_ number: Int, _ isPending: Bool) {
     guard self[number].isPending != isPending else { return }
     self[number].isPending = isPending

@@ -37,6 +37,32 @@ import Testing
     world.end()
   }
 
+  /// A request is written under the gate, into memory of the context's; what follows while it is out goes as ever, behind it.
+  @Test func aProgramThatDrivesWritesARequestWhereItIs() throws {
+    let world = try World { $0.entry = .drive }
+    let (left, right, address) = (world.left, world.right, world.address("10.0.0.2", 7))
+    func mostChunks() -> Int? {
+      left.statistics().pools.first { $0.name == "applicationChunks" }?.highWater
+    }
+    try world.run {
+      let (client, server) = try await connected(left, right, address)
+      let before = left.statistics()
+      try await client.write("a")
+      #expect(mostChunks() == 0, "nothing was taken from the program's memory")
+      #expect(left.statistics().memory.used.reduce(0, +) == 4096, "but it is accounted for")
+      try await client.write("b")
+      try await client.write(String(repeating: "c", count: 1000))
+      #expect(try #require(mostChunks()) > 0)
+      #expect(left.statistics().links[1].framesSent > before.links[1].framesSent)
+      #expect(try await server.read(exactly: 3) == Array("abc".utf8))
+      #expect(try await server.read(exactly: 999) == Array(repeating: UInt8(ascii: "c"), count: 999))
+      try await server.write("d")
+      #expect(try await client.read(exactly: 1) == Array("d".utf8))
+      #expect(left.statistics().memory.used.reduce(0, +) == 0)
+    }
+    world.end()
+  }
+
   /// A context that is stepped by hand never sleeps; with the default nobody enters anyhow.
   @Test(arguments: [BlockEntry.post, .enterIdle]) func othersPost(entry: BlockEntry) throws {
     let world = try World { $0.entry = entry }

@@ -255,7 +255,7 @@
       },
       Scenario(
         id: "PCB-OWN/driver",
-        title: "both ends of a connection write in the place of a context that sleeps now and then, while it is inside",
+        title: "both ends of a connection write in the place of a context that sleeps now and then",
         mutations: ["directWriteEntersOwned"]
       ) { run in
         SocketWorld.exploreEntering(run, .drive) { world in

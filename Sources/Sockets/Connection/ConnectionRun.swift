@@ -284,7 +284,11 @@ extension ConnectionRef {
     takeOver(chain)
     let sockets = SocketContextRef(cx)
     sockets.withInternet { followRoute($0, sockets) }
-    if code == ConnectionBlock.Chain.pushed, maySendAlone(bytes), sendAlone(bytes, sockets, &cx) { return }
+    if code == ConnectionBlock.Chain.pushed, maySendAlone(bytes),
+      sendAlone(bytes, cx.pool, sockets, &cx)
+    {
+      return
+    }
     let isPushed = code & ConnectionBlock.Chain.more == 0
     let isUrgent = code & ConnectionBlock.Chain.urgent != 0
     let edge: TCPTextEdge =

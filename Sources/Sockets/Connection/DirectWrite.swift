@@ -51,7 +51,8 @@ extension ConnectionRef {
       unsafe shared.pointee.sendOccupied.loadRelaxed() == 0, sendRoom >= count, maySendAlone(count),
       sockets.memory.take(ByteChain.chunkOccupied, .send, isGuaranteed: true)
     else { return false }
-    guard let chain = unsafe cx.pool.makeShortChain(copying: bytes) else {
+    let pool = cx.pool
+    guard let chain = unsafe pool.makeShortChain(copying: bytes) else {
       sockets.memory.give(ByteChain.chunkOccupied, .send)
       return false
     }
@@ -61,9 +62,10 @@ extension ConnectionRef {
     unsafe shared.pointee.sendOccupied.store(UInt64(ByteChain.chunkOccupied))
     unsafe shared.pointee.submitted.store(shared.pointee.submitted.loadRelaxed() &+ UInt64(count))
     unsafe owned.pointee.enqueued &+= UInt64(count)
-    takeOver(chain)
+    unsafe owned.pointee.sendAccounted = ByteChain.chunkOccupied
+    unsafe owned.pointee.sendChain = chain
     sockets.withInternet { followRoute($0, sockets) }
-    if !sendAlone(count, sockets, &cx) {
+    if !sendAlone(count, pool, sockets, &cx) {
       runEngine(&cx) { $0.enqueue(count, now: $1, sink: &$2) }
     }
     return true

@@ -18,19 +18,20 @@ extension ConnectionRef {
       && shared.pointee.publishedState.loadRelaxed() == UInt64(TCPState.established.rawValue)
   }
 
-  /// Owner: sends `bytes`, at least one and pushed, for which ``maySendAlone(_:)``, which are on the send chain and not known to
-  /// the engine. False: that has to be asked in the usual way, and nothing was done. The route was looked at.
+  /// Owner: sends `bytes`, at least one and pushed, for which ``maySendAlone(_:)``, which are all that is on the send chain and
+  /// not known to the engine. False: that has to be asked in the usual way, and nothing was done. The route was looked at.
   @inline(__always) func sendAlone(
-    _ bytes: Int, _ sockets: SocketContextRef, _ cx: inout SoftInterrupt
+    _ bytes: Int, _ pool: PacketPoolRef, _ sockets: SocketContextRef, _ cx: inout SoftInterrupt
   ) -> Bool {
     let owned = unsafe owned
     // A packet first, as it may not be to be had; the engine then finds its segment lost.
-    guard let route = unsafe owned.pointee.route, var packet = cx.pool.allocate() else { return false }
+    guard let route = unsafe owned.pointee.route, var packet = pool.allocate() else { return false }
     let now = cx.now
-    guard let header = unsafe owned.pointee.engine.enqueueAlone(bytes, now: now) else { return false }
+    guard let leaving = unsafe owned.pointee.engine.enqueueAlone(bytes, now: now) else { return false }
+    let header = leaving.header
     packet.append(bytes)
     // On no account: while it is out nothing else of the connection's is sent that is new.
-    unsafe owned.pointee.sendChain.copy(offset: 0, count: bytes, into: packet.dataAddress)
+    unsafe owned.pointee.sendChain.copyFirst(bytes, into: packet.dataAddress)
     let key = unsafe shared.pointee.key
     let marks = unsafe owned.pointee.shape.marks
     SegmentBuilder.finish(
@@ -42,7 +43,7 @@ extension ConnectionRef {
     send(packet, by: route, key, marks, sockets, &cx)
     // Everything that was submitted and has come to the engine was sent.
     unsafe shared.pointee.sent.store(owned.pointee.enqueued)
-    settleTimer(unsafe owned.pointee.engine.earliestDeadline, sockets, &cx)
+    settleTimer(leaving.deadline, sockets, &cx)
     return true
   }
 

@@ -31,7 +31,11 @@ enum SocketInput {
     unsafe sockets.pointer.pointee.run.foresee(key, hash)
     packet.metadata.flowHash = UInt32(truncatingIfNeeded: hash >> 32)
     packet.metadata.flags.insert(.checksumVerified)
-    submit(packet, connection, key, hash, &cx)
+    guard connection.gate.enterToStay(&cx) else { return enter(packet, connection, key, hash, &cx) }
+    connection.takeUp(cx)
+    connection.arrive(packet, &cx)
+    connection.settleDown(&cx)
+    connection.gate.resume(budget: ConnectionBlock.budget, &cx)
   }
 
   /// The same for one of a batch: it may wait for those that come with it, until ``finishRun(_:)``. `encapsulation`: the port
@@ -141,7 +145,7 @@ enum SocketInput {
     while let item = items.popFirst() { submit(Packet(item: item), connection, key, hash, &cx) }
   }
 
-  @inline(__always) private static func submit(
+  private static func submit(
     _ packet: consuming Packet, _ connection: ConnectionRef, _ key: FlowKey, _ hash: UInt64,
     _ cx: inout SoftInterrupt
   ) {
@@ -149,6 +153,12 @@ enum SocketInput {
     if let target = connection.beginForwarding(cx) {
       return forward(packet, connection, to: target, &cx)
     }
+    enter(packet, connection, key, hash, &cx)
+  }
+  private static func enter(
+    _ packet: consuming Packet, _ connection: ConnectionRef, _ key: FlowKey, _ hash: UInt64,
+    _ cx: inout SoftInterrupt
+  ) {
     let item = packet.intoItem()
     item.kind = SocketKind.segment
     switch connection.gate.submit(item, isSegment: true, &cx) {

@@ -48,7 +48,7 @@ extension TCPConnection {
     case 1:
       // Sent once, and nothing is being repaired.
       let isPlain =
-        sendsPlainly && isSelective && outstanding[0].marks.isSubset(of: .joined) && recovery.phase == .open
+        sendsPlainly && isSelective && outstanding.firstMarks.isSubset(of: .joined) && recovery.phase == .open
         && recovery.probeEnd == nil
       return isPlain ? .answer : .nothing
     default: return .nothing
@@ -109,7 +109,7 @@ extension TCPConnection {
   @inline(__always) mutating func takeOnlyAcknowledgment(
     _ acknowledgment: SequenceNumber, arrival: Instant, now: Instant
   ) -> Int {
-    let segment = outstanding[0]
+    let segment = outstanding.popFirst()
     // A FIN that is acknowledged is no text.
     let text = SequenceNumber.earlier(acknowledgment, send.queueEnd) - send.unacknowledged
     send.unacknowledged = acknowledgment
@@ -118,7 +118,6 @@ extension TCPConnection {
     attempts = 0
     recent.delivered(segment, minimumRoundTrip: roundTrip.minimum, now: now)
     count.delivered &+= 1
-    outstanding.removeAlone()
     let trip = now - segment.sent
     roundTrip.measured(
       arrival == .zero || arrival > now ? trip : trip - (now - arrival),

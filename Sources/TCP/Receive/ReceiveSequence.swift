@@ -104,6 +104,7 @@ struct ReceiveSequence {
   /// BSD says all of the room that there is, but for the last, which would be a silly window.
   mutating func offer(segment: Int, _ personality: TCPPersonality) -> UInt16 {
     let room = room
+    let advance = next + room - edge
     let isWorthwhile =
       switch personality {
       // Where there is more room than is offered for now, what is offered stands ready again at once.

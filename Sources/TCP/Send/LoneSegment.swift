@@ -4,6 +4,15 @@ import Wire
 // A request, or the answer to one: less than a segment, written while nothing is out, so that no rule holds it back but the
 // windows, and nothing can be said of it but the usual. Or the end, when everything was acknowledged. What
 // ``output(_:now:sink:)`` does for it is done here, and nothing else.
+
+/// A segment that leaves alone.
+public struct TCPLoneSegment {
+  /// Its header.
+  public let header: TCPGlance
+  /// When something of the connection is due then; the distant future: nothing is.
+  public let deadline: Instant
+}
+
 extension TCPConnection {
   /// Whether so many bytes that are about to be queued, pushed, leave as one segment with no other options than time
   /// stamps.
@@ -26,12 +35,13 @@ extension TCPConnection {
   /// - Parameters:
   ///   - bytes: how many.
   ///   - now: the time.
-  /// - Returns: the header; nil: other rules have a say in it, and nothing was done.
-  public mutating func enqueueAlone(_ bytes: Int, now: Instant) -> TCPGlance? {
+  /// - Returns: the header, and when something is due next; nil: other rules have a say in it, and nothing was done.
+  public mutating func enqueueAlone(_ bytes: Int, now: Instant) -> TCPLoneSegment? {
     guard leavesAlone(bytes) else { return nil }
     send.queueEnd += bytes
     send.pushed = send.queueEnd
-    return depart(bytes, now: now)
+    let header = depart(bytes, now: now)
+    return TCPLoneSegment(header: header, deadline: deadlines.earliest)
   }
 
   /// Sends the `bytes` that were just queued. Only if they ``leavesAlone(_:)``.

@@ -81,11 +81,11 @@ import Wire
     self[snapshot: count - 1] = DeliverySnapshot()
   }
 
-  /// The same where nothing is out, nor was when the last one went: no memory of its own is there.
+  /// The same where nothing is out: mostly it lies in place.
   @inline(__always) mutating func appendAlone(_ segment: SentSegment) {
-    guard count == 0, !keepsSnapshots, unsafe memory == nil else { return append(segment) }
+    guard count == 0, head == 0, !keepsSnapshots, unsafe memory == nil else { return append(segment) }
     count = 1
-    inline[head & 1] = segment
+    inline[0] = segment
   }
 
   /// Takes a row of so many segments, as many as there is ``room`` for, of `size` bytes each from `start` on, which are
@@ -153,11 +153,22 @@ import Wire
     dropFirst(1)
   }
 
-  /// The only one is acknowledged, which was sent once and lies in place; else ``removeFirst()``.
-  @inline(__always) mutating func removeAlone() {
-    guard count == 1, unsafe memory == nil, unsafe snapshots == nil else { return removeFirst() }
-    uncount(inline[head & 1].marks)
-    (count, head, presumed, repeatFrom) = (0, 0, 0, 0)
+  /// The first one is acknowledged, which mostly is the only one and lies in place. Returns it.
+  @inline(__always) mutating func popFirst() -> SentSegment {
+    guard count == 1, head == 0, unsafe memory == nil, unsafe snapshots == nil else {
+      let first = self[0]
+      removeFirst()
+      return first
+    }
+    let first = inline[0]
+    if !first.marks.isEmpty { uncount(first.marks) }
+    (count, presumed, repeatFrom) = (0, 0, 0)
+    return first
+  }
+  /// The marks of the first one, of which there is one.
+  @inline(__always) var firstMarks: SentSegment.Marks {
+    guard head == 0, unsafe memory == nil else { return self[0].marks }
+    return inline[0].marks
   }
 
   /// How many at the front end before or at `sequence`, were sent once, and were not reported in any way.
