@@ -159,4 +159,86 @@ import Wire
     }
     #expect(ours > 10_000, "an exchange has gone on")
   }
+
+  /// Short lives of connections, with ends of all kinds: where a connection goes on to another state by a segment that was
+  /// predicted it is left as the general way leaves it, and a FIN that is all there is to send leaves as behind others.
+  @Test(arguments: [true, false], [TCPPersonality.linux, .bsd])
+  func aPredictedTurnIsAsTaken(hasTimestamps: Bool, personality: TCPPersonality) {
+    var turns: [TCPState: Int] = [:]
+    for seed in 1...150 as ClosedRange<UInt64> {
+      for state in live(hasTimestamps, personality, seed) { turns[state, default: 0] += 1 }
+    }
+    for state in [TCPState.synReceived, .established, .finWait1, .finWait2, .lastAck] {
+      #expect(turns[state] ?? 0 > 5, "turns were predicted out of \(state)")
+    }
+  }
+
+  private func live(_ hasTimestamps: Bool, _ personality: TCPPersonality, _ seed: UInt64) -> [TCPState] {
+    var random = SeededGenerator(seed: seed)
+    var configuration = Script.plain
+    configuration.timestamps = hasTimestamps
+    configuration.personality = personality
+    configuration.userTimeout = random.below(4) == 0 ? .seconds(60) : .zero
+    configuration.tailLossProbe = random.below(3) > 0
+    configuration.finWait2 = random.below(6) == 0 ? Nanoseconds(-1) : .seconds(60)
+    configuration.keepaliveIdle = random.below(4) == 0 ? .seconds(100) : .zero
+    var options = TCPOptions()
+    options.mss = 1000
+    options.sackPermitted = random.below(8) > 0
+    if hasTimestamps { options.timestamps = TCPTimestamps(value: 5, echo: 0) }
+    let pair = [Script(passive: configuration, syn: options), Script(passive: configuration, syn: options)]
+    pair[1].predicts = true
+    for script in pair { script.stamps = hasTimestamps }
+    var (next, ours, isOver) = (1, 1, false)
+    func compare(_ what: String) {
+      let sent = pair[0].take()
+      #expect(sent == pair[1].take(), "seed \(seed), \(what)")
+      ours = sent.reduce(ours) { max($0, $1.sequence + $1.count + ($1.flags.contains(.fin) ? 1 : 0)) }
+      #expect(pair[0].state == pair[1].state, "seed \(seed), \(what)")
+      #expect(pair[0].nextDeadline == pair[1].nextDeadline, "seed \(seed), \(what)")
+      #expect("\(pair[0].last)" == "\(pair[1].last)", "seed \(seed), \(what)")
+      #expect("\(pair[0].infoNow)" == "\(pair[1].infoNow)", "seed \(seed), \(what)")
+    }
+    _ = (pair[0].take(), pair[1].take())
+    for script in pair { script.wait(milliseconds: 20) }
+    // Text may come with the end of the handshake.
+    let first = random.below(3) == 0 ? 100 : 0
+    for script in pair { script.inject(.ack, 1, stream(first), ack: 1) }
+    next += first
+    compare("handshake")
+    // What had a mark once leaves in the general way.
+    if random.below(2) == 0 {
+      pair[0].enqueue(1, edge: .burst)
+      pair[1].enqueue(1)
+      compare("mark")
+    }
+    for _ in 0..<12 {
+      let what = random.below(12)
+      let count = 1 + random.below(300)
+      let pause = [Int64(1), 30, 300, 3000][random.below(4)]
+      let window: UInt16 = random.below(10) == 0 ? [0, 1, 500][random.below(3)] : 65_535
+      let isPushed = random.below(5) == 0
+      let said = random.below(6) == 0 ? max(1, ours - 1) : ours
+      for script in pair {
+        let flags: TCPFlags = isPushed ? [.ack, .psh] : .ack
+        switch what {
+        case 0: script.close()
+        case 1: script.shutdown()
+        case 2: script.enqueue(count)
+        case 3: script.wait(milliseconds: pause)
+        case 4 where !isOver:
+          script.inject(flags, next, stream(count, from: next), ack: said, window: window)
+        case 5, 6: script.inject(flags.union(.fin), isOver ? next - 1 : next, ack: said, window: window)
+        case 7 where count < 100: script.inject(flags.union(.fin), next + 3, ack: said, window: window)
+        case 7 where count < 200: script.inject(flags, next - 1, ack: said, window: window)
+        case 7 where count < 220: script.inject(.rst, next)
+        default: script.inject(flags, next, ack: said, window: window)
+        }
+      }
+      if what == 4, !isOver { next += count }
+      if what == 5 || what == 6, !isOver { (next, isOver) = (next + 1, true) }
+      compare("\(what)")
+    }
+    return pair[1].predictedTurns
+  }
 }

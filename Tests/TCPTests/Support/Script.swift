@@ -52,6 +52,8 @@ final class Script {
   private(set) var predicted = 0
   /// Of those, acknowledgments of all that was out.
   private(set) var predictedAnswers = 0
+  /// The states that a predicted segment led out of.
+  private(set) var predictedTurns: [TCPState] = []
   /// Our newest timestamp, to be echoed by the peer.
   private(set) var echo: UInt32 = 0
 
@@ -143,6 +145,8 @@ final class Script {
 
   var state: TCPState { connection.state }
   var info: TCPInfo { connection.info }
+  /// With what depends on the time.
+  var infoNow: TCPInfo { connection.info(now: now) }
   var nextDeadline: Instant? { connection.nextDeadline }
   var canEnqueue: Bool { connection.canEnqueue }
   var queuedBytes: Int { connection.queuedBytes }
@@ -196,7 +200,7 @@ final class Script {
       return true
     }
     guard isFollowed, connection.isPredictable, connection.predicts(glance, count: payload.count) else {
-      return false
+      return isFollowed ? false : turn(glance, segment, payload)
     }
     predicted += 1
     run { script, sink in
@@ -242,6 +246,27 @@ final class Script {
       if !taken.isAcknowledgmentDue { #expect(taken.deadline == script.connection.earliestDeadline) }
       return effects
     }
+  }
+
+  /// As whoever receives one with which the connection goes on to its next state.
+  private func turn(_ glance: TCPGlance, _ segment: TCPSegment, _ payload: [UInt8]) -> Bool {
+    guard connection.predictsTurn(glance, count: payload.count) else { return false }
+    predictedTurns.append(connection.state)
+    run { script, sink in
+      let opens = script.connection.state == .synReceived
+      var effects = script.connection.takePredictedTurn(glance, arrival: segment.arrival, now: script.now)
+      if let packet = payload.isEmpty ? nil : script.pool.packet(payload) {
+        script.connection.takePredicted(
+          glance, count: payload.count, segmentSize: 0, arrival: segment.arrival, now: script.now)
+        sink.deliver(packet)
+        effects.deliveredBytes = payload.count
+      } else if opens {
+        script.connection.takePredictedHeader(glance, now: script.now)
+      }
+      script.connection.answerPredicted(holdsAnswer: false, now: script.now, sink: &sink)
+      return effects
+    }
+    return true
   }
 
   /// The peer sends `count` segments of `size` bytes, and one of `rest`, that come together and are predicted.
