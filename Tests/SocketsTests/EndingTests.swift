@@ -46,6 +46,26 @@ import Wire
     network.expectNothingLeft()
   }
 
+  /// Where a program drives the context that it sends by, its FIN, or its reset, is with the device when the call returns,
+  /// and no context has run.
+  @Test(arguments: [0, 1, 2]) func whoDrivesEndsAtOnce(_ how: Int) throws {
+    let network = try Network { $0.entry = .drive }
+    do {
+      let (_, client, server) = try network.connect()
+      network.scheduler.settle()
+      let before = network.link.left.counters(queue: 0).framesSent.value
+      switch how {
+      case 0: client.close()
+      case 1: client.shutdownSend()
+      default: client.abort()
+      }
+      #expect(network.link.left.counters(queue: 0).framesSent.value == before + 1)
+      #expect(network.scheduler.run { server.isReadable(need: 1) })
+      #expect(server.readSome().0 == (how == 2 ? .failed(.connectionReset) : .endOfStream))
+    }
+    network.expectNothingLeft()
+  }
+
   @Test func abortResetsTheOtherSide() throws {
     let network = try Network()
     do {

@@ -10,8 +10,8 @@ public enum BlockEntry: Hashable, Sendable {
   case enterIdle
   /// Whenever nobody is inside.
   case enterFree
-  /// When home sleeps, in its place: the thread drives the whole context, to send, to close, and as long as it waits. Of a stack that
-  /// is stepped by hand a call does at once what it asks for, on the thread that steps it, which calls.
+  /// When home sleeps, in its place: the thread drives the whole context, to send, to close, and as long as it waits. Of a
+  /// stack that is stepped by hand a call does at once what it asks for, on the thread that steps it, which calls.
   case drive
 }
 
