@@ -54,6 +54,31 @@ struct TCPOptionsTests {
     #expect(bytes(options) == hex("0101080a 00000001 00000002"))
   }
 
+  /// What nearly every SYN has is read and written at once, and is the same as if each option had been looked for.
+  @Test func theUsualSynIsAsAnyOther() throws {
+    for scale in ["00", "07", "0e", "0f", "ff"] {
+      let usual = "020405b4 0402080a 01020304 05060708 010303\(scale)"
+      let options = try parse(usual)
+      #expect(try options == parse("01010101" + usual))
+      #expect(options.mss == 1460 && options.sackPermitted)
+      #expect(options.timestamps == TCPTimestamps(value: 0x0102_0304, echo: 0x0506_0708))
+      #expect(options.windowScale.map { $0 <= 14 } ?? false)
+      #expect(options.byteCount == 20)
+      // The same with another one behind it is written in the general way.
+      var more = options
+      more.userTimeout = TCPUserTimeout(rawValue: 7)
+      #expect(bytes(more).prefix(20) == bytes(options)[...])
+    }
+    // Twenty bytes of other options.
+    for other in [
+      "020405b4 0402080a 01020304 05060708 01010303", "020405b4 0101080a 01020304 05060708 01030307",
+      "030405b4 0402080a 01020304 05060708 01030307", "020405b4 0402080a 01020304 05060708 01030207",
+    ] {
+      let general = try? parse("01010101" + other)
+      #expect((try? parse(other)) == general)
+    }
+  }
+
   // Rules: RFC 5482 3.3-2, 3.3-3; RFC 7413 9-1
   @Test func optionsAreWrittenInLinuxsOrder() {
     var options = VectorTests.synOptions

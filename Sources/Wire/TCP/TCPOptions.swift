@@ -74,6 +74,8 @@
     @inlinable static var authentication: Self { .init(rawValue: 128) }
     @inlinable static var experiment: Self { .init(rawValue: 256) }
     @inlinable static var accurate: Self { .init(rawValue: 512) }
+    /// Segment size, window scale, SACK permitted and timestamps.
+    @inlinable static var usualSyn: Self { .init(rawValue: 15) }
   }
 
   // A field whose bit is not in `present` holds zero, so that the synthesised equality is right. Bytes are in words: a
@@ -98,6 +100,9 @@
 
   /// Nothing but timestamps, as in nearly every segment of a connection that has them.
   @inlinable @inline(__always) var hasOnlyTimestamps: Bool { present == .timestamps && sack.isEmpty }
+
+  /// What nearly every SYN has, and nothing else.
+  @inlinable @inline(__always) var isOfUsualSyn: Bool { present == .usualSyn && sack.isEmpty }
 
   /// No option is present.
   @inlinable public var isEmpty: Bool { present.isEmpty && sack.isEmpty }

@@ -36,6 +36,14 @@ extension TCPOptions {
     if bytes.byteCount == 12, bytes.uint32(at: 0) == 0x0101_080A {
       present = .timestamps
       stamps = TCPTimestamps(value: bytes.uint32(at: 4), echo: bytes.uint32(at: 8))
+    } else if bytes.byteCount == 20, bytes.uint16(at: 0) == 0x0204, bytes.uint32(at: 4) == 0x0402_080A,
+      bytes.uint32(at: 16) &>> 8 == 0x01_0303
+    {
+      // Nearly every SYN, as Linux orders them.
+      present = .usualSyn
+      segmentSize = bytes.uint16(at: 2)
+      stamps = TCPTimestamps(value: bytes.uint32(at: 8), echo: bytes.uint32(at: 12))
+      shift = min(bytes.uint8(at: 19), 14)
     } else {
       try readEach(bytes)
     }
@@ -167,6 +175,7 @@ extension TCPOptions {
   /// Bytes that `emit` writes: a multiple of 4 in 0...40.
   @inlinable public var byteCount: Int {
     if hasOnlyTimestamps { return 12 }
+    if isOfUsualSyn { return 20 }
     return isEmpty ? 0 : layout.byteCount
   }
 
@@ -176,6 +185,13 @@ extension TCPOptions {
       span.set(0x0101_080A as UInt32, at: offset)
       span.set(stamps.value, at: offset + 4)
       return span.set(stamps.echo, at: offset + 8)
+    }
+    if isOfUsualSyn, order == .linux {
+      span.set(0x0204_0000 | UInt32(segmentSize), at: offset)
+      span.set(0x0402_080A as UInt32, at: offset + 4)
+      span.set(stamps.value, at: offset + 8)
+      span.set(stamps.echo, at: offset + 12)
+      return span.set(0x0103_0300 | UInt32(shift), at: offset + 16)
     }
     guard !isEmpty else { return }
     let layout = layout
