@@ -77,6 +77,8 @@ struct SocketContext: ~Copyable {
   var heldSyns = HeldSyns()
   /// (o) this context.
   var routes = RouteCache()
+  /// (o) this context: of whom the memory of destinations was asked last. Many connections in a row are to one.
+  var destination: DestinationMemory.Place?
 }
 
 /// A handle to the running context's part.
@@ -142,12 +144,19 @@ struct SocketContextRef {
     counters.segmentsSent.increment()
     // Not of a link-local peer: that one is asked for by its link.
     let route = key.remoteAddress.isLinkLocal ? nil : route(to: key.remoteAddress, from: key.localAddress)
+    packet.metadata.trafficClass = marks.trafficClass.rawValue
     var segment: Packet? = packet
     withInternet { internet in
       guard let packet = segment.take() else { return }
+      if let route {
+        internet.send(
+          packet, by: route, from: key.localAddress, to: key.remoteAddress, protocol: number,
+          hopLimit: marks.hopLimit, mayFragment: marks.mayFragment, &cx)
+        return
+      }
       _ = internet.send(
         packet, from: key.localAddress, to: key.remoteAddress, protocol: number, hopLimit: marks.hopLimit,
-        trafficClass: marks.trafficClass, mayFragment: marks.mayFragment, route: route, &cx)
+        trafficClass: marks.trafficClass, mayFragment: marks.mayFragment, route: nil, &cx)
     }
   }
 

@@ -238,15 +238,19 @@ extension SocketLayer {
     case .failure(let error): return .failure(error)
     case .success(let chosen): flow = chosen
     }
-    let opening = opening(
-      flow.key, configuration.tcp, StreamShape(), limits, mtu: sockets.mtu(flow.key), now: now)
+    let (iss, offset) = numbers(flow.key, now: now)
+    let way = sockets.way(flow.key)
+    let settings = configuration(
+      for: flow.key, configuration.tcp, StreamShape(), limits: limits, mtu: way?.mtu)
     let made = sockets.make(flow.key, hash: flow.hash, limits: limits) {
-      TCPConnection.active(
-        iss: opening.iss, timestampOffset: opening.timestampOffset, configuration: opening.configuration,
-        now: now)
+      TCPConnection.active(iss: iss, timestampOffset: offset, configuration: settings, now: now)
     }
     guard let connection = made else { return .failure(.noBufferSpace) }
     unsafe connection.owned.pointee.isPortFixed = flow.isPortFixed
+    // Its segments are as large as this one takes, which need not be looked for again.
+    if let way {
+      unsafe (connection.owned.pointee.route, connection.owned.pointee.offloads) = (way.route, way.offloads)
+    }
     if encapsulation != 0 { connection.settleAuthentication() }
     connection.recallPath(&cx)
     connection.recallDestination(&cx)

@@ -6,6 +6,17 @@ import Wire
 
 @testable import Sockets
 
+/// A memory, and one that asks it.
+private final class Table {
+  private let memory = DestinationMemory(key: HashKey(seed: 7))
+  private var last: DestinationMemory.Place?
+  func find(_ address: IPAddress, now: Instant) -> TCPPathMemory? { memory.find(address, &last, now: now) }
+  func note(_ address: IPAddress, _ news: TCPPathMemory, now: Instant) {
+    memory.note(address, &last, news, now: now)
+  }
+  func forget() { memory.forget() }
+}
+
 /// What a stack remembers of the paths to its peers.
 @Suite struct DestinationMemoryTests {
   private func memory(_ milliseconds: Int64, threshold: Int = 0, reordering: Int = 0) -> TCPPathMemory {
@@ -20,7 +31,7 @@ import Wire
   private let start = Instant(milliseconds: 5000)
 
   @Test func whatWasNotedIsFoundForAnHour() {
-    let table = DestinationMemory(key: HashKey(seed: 7))
+    let table = Table()
     #expect(table.find(peer, now: start) == nil)
     table.note(peer, memory(80, threshold: 12, reordering: 5), now: start)
     #expect(table.find(peer, now: start) == memory(80, threshold: 12, reordering: 5))
@@ -34,8 +45,20 @@ import Wire
     #expect(table.find(peer, now: start) == nil)
   }
 
+  /// Who asks for two in turn is not told of the other one.
+  @Test func eachHasAPlaceOfItsOwn() {
+    let table = Table()
+    let other = IPAddress("192.0.2.77")!
+    table.note(peer, memory(80), now: start)
+    table.note(other, memory(20), now: start)
+    for _ in 0..<3 {
+      #expect(table.find(peer, now: start)?.smoothed == .milliseconds(80))
+      #expect(table.find(other, now: start)?.smoothed == .milliseconds(20))
+    }
+  }
+
   @Test func connectionsAddToWhatIsThere() {
-    let table = DestinationMemory(key: HashKey(seed: 7))
+    let table = Table()
     table.note(peer, memory(80), now: start)
     table.note(peer, memory(160), now: start)
     #expect(table.find(peer, now: start)?.smoothed == .milliseconds(160))
@@ -47,7 +70,7 @@ import Wire
   }
 
   @Test func numbersThatAreTooLargeAreTheLargest() {
-    let table = DestinationMemory(key: HashKey(seed: 7))
+    let table = Table()
     table.note(peer, memory(10_000_000, threshold: 100_000, reordering: 300), now: start)
     let found = table.find(peer, now: start)
     #expect(found?.smoothed == .microseconds(Int64(UInt32.max)))
@@ -69,10 +92,13 @@ import Wire
         server.close()
         network.scheduler.run(milliseconds: 100)
       }
-      let found = network.left.sockets.destinations.find(network.right.ipv4, now: network.clock.now())
-      #expect((found != nil) == !remembers.isEmpty)
+      func found() -> TCPPathMemory? {
+        var last: DestinationMemory.Place?
+        return network.left.sockets.destinations.find(network.right.ipv4, &last, now: network.clock.now())
+      }
+      #expect((found() != nil) == !remembers.isEmpty)
       network.left.sockets.forgetPaths()
-      #expect(network.left.sockets.destinations.find(network.right.ipv4, now: network.clock.now()) == nil)
+      #expect(found() == nil)
       listener.close()
     }
     network.expectNothingLeft()

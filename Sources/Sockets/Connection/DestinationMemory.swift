@@ -55,23 +55,33 @@ final class DestinationMemory: @unchecked Sendable {  // all words are atomic
     unsafe table.deallocate()
   }
 
-  private func place(_ address: IPAddress) -> (index: Int, tag: UInt64) {
+  /// Where what is known of a destination is.
+  struct Place {
+    fileprivate let address: IPAddress
+    fileprivate let index: Int
+    fileprivate let tag: UInt64
+  }
+
+  /// The place of `address`, which is `last` if that was the same one's.
+  func place(_ address: IPAddress, _ last: inout Place?) -> Place {
+    if let last, last.address == address { return last }
     let hash = keyedHash(key, address.high, address.low, 0x5254)
     // No word that was written is zero.
-    return (
-      Int(truncatingIfNeeded: hash % UInt64(Self.capacity)) * Self.words,
-      hash & 0xFFFF_FFFF_0000_0000 | 1 << 63
-    )
+    let place = Place(
+      address: address, index: Int(truncatingIfNeeded: hash % UInt64(Self.capacity)) * Self.words,
+      tag: hash & 0xFFFF_FFFF_0000_0000 | 1 << 63)
+    last = place
+    return place
   }
   private static func stamp(_ now: Instant) -> UInt8 { UInt8(truncatingIfNeeded: now.nanoseconds >> unit) }
 
-  /// What is known of the path to `address`; nil: nothing is, or it is too old. Any context.
-  func find(_ address: IPAddress, now: Instant) -> TCPPathMemory? {
+  /// What is known of the path to `address`; nil: nothing is, or it is too old. Any context, which keeps `last`.
+  func find(_ address: IPAddress, _ last: inout Place?, now: Instant) -> TCPPathMemory? {
     guard isUsed.load() != 0 else { return nil }
-    return find(at: place(address), now: now)
+    return find(at: place(address, &last), now: now)
   }
-  private func find(at place: (index: Int, tag: UInt64), now: Instant) -> TCPPathMemory? {
-    let (index, tag) = place
+  private func find(at place: Place, now: Instant) -> TCPPathMemory? {
+    let (index, tag) = (place.index, place.tag)
     func value(_ offset: Int) -> UInt32? {
       let word = unsafe table[index + offset].load()
       return word & 0xFFFF_FFFF_0000_0000 == tag ? UInt32(truncatingIfNeeded: word) : nil
@@ -87,11 +97,11 @@ final class DestinationMemory: @unchecked Sendable {  // all words are atomic
     return memory
   }
 
-  /// A connection to `address` has learned this. Any context.
-  func note(_ address: IPAddress, _ news: TCPPathMemory, now: Instant) {
-    let place = place(address)
+  /// A connection to `address` has learned this. Any context, which keeps `last`.
+  func note(_ address: IPAddress, _ last: inout Place?, _ news: TCPPathMemory, now: Instant) {
+    let place = place(address, &last)
     let memory = find(at: place, now: now)?.updated(by: news) ?? news
-    let (index, tag) = place
+    let (index, tag) = (place.index, place.tag)
     func microseconds(_ span: Nanoseconds) -> UInt64 { UInt64(UInt32(clamping: span.count / 1000)) }
     let facts =
       UInt64(Self.stamp(now)) << 24 | UInt64(UInt8(clamping: memory.reordering)) << 16
@@ -118,9 +128,11 @@ extension ConnectionRef {
   /// A new connection begins with what others have learned of its path.
   func recallDestination(_ cx: inout SoftInterrupt) {
     let (address, now) = unsafe (shared.pointee.key.remoteAddress, cx.now)
-    let known = SocketContextRef(cx).withLayer { layer -> TCPPathMemory? in
+    let sockets = SocketContextRef(cx)
+    let known = sockets.withLayer { layer -> TCPPathMemory? in
       guard layer.configuration.remembers.contains(.roundTrip) else { return nil }
-      guard var known = layer.destinations.find(address, now: now) else { return nil }
+      let known = unsafe layer.destinations.find(address, &sockets.pointer.pointee.destination, now: now)
+      guard var known else { return nil }
       if !layer.configuration.remembers.contains(.threshold) { known.threshold = 0 }
       return known
     }
@@ -131,9 +143,10 @@ extension ConnectionRef {
   func noteDestination(_ cx: inout SoftInterrupt) {
     guard let news = unsafe owned.pointee.engine.pathMemory else { return }
     let (address, now) = unsafe (shared.pointee.key.remoteAddress, cx.now)
-    SocketContextRef(cx).withLayer { layer in
+    let sockets = SocketContextRef(cx)
+    sockets.withLayer { layer in
       guard layer.configuration.remembers.contains(.roundTrip) else { return }
-      layer.destinations.note(address, news, now: now)
+      unsafe layer.destinations.note(address, &sockets.pointer.pointee.destination, news, now: now)
     }
   }
 }

@@ -1,3 +1,4 @@
+import Devices
 import Internet
 import Wire
 
@@ -38,7 +39,13 @@ extension SocketContextRef {
   }
   /// The largest packet for `key`'s peer, less what its segments travel in; nil: there is no way there.
   func mtu(_ key: FlowKey) -> Int? {
+    way(key)?.mtu
+  }
+  /// The way to `key`'s peer, what the device does that it leads to, and the largest packet as ``mtu(_:)``; nil: there is no
+  /// way there.
+  func way(_ key: FlowKey) -> (route: RouteDecision, offloads: DeviceOffloads, mtu: Int)? {
     guard let route = route(to: key.remoteAddress, from: key.localAddress) else { return nil }
-    return withInternet { StreamOptions.packet(mtu: route.mtu, $0.offloads(of: route)) - overhead(key) }
+    let offloads = withInternet { $0.offloads(of: route) }
+    return (route, offloads, StreamOptions.packet(mtu: route.mtu, offloads) - overhead(key))
   }
 }

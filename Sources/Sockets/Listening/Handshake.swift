@@ -306,8 +306,11 @@ enum Handshake {
     let now = cx.now
     let made = makeChild(arrived, listener, &cx) { handshake.connection(configuration, now: now) }
     guard let child = made else { return listener.leavePlace() }
-    unsafe child.owned.pointee.authentication.resume(
-      local: handshake.initialSend, remote: handshake.initialReceive, arrived.segment.options.authentication)
+    if unsafe !child.owned.pointee.isPlain {
+      unsafe child.owned.pointee.authentication.resume(
+        local: handshake.initialSend, remote: handshake.initialReceive,
+        arrived.segment.options.authentication)
+    }
     listener.retain()
     #if Explore
       if Mutation.childPublishedUnfinished.isOn { sockets.insert(child, &cx) }

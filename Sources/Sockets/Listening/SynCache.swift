@@ -172,10 +172,13 @@ struct SynCache: ~Copyable {
   /// When the next one is due.
   var nextDeadline: Instant? {
     var earliest: Instant?
-    for number in 0..<Self.rungs {
-      let first = unsafe ladder[number].first
-      guard first >= 0 else { continue }
-      let deadline = unsafe entries[Int(first)].deadline
+    // Mostly all are on the first rungs.
+    var rest = count
+    for number in 0..<Self.rungs where rest > 0 {
+      let list = unsafe ladder[number]
+      guard list.first >= 0 else { continue }
+      rest -= Int(list.count)
+      let deadline = unsafe entries[Int(list.first)].deadline
       earliest = min(earliest ?? deadline, deadline)
     }
     return earliest
