@@ -111,6 +111,9 @@ public protocol Device: AnyObject, Sendable {
   var transmitCompletion: TransmitCompletion { get }
   /// What it does for the stack when it sends; nothing unless the driver says otherwise. Constant.
   var offloads: DeviceOffloads { get }
+  /// Whether ``receive(queue:limit:pool:now:into:)`` finds out by a system call that nothing is left; it does not unless
+  /// the driver says otherwise. Constant.
+  var isEmptyByCall: Bool { get }
   /// What went through each queue.
   func counters(queue: Int) -> DeviceCounters
 
@@ -152,6 +155,8 @@ extension Device {
   public var transmitCompletion: TransmitCompletion { .atOnce }
   /// Nothing.
   public var offloads: DeviceOffloads { [] }
+  /// It knows.
+  public var isEmptyByCall: Bool { false }
   /// One by one.
   public func sendAll(_ frames: inout PacketQueue, queue: Int) -> Bool { false }
   /// Nothing that this driver could do about it.

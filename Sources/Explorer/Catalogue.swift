@@ -16,6 +16,7 @@
       borrowing,
       guests,
       listening,
+      lone,
       lives,
       lookups,
       memory,

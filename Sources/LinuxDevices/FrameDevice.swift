@@ -21,6 +21,8 @@ public import Timing
   public final let hasHeaders: Bool
   /// One for each descriptor.
   public final let queueCount: Int
+  /// Each kind in its own way.
+  public var isEmptyByCall: Bool { false }
   /// In memory of their own rather than objects: nothing is counted on the packet path.
   private final let ports: UnsafeMutablePointer<FramePort>
 

@@ -116,6 +116,8 @@ import Wire
     }
   }
 
+  /// A read that is refused.
+  public override var isEmptyByCall: Bool { true }
   /// Takes frames; the queue's context.
   public override func receive(
     queue: Int, limit: Int, pool: PacketPoolRef, now: Instant, into batch: inout PacketQueue

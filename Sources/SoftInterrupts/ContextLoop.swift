@@ -13,6 +13,7 @@ extension ContextRunner {
     withContextRoot(unsafe state.pointee.core) { root in
       root.goOnline()
       while true {
+        unsafe state.pointee.mayPutOff = true
         var isMoreLeft = pass(&root)
         // What a resident says goes out at once.
         if unsafe !state.pointee.isStopping, runResident(&root) { isMoreLeft = pass(&root) }
@@ -32,6 +33,7 @@ extension ContextRunner {
   /// resident's descriptor only the poller tells of, every few times.)
   func lookAround() {
     guard unsafe state.pointee.core.port.sleepsInPoller else { return }
+    _ = unsafe state.pointee.sources.takePutOff()
     unsafe state.pointee.looks &+= 1
     if unsafe state.pointee.isResidentWatched && state.pointee.looks & 3 == 0 { return poll() }
     var only: Int?
@@ -95,6 +97,7 @@ extension ContextRunner {
     let port = unsafe state.pointee.core.port
     // The spell is not over: what its last pass, or the resident, left to do comes first.
     if port.hasWork { return lookAround() }
+    if takePutOff() { return }
     let missed = port.missedBorrows
     let rest = restSpan(unsafe state.pointee.now)
     // An application thread that would drive this context spins itself, and would find this one awake.
@@ -113,6 +116,8 @@ extension ContextRunner {
     let poller = unsafe state.pointee.poller
     let clock = unsafe state.pointee.time
     var known = port.borrows
+    // A borrower looks at everything before it goes.
+    unsafe state.pointee.mayPutOff = false
     root.goOffline()
     defer { root.goOnline() }
     guard port.becomeIdle(untilNanoseconds: deadline?.nanoseconds ?? .max) else { return }
@@ -139,6 +144,14 @@ extension ContextRunner {
     }
     if port.sleepsInPoller { counters.polls.increment() }
     Spin.slept(limit: limit)
+  }
+
+  /// Reads that were put off come before sleep: nobody tells of what they would find. False: there are none.
+  @inline(__always) private func takePutOff() -> Bool {
+    #if Explore
+      if Mutation.putOffReadForgotten.isOn { return false }
+    #endif
+    return unsafe state.pointee.sources.takePutOff()
   }
 
   private func restDeadline(_ now: Instant, _ rest: UInt64) -> Instant {

@@ -14,12 +14,14 @@ extension ContextRunner {
     let state = unsafe state
     let isSignalled = unsafe !state.pointee.sources[number].hasDescriptor
     let port = unsafe state.pointee.sources[number].port
+    let isOne = unsafe state.pointee.mayPutOff && state.pointee.sources[number].lone.areExpected
+    let most = isOne ? 1 : max(1, min(limit, left.items))
     var batch = PacketQueue()
     var count = 0
     let outcome = unsafe port._withUnsafeGuaranteedRef { port in
       if isSignalled { port.signal.beginDrain() }
       let outcome = port.device.receive(
-        queue: port.queue, limit: max(1, min(limit, left.items)), pool: unsafe state.pointee.pool,
+        queue: port.queue, limit: most, pool: unsafe state.pointee.pool,
         now: unsafe state.pointee.now, into: &batch)
       count = batch.count
       if count > 0 {
@@ -35,8 +37,17 @@ extension ContextRunner {
       // Raised while draining: once more (R5). A descriptor tells again, as it was read empty.
       let isRaised = unsafe isSignalled && !port._withUnsafeGuaranteedRef { $0.signal.endDrain() }
       unsafe state.pointee.sources.setPending(number, isRaised)
+      if unsafe state.pointee.sources[number].isEmptyByCall {
+        unsafe state.pointee.sources[number].lone.drained(count)
+      }
     case .more:
-      unsafe state.pointee.sources.setPending(number, true)
+      if isOne {
+        unsafe state.pointee.sources[number].lone.tookOne()
+        unsafe state.pointee.sources.putOff(number)
+      } else {
+        unsafe state.pointee.sources[number].lone.cameTogether()
+        unsafe state.pointee.sources.setPending(number, true)
+      }
     case .failed:
       unsafe state.pointee.sources.setPending(number, false)
       unsafe state.pointee.sources[number].hasFailed = true

@@ -30,6 +30,8 @@ struct ContextState: ~Copyable {
   var sourceSignals: [ReceiveSignalRef] = []
   /// Where to look for the next pending one.
   var nextSource = 0
+  /// Its own thread drives it, which looks at what was put off before it sleeps.
+  var mayPutOff = false
   /// (c) nanoseconds that who drives it spins at most before sleeping.
   let spinLimit: UInt64
   /// Whether what came while it was lent last was for the borrower alone.

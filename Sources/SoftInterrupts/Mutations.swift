@@ -4,6 +4,8 @@
   extension Mutation {
     /// Expired timers wait until nothing is left to receive (R4).
     static let timersStarvedByReceive = Mutation("timersStarvedByReceive")
+    /// The context sleeps over a link that it has read one frame of (RX-MISSED).
+    static let putOffReadForgotten = Mutation("putOffReadForgotten")
     /// A pass that ran out of its budget says that nothing is left (RX-BUDGET).
     static let budgetEndForgotten = Mutation("budgetEndForgotten")
     /// What a device in memory tells is taken off the port, and its queue is not looked at (R3).

@@ -11,6 +11,8 @@ final class ReceivePort: Sendable {
   let signal: ReceiveSignalRef
   /// What passed the queue.
   let counters: DeviceCounters
+  /// A read that finds nothing costs a system call, so it may be put off.
+  let isEmptyByCall: Bool
 
   init(
     device: any Device, queue: Int, hasDescriptor: Bool, interface: Int, signal: ReceiveSignalRef,
@@ -18,6 +20,7 @@ final class ReceivePort: Sendable {
   ) {
     (self.device, self.queue, self.hasDescriptor) = (device, queue, hasDescriptor)
     (self.interface, self.signal, self.counters) = (interface, signal, counters)
+    isEmptyByCall = hasDescriptor && device.isEmptyByCall
   }
 }
 
@@ -28,11 +31,16 @@ struct ReceiveSource {
   let port: Unmanaged<ReceivePort>
   let level: Level
   let hasDescriptor: Bool
+  let isEmptyByCall: Bool
   let transmit: TransmitQueueRef
   /// (a) Of its transmit queue.
   private let standing: UnsafePointer<AtomicWord>
   /// More may be in the device: poll it in the next pass.
   fileprivate(set) var isPending = false
+  /// More may be in it, which is looked at before the context sleeps.
+  fileprivate(set) var isPutOff = false
+  /// Whether its frames come alone.
+  var lone = LoneFrames()
   var isWatchedForRoom = false
   /// Packets that the transmit queue had sent when its watchdog was armed; nil while it is not.
   var watchedFrom: UInt64?
@@ -42,7 +50,7 @@ struct ReceiveSource {
     unsafe self.port = .passRetained(port)
     self.level = level
     self.transmit = transmit
-    hasDescriptor = port.hasDescriptor
+    (hasDescriptor, isEmptyByCall) = (port.hasDescriptor, port.isEmptyByCall)
     unsafe standing = transmit.standingWord
   }
 
@@ -59,6 +67,7 @@ struct ReceiveSources: ~Copyable {
   private var capacity = 4
   private var pending = InlineArray<5, Int>(repeating: 0)
   private var pendingCount = 0
+  private var putOff = 0
 
   init() { unsafe first = .allocate(capacity: capacity) }
   deinit {
@@ -105,5 +114,23 @@ struct ReceiveSources: ~Copyable {
     let change = isPending ? 1 : -1
     pending[self[number].level.rawValue] &+= change
     pendingCount &+= change
+  }
+
+  /// What it may still have waits until ``takePutOff()``.
+  mutating func putOff(_ number: Int) {
+    setPending(number, false)
+    guard !self[number].isPutOff else { return }
+    self[number].isPutOff = true
+    putOff += 1
+  }
+  /// Makes those pending that were put off. False: there were none.
+  @inline(__always) mutating func takePutOff() -> Bool { putOff != 0 && takeAllPutOff() }
+  @inline(never) private mutating func takeAllPutOff() -> Bool {
+    for number in 0..<count where self[number].isPutOff {
+      self[number].isPutOff = false
+      setPending(number, true)
+    }
+    putOff = 0
+    return true
   }
 }

@@ -77,6 +77,8 @@ public final class CapturedDevice: Device {
   public var transmitCompletion: TransmitCompletion { inner.transmitCompletion }
   /// The inner device's: what it takes over is not done yet in what is recorded.
   public var offloads: DeviceOffloads { inner.offloads }
+  /// The inner device's.
+  public var isEmptyByCall: Bool { inner.isEmptyByCall }
   /// Recovery is the inner device's.
   public func transmitTimedOut(queue: Int) { inner.transmitTimedOut(queue: queue) }
   /// The inner device's counters.
