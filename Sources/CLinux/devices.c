@@ -20,17 +20,27 @@ static void set_name(struct ifreq *request, const char *name) {
   strncpy(request->ifr_name, name, IFNAMSIZ - 1);
 }
 
-int sluice_tun_open(const char *path, const char *name, int ethernet, int multi_queue, int headers, char *actual,
-                    int *opened) {
+static int takes_by_napi(int tun) {
+  unsigned features = 0;
+  return ioctl(tun, TUNGETFEATURES, &features) == 0 && (features & IFF_NAPI) != 0;
+}
+
+int sluice_tun_open(const char *path, const char *name, int ethernet, int multi_queue, int headers, int napi,
+                    char *actual, int *opened) {
   *opened = 0;
   int tun = open(path, O_RDWR | O_NONBLOCK | O_CLOEXEC);
   if (tun < 0) return -errno;
   *opened = 1;
+  // A kernel that does not know the flag would overlook it.
+  if (napi && !takes_by_napi(tun)) {
+    close(tun);
+    return -EOPNOTSUPP;
+  }
   struct ifreq request;
   set_name(&request, name);
   request.ifr_flags =
       (short)((ethernet ? IFF_TAP : IFF_TUN) | IFF_NO_PI | (multi_queue ? IFF_MULTI_QUEUE : 0) |
-              (headers ? IFF_VNET_HDR : 0));
+              (headers ? IFF_VNET_HDR : 0) | (napi ? IFF_NAPI : 0));
   if (ioctl(tun, TUNSETIFF, &request) != 0) {
     int error = -errno;
     close(tun);
@@ -51,6 +61,12 @@ int sluice_tun_offload(int tun) {
 #endif
   if (ioctl(tun, TUNSETOFFLOAD, all) == 0) return sluice_offload_checksum | sluice_offload_tcp;
   return ioctl(tun, TUNSETOFFLOAD, TUN_F_CSUM) == 0 ? sluice_offload_checksum : 0;
+}
+
+int sluice_tun_flags(int tun) {
+  struct ifreq request;
+  memset(&request, 0, sizeof request);
+  return ioctl(tun, TUNGETIFF, &request) == 0 ? request.ifr_flags & 0xFFFF : -errno;
 }
 
 int sluice_interface_mtu(const char *name) {

@@ -16,6 +16,10 @@ import Wire
   /// For queues with headers, and for frames that do not fit into a slot.
   private let readers: UnsafeMutablePointer<HeaderReceiver>
   private static var discardedBytes: Int { 64 }
+  /// What the other end does with segments that come in a row.
+  public let joining: FrameJoining
+  /// Its setting, until the device goes.
+  private let setting: InterfaceSetting?
 
   /// The largest MTU, in bytes: what a packet has with its header and a tag, and the kernel takes, as slirp4netns has it.
   public static var largestMTU: Int { 65_520 }
@@ -26,10 +30,19 @@ import Wire
   ///
   /// - Parameter offloads: what the kernel does, on queues that have headers in front of their frames (IFF_VNET_HDR); nil:
   ///   they have none.
-  public init(
+  public convenience init(
     adopting descriptors: [Int32], name: String, mtu: Int, linkLayer: LinkLayer,
     offloads: DeviceOffloads? = nil
   ) {
+    self.init(descriptors, name: name, mtu: mtu, linkLayer: linkLayer, offloads: offloads, .none, nil)
+  }
+
+  private init(
+    _ descriptors: [Int32], name: String, mtu: Int, linkLayer: LinkLayer, offloads: DeviceOffloads?,
+    _ joining: FrameJoining, _ setting: InterfaceSetting?
+  ) {
+    self.joining = joining
+    self.setting = setting
     precondition(mtu <= Self.largestMTU, "a device has an MTU that fits")
     unsafe discarded = .allocate(byteCount: Self.discardedBytes, alignment: 8)
     unsafe readers = .allocate(capacity: descriptors.count)
@@ -43,6 +56,7 @@ import Wire
   deinit {
     // An interface that stays is as it was: whoever opens it next may know nothing of headers.
     if hasHeaders, let descriptor = descriptor(queue: 0) { sluice_tun_without_offload(descriptor) }
+    setting?.restore()
     unsafe discarded.deallocate()
     unsafe readers.deinitialize(count: queueCount)
     unsafe readers.deallocate()
@@ -58,40 +72,59 @@ import Wire
   ///   - mtu: what we keep to, at most the interface's; nil: the interface's.
   ///   - offload: checksums and segmentation are left to the kernel, as far as it has them; who made the interface
   ///     without headers (`vnet_hdr`) has it without.
+  ///   - joining: what the kernel shall do with segments in a row, without offloads; ``joining`` says what it does: it
+  ///     refuses who may not set the interface, which takes CAP_NET_ADMIN of the machine, and CAP_SYS_ADMIN.
   public static func open(
     name: String, linkLayer: LinkLayer, queues: Int = 1, isMultiQueue: Bool? = nil, mtu: Int? = nil,
-    offload: Bool = false, path: String = "/dev/net/tun"
+    offload: Bool = false, joining: FrameJoining = .none, path: String = "/dev/net/tun"
   ) throws(LinkError) -> TapDevice {
-    func attempt(_ hasHeaders: Bool) throws(LinkError) -> TapDevice {
+    func attempt(_ hasHeaders: Bool, _ joining: FrameJoining) throws(LinkError) -> TapDevice? {
       try open(
         name: name, linkLayer: linkLayer, queues: queues, isMultiQueue: isMultiQueue ?? (queues > 1),
-        upTo: mtu, hasHeaders: hasHeaders, path: path)
+        upTo: mtu, hasHeaders: hasHeaders, joining, path: path)
+    }
+    func whole(_ hasHeaders: Bool) throws(LinkError) -> TapDevice {
+      // Every interface has the settings, also the one that is always there.
+      if joining != .none, !hasHeaders, InterfaceSetting.isToBeHad(joining),
+        let device = try attempt(false, joining)
+      {
+        return device
+      }
+      guard let device = try attempt(hasHeaders, .none) else {
+        preconditionFailure("nothing is asked for that may be missing")
+      }
+      return device
     }
     do throws(LinkError) {
-      return try attempt(offload)
+      return try whole(offload)
     } catch {
       guard offload, case .tapRefused(_, EINVAL) = error else { throw error }
-      return try attempt(false)
+      return try whole(false)
     }
   }
 
+  /// Nil: the kernel does not join as it is asked to.
   private static func open(
     name: String, linkLayer: LinkLayer, queues: Int, isMultiQueue: Bool, upTo wanted: Int?,
-    hasHeaders: Bool, path: String
-  ) throws(LinkError) -> TapDevice {
+    hasHeaders: Bool, _ joining: FrameJoining, path: String
+  ) throws(LinkError) -> TapDevice? {
     guard name.utf8.count <= 15 else { throw .nameOutOfRange(name) }
     var actual = [CChar](repeating: 0, count: 16)
     var known = name
     var descriptors: [Int32] = []
     var offloads: DeviceOffloads?
+    func closeAll() { for descriptor in descriptors { close(descriptor) } }
     do throws(LinkError) {
       for _ in 0..<max(queues, 1) {
         var wasOpened: Int32 = 0
         let result = unsafe actual.withUnsafeMutableBufferPointer {
           unsafe sluice_tun_open(
             path, known, linkLayer == .ip ? 0 : 1, isMultiQueue ? 1 : 0, hasHeaders ? 1 : 0,
-            $0.baseAddress,
-            &wasOpened)
+            joining == .none ? 0 : 1, $0.baseAddress, &wasOpened)
+        }
+        if joining != .none, result == -EOPNOTSUPP {
+          closeAll()
+          return nil
         }
         guard result >= 0 else {
           throw LinkError.tun(path: path, wasOpened: wasOpened != 0, errno: -result)
@@ -107,11 +140,16 @@ import Wire
       let mtu = unsafe Int(sluice_interface_mtu(known))
       guard mtu > 0 else { throw LinkError.interfaceUnknown(name: known, errno: Int32(-mtu)) }
       guard mtu <= largestMTU else { throw LinkError.mtuOutOfRange(mtu, limit: largestMTU) }
+      let setting = joining == .none ? nil : InterfaceSetting(joining, of: known)
+      if joining != .none, setting == nil {
+        closeAll()
+        return nil
+      }
       return TapDevice(
-        adopting: descriptors, name: known, mtu: min(mtu, wanted ?? mtu), linkLayer: linkLayer,
-        offloads: offloads)
+        descriptors, name: known, mtu: min(mtu, wanted ?? mtu), linkLayer: linkLayer, offloads: offloads,
+        joining, setting)
     } catch {
-      for descriptor in descriptors { close(descriptor) }
+      closeAll()
       throw error
     }
   }

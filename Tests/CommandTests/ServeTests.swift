@@ -29,6 +29,13 @@ import Testing
     #expect(try other.station(other.addresses()) == MACAddress("02:00:00:00:01:02") && other.queueCount == 3)
   }
 
+  @Test func segmentsInARowAreJoined() throws {
+    let link = ["--tap", "t", "--address", "10.0.0.1/8"]
+    #expect(try ServeCommand.parse(link).join == .held)
+    #expect(try ServeCommand.parse(link + ["--join", "threaded"]).join == .threaded)
+    #expect(refusal("--tap", "t", "--address", "10.0.0.1/8", "--join", "some").contains("held"))
+  }
+
   @Test func servicesHaveTheirPorts() throws {
     let link = ["--tap", "t", "--address", "10.0.0.1/8"]
     #expect(try ServeCommand.parse(link).ports() == StreamServicePort.usual)

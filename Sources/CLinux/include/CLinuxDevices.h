@@ -7,17 +7,27 @@
 /// Opens `path` and attaches a queue of the interface `name` (at most 15 bytes; "": the kernel chooses one, and
 /// `actual`, 16 bytes, gets it). Non-blocking, close-on-exec, without packet information. With `multi_queue`
 /// an interface takes several; with `headers` each frame has a virtio_net_hdr of 10 bytes in front, both ways.
+/// With `napi` the kernel takes what is written as from a network card, and may join it; -EOPNOTSUPP before Linux 4.15.
 /// `opened`: 1 if a refusal is TUNSETIFF's, 0 if open's.
-int sluice_tun_open(const char *path, const char *name, int ethernet, int multi_queue, int headers, char *actual,
-                    int *opened);
+int sluice_tun_open(const char *path, const char *name, int ethernet, int multi_queue, int headers, int napi,
+                    char *actual, int *opened);
 /// What the kernel may leave to us in what it sends, and takes from us.
 enum { sluice_offload_checksum = 1, sluice_offload_tcp = 2, sluice_offload_udp = 4, sluice_offload_headers = 8 };
 /// Asks the kernel for all of it, on a queue with headers: those that it has.
 int sluice_tun_offload(int tun);
 /// Nothing is left to who holds the queue any more: the interface keeps what its last holder asked for.
 void sluice_tun_without_offload(int tun);
+/// What the kernel says that the interface of a queue is, and its last opener wanted (IFF_...), or a negative errno.
+int sluice_tun_flags(int tun);
 /// The MTU of an interface in the caller's namespace.
 int sluice_interface_mtu(const char *name);
+/// A setting of an interface of the caller's namespace, a file of its folder in sysfs, whatever is mounted at /sys: a
+/// descriptor, or a negative errno. It needs CAP_SYS_ADMIN over that namespace, and to write CAP_NET_ADMIN of the machine.
+int sluice_interface_setting_open(const char *name, const char *setting);
+/// What it is, or a negative errno.
+long sluice_interface_setting_get(int setting);
+/// 0 or a negative errno.
+int sluice_interface_setting_put(int setting, long value);
 /// Permission bits of a file, or a negative errno.
 int sluice_file_mode(const char *path);
 

@@ -30,11 +30,13 @@ enum ServeLink: Equatable {
   /// interface is left as it is found, and is found again when the device goes: but for a TAP that was made here, which
   /// goes with it.
   func open(
-    _ station: MACAddress, queues: Int, mtu: Int?, offload: Bool
+    _ station: MACAddress, queues: Int, mtu: Int?, offload: Bool, joining: FrameJoining
   ) throws(Failure) -> any Device {
     do throws(LinkError) {
       switch self {
-      case .tap(let name): return try Self.openTap(name, station, queues: queues, mtu: mtu, offload: offload)
+      case .tap(let name):
+        return try Self.openTap(
+          name, station, queues: queues, mtu: mtu, offload: offload, joining: joining)
       case .interface(let name):
         return try PacketSocketDevice.open(name: name, address: station, queues: queues, mtu: mtu)
       case .xdp(let name):
@@ -47,16 +49,17 @@ enum ServeLink: Equatable {
 
   /// One that is there takes one queue with the flag that it was made with.
   private static func openTap(
-    _ name: String, _ station: MACAddress, queues: Int, mtu: Int?, offload: Bool
+    _ name: String, _ station: MACAddress, queues: Int, mtu: Int?, offload: Bool, joining: FrameJoining
   ) throws(LinkError) -> TapDevice {
     do throws(LinkError) {
       return try TapDevice.open(
-        name: name, linkLayer: .ethernet(station), queues: queues, mtu: mtu, offload: offload)
+        name: name, linkLayer: .ethernet(station), queues: queues, mtu: mtu, offload: offload,
+        joining: joining)
     } catch {
       guard case .tapRefused(_, EINVAL) = error, queues == 1 else { throw error }
       return try TapDevice.open(
         name: name, linkLayer: .ethernet(station), queues: 1, isMultiQueue: true, mtu: mtu,
-        offload: offload)
+        offload: offload, joining: joining)
     }
   }
 

@@ -1,5 +1,6 @@
 import Devices
 import Glibc
+import LinuxDevices
 import Sluice
 import SoftInterrupts
 import Sockets
@@ -16,7 +17,7 @@ struct Serving {
     let addresses = try options.addresses()
     let device = try options.link().open(
       try options.station(addresses), queues: options.queueCount, mtu: options.mtu,
-      offload: options.offload ?? (options.pcap == nil))
+      offload: options.offload ?? (options.pcap == nil), joining: options.join)
     let reports = ReportSocket.open("serve", isHeard: !options.quiet)
     let stack = try stack(device, addresses, capture)
     let streams = StreamServices(try options.ports(), in: stack)
@@ -71,8 +72,13 @@ struct Serving {
   private func greeting(_ device: any Device, _ addresses: [IPPrefix]) -> String {
     let names = addresses.map { "\($0.address)" }.joined(separator: ", ")
     return "serving \(names) on \(device.name), MTU \(device.mtu), \(device.queueCount) queues, "
-      + (device.offloads.isEmpty ? "no offloads. " : "offloads. ")
+      + (device.offloads.isEmpty ? "no offloads" : "offloads") + joining(device) + ". "
       + "Interrupt ends it, USR1 shows its state."
+  }
+
+  private func joining(_ device: any Device) -> String {
+    guard let joining = (device as? TapDevice)?.joining, joining != .none else { return "" }
+    return ", segments in a row \(joining)"
   }
 
   static func print(_ text: String) {

@@ -56,7 +56,7 @@ struct TapRelay {
     var wasOpened: Int32 = 0
     var actual = [CChar](repeating: 0, count: 16)
     let descriptor = unsafe actual.withUnsafeMutableBufferPointer {
-      unsafe sluice_tun_open("/dev/net/tun", name, 1, 0, 0, $0.baseAddress, &wasOpened)
+      unsafe sluice_tun_open("/dev/net/tun", name, 1, 0, 0, 0, $0.baseAddress, &wasOpened)
     }
     guard descriptor >= 0 else {
       let reason = unsafe String(cString: strerror(-descriptor))
