@@ -22,14 +22,14 @@ struct ContextRunner: @unchecked Sendable {  // the state behind it is touched b
     let began = refreshNow()
     let isMoreLeft = root.withSoftInterrupt { (cx: inout SoftInterrupt) -> Bool in
       distribute()
-      let isAlone = receivesOnly
-      if isAlone { receiveOnly(&cx) } else { runLevels(&cx) }
+      var isOver = false
+      if receivesOnly { isOver = receiveOnly(&cx) } else { runLevels(&cx) }
       flush(&cx)
       #if Explore
         if Mutation.budgetEndForgotten.isOn { return false }
       #endif
-      // Nothing else came to it meanwhile, but frames.
-      return unsafe isAlone ? state.pointee.sources.hasAnyPending : hasWorkLeft
+      // Nothing else came to it meanwhile.
+      return !isOver && hasWorkLeft
     }
     deliverWakeups(&root)
     root.quiescent()
@@ -85,12 +85,22 @@ struct ContextRunner: @unchecked Sendable {  // the state behind it is touched b
       && state.pointee.wheel.isQuiet(at: state.pointee.now) && state.pointee.queues.isEmpty
       && hasWakeRoom
   }
-  /// One turn of level net, which is as much as a pass of ``runLevels(_:)`` would make of it: what it leaves stays pending.
-  @inline(__always) private func receiveOnly(_ cx: inout SoftInterrupt) {
+  /// What ``runLevels(_:)`` would make of it. True: one turn did, and whatever it left is in the sources.
+  @inline(__always) private func receiveOnly(_ cx: inout SoftInterrupt) -> Bool {
     let state = unsafe state
     unsafe state.pointee.wheel.hear(of: state.pointee.now)
     var left = unsafe Allowance(state.pointee.budgets.net)
     receive(.net, limit: unsafe state.pointee.budgets.turn, &left, &cx)
+    let isOver = unsafe !state.pointee.sources.hasAnyPending
+    if isOver { raiseLanes() } else { goOn(&left, &cx) }
+    return isOver
+  }
+  /// The turns after the first.
+  @inline(never) private func goOn(_ left: inout Allowance, _ cx: inout SoftInterrupt) {
+    var clock = unsafe Allowance(state.pointee.budgets.clock)
+    let turn = unsafe state.pointee.budgets.turn
+    runClock(&clock, &cx)
+    while takeTurn(.net, limit: turn, &left, &cx) { runClock(&clock, &cx) }
     noteEnd(.net, left)
     raiseLanes()
   }

@@ -25,7 +25,7 @@ public struct TCPForeseen {
   public let receiveBuffer: Int
   /// When something is due; the distant future: nothing is.
   public let deadline: Instant
-  /// An acknowledgment goes at once when the application has read everything.
+  /// An acknowledgment goes at once when the application has read everything; none that is due now.
   public let acknowledgesWhenRead: Bool
 }
 
@@ -92,7 +92,7 @@ extension TCPConnection {
     let isDue = isAcknowledgmentDue(now: now)
     return TCPForeseen(
       acknowledgedBytes: acknowledged, isAcknowledgmentDue: isDue, receiveBuffer: Int(receive.buffer),
-      deadline: deadlines.earliest, acknowledgesWhenRead: acknowledgesWhenRead)
+      deadline: deadlines.earliest, acknowledgesWhenRead: !isDue && acknowledgesWhenRead)
   }
 
   /// Sends the acknowledgment that a foreseen segment has made due.
