@@ -63,6 +63,13 @@ public import Exclusion
   /// Drops `amount` bytes in front, and frees chunks without any left. Traps when there are fewer.
   public mutating func dropFirst(_ amount: Int) {
     precondition(amount >= 0 && amount <= count, "SB-SPACE: more bytes dropped than the chain holds")
+    if amount == count {
+      // All that was out, as where requests are answered.
+      let first = head
+      (head, tail, nodes, count) = (0, 0, 0, 0)
+      (cursor, cursorOffset) = (0, 0)
+      return Self.dropNodes(from: first)
+    }
     count &-= amount
     var left = amount
     var returned = ReturnedSlots()
@@ -79,7 +86,6 @@ public import Exclusion
       nodes &-= 1
       node.drop(&returned)
     }
-    if head == 0 { tail = 0 }
     cursorOffset = head == cursor ? 0 : cursorOffset &- amount
   }
 

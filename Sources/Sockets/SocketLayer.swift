@@ -64,6 +64,8 @@ public final class WakeAccount: Sendable {
 @safe
 public final class SocketLayer: @unchecked Sendable {  // constant after assembly but for its atomics
   let contexts: ContextSet
+  /// The same for those who count no reference: the layer keeps them.
+  let contextsInPlace: Unmanaged<ContextSet>
   let internet: InternetLayer
   let bindings: PortBindings
   private let account: MemoryAccount
@@ -109,6 +111,7 @@ public final class SocketLayer: @unchecked Sendable {  // constant after assembl
     contexts: ContextSet, internet: InternetLayer, configuration: SocketConfiguration = SocketConfiguration()
   ) {
     self.contexts = contexts
+    unsafe contextsInPlace = .passUnretained(contexts)
     self.internet = internet
     self.configuration = configuration
     wakeAccount = WakeAccount(spinLimit: contexts.spinLimit)

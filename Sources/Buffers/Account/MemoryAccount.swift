@@ -118,7 +118,8 @@ public final class MemoryAccount: Sendable {
     var seen = unsafe raw.pointee.word.loadRelaxed()
     while true {
       let (reserved, before) = (Self.reserved(seen) - bytes, Self.state(seen))
-      let after = limits.state(reserved, after: before)
+      // Less is no reason for a shortage.
+      let after = before == .normal ? .normal : limits.state(reserved, after: before)
       #if Explore
         if Mutation.accountGivenBackByLoadThenStore.isOn {
           unsafe raw.pointee.word.store(Self.word(reserved, after))

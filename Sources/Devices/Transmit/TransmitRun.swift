@@ -174,7 +174,7 @@ extension TransmitQueueRef {
   }
 
   /// The end of a run: what others read, what was thrown away, and home.
-  fileprivate func settle(_ cx: inout SoftInterrupt) {
+  @inline(__always) fileprivate func settle(_ cx: inout SoftInterrupt) {
     let state = unsafe state
     let waiting = unsafe state.pointee.waiting
     // Nothing waits, nothing did, and nothing is in flight or thrown away: what others read is as it was.
@@ -183,6 +183,10 @@ extension TransmitQueueRef {
     {
       return
     }
+    settle(waiting, &cx)
+  }
+  @inline(never) private func settle(_ waiting: Int, _ cx: inout SoftInterrupt) {
+    let state = unsafe state
     unsafe state.pointee.standing.store(waiting > 0 ? 1 : 0)
     unsafe state.pointee.counters.discipline.backlogPackets.set(UInt64(waiting))
     unsafe state.pointee.counters.discipline.backlogBytes.set(UInt64(state.pointee.waitingBytes))

@@ -142,12 +142,12 @@
   }
 
   extension SocketWorld {
-    /// One context that runs and sleeps as it ships, and programs that enter.
+    /// A context, or more, that runs and sleeps as it ships, and programs that enter.
     fileprivate static func exploreEntering(
-      _ run: Run, _ entry: BlockEntry, _ body: (SocketWorld) -> Void
+      _ run: Run, contexts: Int = 1, _ entry: BlockEntry, _ body: (SocketWorld) -> Void
     ) {
       explore(
-        run, .threads, adjusting: { $0.guests = 1 },
+        run, contexts: contexts, .threads, adjusting: { $0.guests = 1 },
         changing: {
           $0.connectionLimit = 8
           $0.applicationPackets = 8
@@ -255,17 +255,20 @@
       },
       Scenario(
         id: "PCB-OWN/driver",
-        title: "both ends of a connection write in the place of a context that sleeps now and then",
+        title: "programs write in the place of contexts that sleep, while segments come from the other",
         mutations: ["directWriteEntersOwned"]
       ) { run in
-        SocketWorld.exploreEntering(run, .drive) { world in
+        SocketWorld.exploreEntering(run, contexts: 2, .drive) { world in
           let (near, far) = world.connection()
-          var (there, back): ([UInt8], [UInt8]) = ([], [])
+          let (left, right) = world.connection()
+          var read: [[UInt8]] = [[], [], [], []]
           run.concurrently([
-            world.writer(near, [1, 2, 3]), world.reader(far, 3) { there = $0 },
-            world.writer(far, [9, 8]), world.reader(near, 2) { back = $0 },
+            world.writer(near, [1, 2]), world.reader(far, 2) { read[0] = $0 },
+            world.writer(far, [3, 4]), world.reader(near, 2) { read[1] = $0 },
+            world.writer(left, [5, 6]), world.reader(right, 2) { read[2] = $0 },
+            world.writer(right, [7, 8]), world.reader(left, 2) { read[3] = $0 },
           ])
-          run.require(there == [1, 2, 3] && back == [9, 8], "SB-WHOLE: read \(there) and \(back)")
+          run.require(read == [[1, 2], [3, 4], [5, 6], [7, 8]], "SB-WHOLE: read \(read)")
         }
       },
       Scenario(

@@ -139,7 +139,7 @@ extension InternetLayer {
   }
 
   /// Makes room for a header in front; what is left to the device counts from the packet's first byte.
-  func prependHeader(_ packet: inout Packet, _ byteCount: Int) {
+  @inline(__always) func prependHeader(_ packet: inout Packet, _ byteCount: Int) {
     packet.prepend(byteCount)
     if packet.metadata.offload.needsChecksum {
       packet.metadata.offload.checksumStart += UInt16(byteCount)

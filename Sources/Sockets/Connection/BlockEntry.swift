@@ -44,10 +44,15 @@ extension SocketLayer {
   private func driveOrPost(_ item: ItemRef, _ connection: ConnectionRef) -> Outcome {
     let gate = connection.gate
     var outcome = Outcome.posted
-    let isRun = contexts.asBorrower(of: connection.home) { cx in
-      outcome = gate.submit(item, isSegment: false, &cx)
-    }
+    let isRun = drive(connection.home) { cx in outcome = gate.submit(item, isSegment: false, &cx) }
     return isRun ? outcome : gate.post(item)
+  }
+
+  /// Runs `body` in the place of context `home`, if that sleeps. No reference to the contexts is counted, as it would be by
+  /// every write.
+  @inline(__always) @discardableResult
+  func drive(_ home: Int, _ body: (inout SoftInterrupt) -> Void) -> Bool {
+    unsafe contextsInPlace._withUnsafeGuaranteedRef { $0.asBorrower(of: home, body) }
   }
 }
 

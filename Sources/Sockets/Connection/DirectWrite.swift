@@ -15,7 +15,7 @@ extension StreamSocket {
   @inline(never) func writeDirectly(_ bytes: UnsafeRawBufferPointer) -> WriteOutcome? {
     let connection = connection
     var isTaken = false
-    _ = layer.contexts.asBorrower(of: connection.home) { cx in
+    layer.drive(connection.home) { cx in
       #if Explore
         if Mutation.directWriteEntersOwned.isOn {
           isTaken = unsafe connection.writeAlone(bytes, &cx)

@@ -132,13 +132,13 @@ extension CongestionController: CongestionControl {
     case .some(let model): return model.threshold(after: window, now: now)
     }
   }
-  mutating func observe(_ sample: AcknowledgmentSample, _ window: inout CongestionWindow) {
+  @inline(__always) mutating func observe(_ sample: AcknowledgmentSample, _ window: inout CongestionWindow) {
     switch algorithm {
     case .newReno, .bbr: break
     case .cubic: cubic.observe(sample, &window)
     }
   }
-  mutating func grow(_ sample: AcknowledgmentSample, _ window: inout CongestionWindow) {
+  @inline(__always) mutating func grow(_ sample: AcknowledgmentSample, _ window: inout CongestionWindow) {
     switch algorithm {
     case .newReno: NewReno().grow(sample, &window)
     case .cubic: cubic.grow(sample, &window)

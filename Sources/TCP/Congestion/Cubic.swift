@@ -44,7 +44,7 @@ struct Cubic: CongestionControl {
     return max(window.segments * Self.beta / Self.one, 2)
   }
 
-  mutating func observe(_ sample: AcknowledgmentSample, _ window: inout CongestionWindow) {
+  @inline(__always) mutating func observe(_ sample: AcknowledgmentSample, _ window: inout CongestionWindow) {
     guard let roundTrip = sample.roundTrip else { return }
     // What was measured while the queue of the last loss drained says nothing of a new one.
     if let epoch, sample.now - epoch < .seconds(1) { return }
@@ -52,7 +52,7 @@ struct Cubic: CongestionControl {
     slowStart.observe(sample, minimum: minimumRoundTrip ?? roundTrip, &window)
   }
 
-  mutating func grow(_ sample: AcknowledgmentSample, _ window: inout CongestionWindow) {
+  @inline(__always) mutating func grow(_ sample: AcknowledgmentSample, _ window: inout CongestionWindow) {
     guard sample.isLimiting else { return }
     var acknowledged = sample.delivered
     if window.isInSlowStart {

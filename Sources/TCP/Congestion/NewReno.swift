@@ -6,7 +6,7 @@ struct NewReno: CongestionControl {
     max(window.segments / 2, 2)
   }
   func observe(_ sample: AcknowledgmentSample, _ window: inout CongestionWindow) {}
-  func grow(_ sample: AcknowledgmentSample, _ window: inout CongestionWindow) {
+  @inline(__always) func grow(_ sample: AcknowledgmentSample, _ window: inout CongestionWindow) {
     guard sample.isLimiting else { return }
     var acknowledged = sample.delivered
     if window.isInSlowStart {

@@ -46,21 +46,30 @@ struct SlowStartWatch {
     return credit / Self.divisor
   }
 
-  /// A round trip was measured.
-  mutating func observe(
+  /// A round trip was measured. Inlined, with what calls it: of the sample, which is large, each takes a few words.
+  @inline(__always) mutating func observe(
     _ sample: AcknowledgmentSample, minimum: Nanoseconds, _ window: inout CongestionWindow
   ) {
     guard let roundTrip = sample.roundTrip, !isLeft, window.isInSlowStart else { return }
+    let round = Round(unacknowledged: sample.unacknowledged, next: sample.next)
     switch exit {
     case .loss: break
-    case .hyStartPlusPlus: observeRounds(sample, roundTrip, &window)
-    case .hyStart: observeTrain(sample, roundTrip, minimum, &window)
+    case .hyStartPlusPlus: observeRounds(round, roundTrip, &window)
+    case .hyStart:
+      observeTrain(round, roundTrip, minimum, isPaced: sample.isPaced, now: sample.now, &window)
     }
+  }
+  /// Where an acknowledgment stands.
+  private struct Round {
+    /// SND.UNA.
+    let unacknowledged: SequenceNumber
+    /// SND.NXT.
+    let next: SequenceNumber
   }
 
   /// RFC 9406 section 4.2.
   private mutating func observeRounds(
-    _ sample: AcknowledgmentSample, _ roundTrip: Nanoseconds, _ window: inout CongestionWindow
+    _ sample: Round, _ roundTrip: Nanoseconds, _ window: inout CongestionWindow
   ) {
     if roundEnd.map({ sample.unacknowledged > $0 }) ?? true {
       if baseline != nil {
@@ -87,23 +96,23 @@ struct SlowStartWatch {
   /// HyStart: the acknowledgments of one flight, close behind each other, last as long as half the round trip, which is
   /// when the path is full; or the round trip itself has grown.
   private mutating func observeTrain(
-    _ sample: AcknowledgmentSample, _ roundTrip: Nanoseconds, _ minimum: Nanoseconds,
+    _ sample: Round, _ roundTrip: Nanoseconds, _ minimum: Nanoseconds, isPaced: Bool, now: Instant,
     _ window: inout CongestionWindow
   ) {
     guard window.segments >= 16 else { return }
     if roundEnd.map({ sample.unacknowledged > $0 }) ?? true {
       roundEnd = sample.next
-      roundStart = sample.now
-      lastArrival = sample.now
+      roundStart = now
+      lastArrival = now
       current = nil
       samples = 0
     }
-    if sample.now - lastArrival <= .milliseconds(2) {
-      lastArrival = sample.now
+    if now - lastArrival <= .milliseconds(2) {
+      lastArrival = now
       // A millisecond more for what this host holds back.
       let whole = minimum + .milliseconds(1)
-      let limit = sample.isPaced ? whole : whole / 2
-      if sample.now - roundStart > limit { return leave(&window) }
+      let limit = isPaced ? whole : whole / 2
+      if now - roundStart > limit { return leave(&window) }
     }
     current = current.map { min($0, roundTrip) } ?? roundTrip
     if samples < Self.wantedSamples {

@@ -26,7 +26,7 @@ struct SendLimits {
   @inline(__always) mutating func become(_ new: Reason, now: Instant) {
     if new != reason { change(to: new, now: now) }
   }
-  private mutating func change(to new: Reason, now: Instant) {
+  @inline(__always) private mutating func change(to new: Reason, now: Instant) {
     let span = now - since
     switch reason {
     case .idle: break

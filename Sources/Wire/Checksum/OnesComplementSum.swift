@@ -8,10 +8,19 @@ private let wideThreshold = 256
 @inline(__always)
 func onesComplementSum(_ bytes: RawSpan) -> UInt16 {
   let count = bytes.byteCount
+  if count < shortLimit { return sumOfFew(bytes) }
   // As long as a full segment: nothing is between it and the loop.
   guard count >= wideThreshold, sumsWidely, let start = unsafe bytes.withUnsafeBytes({ $0.baseAddress })
   else { return onesComplementSum(bytes, widely: sumsWidely) }
   return UInt16(bigEndian: folded(unsafe sluice_checksum_wide(start, count)))
+}
+/// The same of fewer than ``shortLimit`` bytes.
+@inline(__always)
+private func sumOfFew(_ bytes: RawSpan) -> UInt16 {
+  let count = bytes.byteCount
+  // An empty span need not have an address.
+  guard count > 0, let start = unsafe bytes.withUnsafeBytes({ $0.baseAddress }) else { return 0 }
+  return UInt16(bigEndian: folded(unsafe sumOfShort(start, count)))
 }
 
 /// The same; `widely` false keeps to portable code, and the tests compare the two.
@@ -20,9 +29,9 @@ func onesComplementSum(_ bytes: RawSpan) -> UInt16 {
 @inline(never)
 package func onesComplementSum(_ bytes: RawSpan, widely: Bool) -> UInt16 {
   let count = bytes.byteCount
-  // An empty span need not have an address; of every other one each load below stays within `count`.
-  guard count > 0, let start = unsafe bytes.withUnsafeBytes({ $0.baseAddress }) else { return 0 }
-  if count < shortLimit { return UInt16(bigEndian: folded(unsafe sumOfShort(start, count))) }
+  if count < shortLimit { return sumOfFew(bytes) }
+  // Each load below stays within `count`.
+  guard let start = unsafe bytes.withUnsafeBytes({ $0.baseAddress }) else { return 0 }
   let sum =
     widely && count >= wideThreshold
     ? unsafe sluice_checksum_wide(start, count) : unsafe sumOfWords(start, count)
