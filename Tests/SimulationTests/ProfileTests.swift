@@ -18,14 +18,17 @@ struct ProfileTests {
     }
   }
 
-  @Test("every workload, both ways through a link that loses, doubles and disorders")
-  func everyWorkload() throws {
+  @Test(
+    "every workload, both ways through a link that loses, doubles and disorders; segments in IP, and in UDP",
+    arguments: [false, true])
+  func everyWorkload(encapsulates: Bool) throws {
     let profile = try #require(Profile.named("loss-3"))
     for workload in Workload.allCases {
       var options = RunOptions()
       options.bytes = Self.bytes
       options.workload = workload
-      let result = Simulation.run(profile, seed: 5, options)
+      options.encapsulates = encapsulates
+      let result = Simulation.run(profile, seed: encapsulates ? 6 : 5, options)
       #expect(result.failure == nil, "\(workload): \(result.states)")
       #expect(result.workload == workload && result.bytes > 0)
     }
@@ -47,20 +50,6 @@ struct ProfileTests {
       let result = Simulation.run(profile, seed: seed, options)
       #expect(result.failure == nil, "\(name) seed \(seed): \(result.states)")
       #expect(result.bytes > 0 && result.trace.contains { $0.isEncapsulated }, "\(name) seed \(seed)")
-    }
-  }
-
-  @Test("segments in UDP: every workload")
-  func everyEncapsulatedWorkload() throws {
-    let profile = try #require(Profile.named("loss-3"))
-    for workload in Workload.allCases {
-      var options = RunOptions()
-      options.bytes = Self.bytes
-      options.workload = workload
-      options.encapsulates = true
-      let result = Simulation.run(profile, seed: 6, options)
-      #expect(result.failure == nil, "\(workload): \(result.states)")
-      #expect(result.workload == workload && result.bytes > 0)
     }
   }
 
