@@ -18,6 +18,15 @@ struct ReadmeTests {
     #expect(checks.last == "swift test")
   }
 
+  @Test("has sanitizers leave out what are tests, by the name that they have")
+  func leftOut() throws {
+    let mark = "unthreaded=\""
+    let line = try #require(try lines(".ci/run").first { $0.hasPrefix(mark) })
+    let names = line.dropFirst(mark.count).dropLast().split(separator: " ").map(String.init)
+    let tests = try House.current.get().description.targets.filter(\.isTest).map(\.name)
+    #expect(!names.isEmpty && Set(names).count == names.count && Set(names).isStrictSubset(of: tests))
+  }
+
   @Test("maps every target that is not a test")
   func map() throws {
     let readme = try lines("README.md")
