@@ -74,7 +74,7 @@ struct ServeCommand: ParsableCommand {
     help: ArgumentHelp(
       "What the kernel behind a TAP without offloads does with segments in a row, where it lets us: none; held: it joins them, and one without PSH waits for the next, 5 ms at most; threaded: a thread of its own takes them.",
       valueName: "how"))
-  var join = FrameJoining.held
+  var join = FrameJoining.none
 
   @Option(help: ArgumentHelp("How packets wait for the link: fifo or fq_codel."))
   var qdisc = ServingOptions.Discipline.fifo
